@@ -1,0 +1,134 @@
+// GGUF files: the container in which 1-bit models are published.
+//
+//   GgufFile file = GgufFile::Open("model.gguf");         // mmap, validated
+//   uint32_t n_layer = file.Get<uint32_t>("bitnet.block_count");
+//   const TensorInfo& t = file.Tensor("token_embd.weight");
+//   std::span<const std::byte> data = file.Data(t);       // checked bytes
+//
+// Nothing in the file is trusted: every count, length and offset is checked against the file's size before it is used.
+// All failures are std::runtime_error; the message names file, field, what was found, what was expected and what to do.
+// Source of the format: ggml's docs/gguf.md (versions 2 and 3, little endian).
+#ifndef BITNET_PARITY_ENGINE_GGUF_GGUF_H_
+#define BITNET_PARITY_ENGINE_GGUF_GGUF_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace bitnet {
+
+// Numbers are GGUF's (enum ggml_type); kI2S is bitnet.cpp's.
+enum class TensorType : uint32_t {
+  kF32 = 0,
+  kF16 = 1,
+  kQ8_0 = 8,
+  kQ6_K = 14,
+  kBF16 = 30,
+  kTQ1_0 = 34,
+  kTQ2_0 = 35,
+  kI2_S = 36,
+};
+
+// "F32", "TQ2_0", ...; "type 99" for a type that this engine does not know.
+std::string TypeName(TensorType type);
+
+// Bytes of a tensor of [rows, cols] with `cols` contiguous. Throws if the type is unknown, if cols is no multiple of the
+// type's block, or if the size overflows. I2_S: rows*cols/4 + 32 (the float32 scale of the whole tensor, padded).
+size_t TensorBytes(TensorType type, uint64_t rows, uint64_t cols);
+
+struct TensorInfo {
+  std::string name;
+  TensorType type;
+  std::vector<uint64_t> shape;  // GGUF's order: shape[0] is contiguous ("cols")
+  uint64_t offset;              // from the start of the data section
+  size_t bytes;
+
+  uint64_t cols() const { return shape.empty() ? 1 : shape[0]; }
+  uint64_t rows() const;  // product of the other dimensions
+};
+
+struct MetadataArray;
+// Every GGUF value type. Arrays hold one element type each.
+using MetadataValue = std::variant<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, float, bool, std::string,
+                                   std::shared_ptr<MetadataArray>, uint64_t, int64_t, double>;
+struct MetadataArray {
+  std::variant<std::vector<uint8_t>, std::vector<int8_t>, std::vector<uint16_t>, std::vector<int16_t>,
+               std::vector<uint32_t>, std::vector<int32_t>, std::vector<float>, std::vector<bool>,
+               std::vector<std::string>, std::vector<std::shared_ptr<MetadataArray>>, std::vector<uint64_t>,
+               std::vector<int64_t>, std::vector<double>>
+      values;
+};
+
+class GgufFile {
+ public:
+  // Maps the file and validates header, metadata and every tensor's extent.
+  static GgufFile Open(const std::string& path);
+
+  GgufFile(GgufFile&&) noexcept;
+  GgufFile& operator=(GgufFile&&) noexcept;
+  ~GgufFile();
+
+  const std::string& path() const;
+  uint32_t version() const;
+  uint64_t alignment() const;
+  size_t file_bytes() const;
+
+  // In the file's order.
+  const std::vector<std::pair<std::string, MetadataValue>>& metadata() const;
+  const std::vector<TensorInfo>& tensors() const;
+
+  bool Has(std::string_view key) const;
+  const MetadataValue* Find(std::string_view key) const;  // nullptr if absent
+
+  // T: bool, uint32_t, uint64_t, int32_t, float, std::string, std::vector<std::string>, std::vector<int32_t>,
+  // std::vector<float>, ... Integers convert between widths where the value fits; anything else of the wrong type throws, as a
+  // missing key does.
+  template <typename T>
+  T Get(std::string_view key) const;
+  template <typename T>
+  T GetOr(std::string_view key, T fallback) const {
+    return Has(key) ? Get<T>(key) : fallback;
+  }
+
+  const TensorInfo* FindTensor(std::string_view name) const;  // nullptr if absent
+  const TensorInfo& Tensor(std::string_view name) const;      // throws if absent
+  std::span<const std::byte> Data(const TensorInfo& tensor) const;
+
+ private:
+  struct Impl;
+  explicit GgufFile(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Writes a GGUF v3 file. Tensors are streamed in the order in which they were declared:
+//
+//   GgufWriter writer("out.gguf");
+//   writer.Set("general.architecture", std::string("bitnet"));
+//   writer.DeclareTensor("token_embd.weight", TensorType::kF16, {n_embd, n_vocab});
+//   writer.WriteHeader();
+//   writer.WriteTensor(bytes);      // once for each declared tensor, in order
+//   writer.Finish();                // renames the temporary file to "out.gguf"
+class GgufWriter {
+ public:
+  explicit GgufWriter(const std::string& path);
+  ~GgufWriter();  // removes the temporary file unless Finish() was reached
+  void Set(std::string key, MetadataValue value);
+  void DeclareTensor(std::string name, TensorType type, std::vector<uint64_t> shape);
+  void WriteHeader();
+  void WriteTensor(std::span<const std::byte> data);
+  void Finish();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bitnet
+
+#endif  // BITNET_PARITY_ENGINE_GGUF_GGUF_H_

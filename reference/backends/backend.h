@@ -1,0 +1,51 @@
+// An engine that turns a Request into a Capture.
+//
+//   std::unique_ptr<Backend> backend = MakeBackend("llama.cpp");
+//   if (!backend->Probe().available) ...
+//   Capture capture = backend->Run(request);
+#ifndef BITNET_PARITY_REFERENCE_BACKENDS_BACKEND_H_
+#define BITNET_PARITY_REFERENCE_BACKENDS_BACKEND_H_
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "reference/capture/capture.h"
+#include "reference/capture/request.h"
+
+namespace parity {
+
+struct ProbeResult {
+  bool available = false;
+  std::string version;
+  std::vector<std::string> looked_in;  // where it was looked for, in order
+  std::vector<std::string> found;      // libraries, headers, commands
+  std::string problem;                 // why it is not available, in one line
+  std::string remedy;                  // what to do about it
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string name() const = 0;
+  virtual ProbeResult Probe() = 0;
+  // All that the result depends on beside the request and the model: versions, hashes of binaries. Part of a capture's key.
+  virtual std::string Identity() = 0;
+  // Throws std::runtime_error with the engine's own last words.
+  virtual Capture Run(const Request& request) = 0;
+};
+
+// Thrown by Run where the engine is sound but cannot run this model ("unknown model architecture"). A reason to skip.
+class ModelNotSupported : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// "llama.cpp", "bitnet.cpp", "recorded:DIR", "exec:COMMAND". Throws on anything else and lists these. The native engine is not
+// known here: see parity_tests/candidate.
+std::unique_ptr<Backend> MakeBackend(const std::string& spec);
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_REFERENCE_BACKENDS_BACKEND_H_

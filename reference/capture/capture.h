@@ -1,0 +1,107 @@
+// What an engine leaves behind. A Capture is data, and the judge reads nothing else.
+//
+//   WriteCapture(capture, "out/");            // to a temporary name, renamed when whole
+//   Capture c = ReadCapture("out/");          // throws, naming file and key, unless every part is right
+//
+// On disk (format 1): see docs/capture-format.md.
+#ifndef BITNET_PARITY_REFERENCE_CAPTURE_CAPTURE_H_
+#define BITNET_PARITY_REFERENCE_CAPTURE_CAPTURE_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "reference/capture/request.h"
+
+namespace parity {
+
+struct BackendInfo {
+  std::string name;     // "native", "llama.cpp", "bitnet.cpp", ...
+  std::string version;  // "v0.5.0"
+  std::string build;    // commit, compiler, where the libraries are
+  std::string simd;     // the instruction set in use: "zen4", "AVX3_ZEN4"
+  int threads = 0;
+};
+
+struct ModelInfo {
+  std::string path;
+  std::string blake3;  // of the file, 64 hex digits
+  std::string architecture;
+  // Every hyper-parameter by its standard name: n_vocab, n_embd, n_layer, n_head, n_head_kv, n_embd_head, n_ff, n_rot,
+  // rope_freq_base, rms_norm_eps, n_ctx_train, file_type.
+  nlohmann::json hyperparameters = nlohmann::json::object();
+};
+
+struct Shapes {
+  int n_ctx = 0;
+  int n_ubatch = 0;
+  int kv_cells = 0;      // cells that the cache holds
+  int n_embd_k = 0;      // numbers in one K row of one layer (n_head_kv * head_dim)
+  int n_embd_v = 0;
+  std::vector<int> logits;  // [positions, n_vocab]
+  // attends[i]: the keys that prompt position i may attend, as inclusive ranges [first, last].
+  std::vector<std::vector<std::pair<int, int>>> attends;
+};
+
+// Row-major [rows, cols].
+struct Matrix {
+  int64_t rows = 0;
+  int64_t cols = 0;
+  std::vector<float> data;
+  const float* row(int64_t i) const { return data.data() + i * cols; }
+};
+
+// One tensor of one position: name "t0/blk0/attn_norm".
+struct TraceRecord {
+  std::string name;
+  int seq = 0;
+  int layer = -1;
+  std::string stage;
+  std::vector<int64_t> shape;
+  std::string dtype = "F32";
+  std::string blake3;  // of the float32 bytes
+  double rms = 0;
+  int64_t num_elements = 0;
+  std::string tensor_file;  // "tensors/t0_blk0_attn_norm.npy", empty where raw tensors were not kept
+};
+
+struct Timings {
+  double load_ms = 0;
+  double prompt_ms = 0;
+  double decode_ms = 0;
+  int64_t peak_rss_bytes = 0;
+};
+
+struct Capture {
+  BackendInfo backend;
+  ModelInfo model;
+  Request request;
+  std::vector<int32_t> tokens;
+  std::vector<std::string> pieces;  // the text of each token, for messages
+  Shapes shapes;
+  Matrix logits;                    // [positions, n_vocab]; row i = logits after prompt token i
+  std::vector<int32_t> generated;
+  std::vector<std::string> generated_pieces;
+  Matrix decode_logits;             // [generated, n_vocab]; row i = the logits from which generated[i] was taken
+  std::vector<TraceRecord> traces;
+  std::vector<std::string> notes;   // what the engine wants said: graph nodes it could not map, ...
+  Timings timings;
+  nlohmann::json extra = nlohmann::json::object();  // unknown keys, kept
+  std::string directory;            // where it was read from; "" for one that was never on disk
+};
+
+void WriteCapture(const Capture& capture, const std::string& directory);
+Capture ReadCapture(const std::string& directory);
+
+// The raw tensor of a record. Throws if the capture was made without raw tensors.
+std::vector<float> ReadTensor(const Capture& capture, const TraceRecord& record);
+
+// BLAKE3 of a file's bytes, 64 hex digits.
+std::string HashFile(const std::string& path);
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_REFERENCE_CAPTURE_CAPTURE_H_
