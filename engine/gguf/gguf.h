@@ -13,11 +13,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -38,8 +38,8 @@ enum class TensorType : uint32_t {
 // "F32", "TQ2_0", ...; "type 99" for a type that this engine does not know.
 std::string TypeName(TensorType type);
 
-// Bytes of a tensor of [rows, cols] with `cols` contiguous. Throws if the type is unknown, if cols is no multiple of the
-// type's block, or if the size overflows. I2_S: rows*cols/4 + 32 (the float32 scale of the whole tensor, padded).
+// Bytes of a tensor of [rows, cols] with `cols` contiguous. Throws if the type is unknown, if cols is no multiple of
+// the type's block, or if the size overflows. I2_S: rows*cols/4 + 32 (the float32 scale of the whole tensor, padded).
 size_t TensorBytes(TensorType type, uint64_t rows, uint64_t cols);
 
 struct TensorInfo {
@@ -87,8 +87,8 @@ class GgufFile {
   const MetadataValue* Find(std::string_view key) const;  // nullptr if absent
 
   // T: bool, uint32_t, uint64_t, int32_t, float, std::string, std::vector<std::string>, std::vector<int32_t>,
-  // std::vector<float>, ... Integers convert between widths where the value fits; anything else of the wrong type throws, as a
-  // missing key does.
+  // std::vector<float>, ... Integers convert between widths where the value fits; anything else of the wrong type
+  // throws, as a missing key does.
   template <typename T>
   T Get(std::string_view key) const;
   template <typename T>
