@@ -21,14 +21,16 @@ enum class PromptTemplate { kAuto, kRaw, kInstruct, kLlama3Chat };
 PromptTemplate ParsePromptTemplate(std::string_view name);
 std::string_view PromptTemplateName(PromptTemplate t);
 
-// kAuto becomes kLlama3Chat where the vocabulary has its header tokens and the file has a chat template, and kRaw otherwise.
+// kAuto becomes kLlama3Chat where the vocabulary has its header tokens and the file has a chat template, and kRaw
+// otherwise.
 PromptTemplate ResolveTemplate(PromptTemplate t, const Tokenizer& tokenizer);
 
 struct FormattedPrompt {
   std::string text;
   bool add_special;  // false where the text writes BOS itself: it must not get a second one
 };
-// `t` must not be kAuto. `system` may be empty.
+// Source of llama3-chat: the model card of Llama 3. `t` must not be kAuto; `system` may be empty, and must be for kRaw,
+// which has no place for it.
 FormattedPrompt FormatPrompt(PromptTemplate t, std::string_view prompt, std::string_view system = {});
 
 // Number of BOS tokens at the start of `ids`; more than one is the mistake that a doubled template makes.

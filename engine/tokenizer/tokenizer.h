@@ -19,6 +19,7 @@
 namespace bitnet {
 
 class GgufFile;
+struct Vocabulary;
 
 struct EncodeOptions {
   bool add_special = true;    // add BOS/EOS where the vocabulary says so
@@ -35,14 +36,20 @@ class Tokenizer {
   static Tokenizer FromGguf(const GgufFile& file);
   // From a Hugging Face tokenizer.json (model BPE, byte-level).
   static Tokenizer FromTokenizerJson(const std::string& path);
+  // From plain data whose roles are assigned (AssignRolesByText).
+  static Tokenizer FromVocabulary(Vocabulary vocabulary);
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
+  // The ids that llama.cpp v0.5.0 gives for any text, valid UTF-8 or not. Throws where it cannot tokenize: a UTF-8
+  // sequence above U+10FFFF, a BOS or EOS that is to be added but not known, 2^31 bytes and more. Safe to call from
+  // several threads, as all const members are.
   std::vector<int32_t> Encode(std::string_view text, EncodeOptions options) const;
+  // The tokens' bytes, one after the other and nothing changed; throws on an id outside the vocabulary.
   std::string Decode(std::span<const int32_t> ids, DecodeOptions options) const;
-  // The bytes of one token (special tokens as their text); may be part of a UTF-8 sequence.
+  // The bytes of one token (special tokens as their text); may be part of a UTF-8 sequence. Empty for an unused token.
   std::string Piece(int32_t id) const;
 
   int32_t n_vocab() const;
@@ -54,6 +61,7 @@ class Tokenizer {
   const std::string& pre() const;  // "llama-bpe", "gpt-2", "default"
   // EOS, EOT and their like: the tokens that end generation.
   bool IsEndOfGeneration(int32_t id) const;
+  // The token whose piece this is, a special token before an ordinary one.
   std::optional<int32_t> Find(std::string_view piece) const;
   // The Jinja chat template of the model, where the file has one.
   const std::string& chat_template() const;

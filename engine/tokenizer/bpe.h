@@ -1,0 +1,76 @@
+// Byte-pair encoding of words.
+#ifndef BITNET_PARITY_ENGINE_TOKENIZER_BPE_H_
+#define BITNET_PARITY_ENGINE_TOKENIZER_BPE_H_
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/tokenizer/pre_tokenizer.h"
+#include "engine/tokenizer/vocabulary.h"
+
+namespace bitnet {
+
+// Starts from single bytes and merges the neighbours whose pair stands first in the list of merges, the leftmost of
+// equals first, until no neighbours are in the list: llm_tokenizer_bpe_session::tokenize in llama.cpp v0.5.0's
+// src/llama-vocab.cpp. O(n log n) in the length of a word.
+class BytePairEncoder {
+ public:
+  explicit BytePairEncoder(const Vocabulary& vocabulary);
+
+  // Appends the ids of each word. What no merge makes a token is written byte by byte, and bytes without a token of
+  // their own vanish, as they do in the reference. Safe to call from several threads.
+  void Encode(const Words& words, std::vector<int32_t>* ids) const;
+
+  // The token that stands for exactly these bytes.
+  std::optional<int32_t> Find(std::string_view bytes) const;
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+  // A string of bytes that is a token (then its number is the token's id) or that takes part in a merge.
+  using SymbolId = int32_t;
+  struct Merge {
+    int32_t rank;
+    SymbolId result;
+  };
+  struct Symbol {
+    SymbolId id;             // -1 once merged into the one before it
+    int32_t previous, next;  // -1 at the ends
+  };
+  struct Candidate {
+    int32_t rank;
+    int32_t left, right;  // indices of symbols
+    SymbolId left_id, right_id;
+
+    // The queue's order: lowest rank first, then leftmost.
+    bool operator<(const Candidate& other) const { return rank != other.rank ? rank > other.rank : left > other.left; }
+  };
+  struct Scratch {
+    std::vector<Symbol> symbols;
+    std::vector<Candidate> queue;
+  };
+
+  SymbolId Intern(std::string bytes);
+  void EncodeWord(std::string_view word, Scratch* scratch, std::vector<int32_t>* ids) const;
+  void Consider(int32_t left, int32_t right, Scratch* scratch) const;
+  void AppendWithoutToken(SymbolId id, std::vector<int32_t>* ids) const;
+
+  int32_t n_tokens_;
+  bool ignore_merges_;
+  std::unordered_map<std::string, SymbolId, Hash, std::equal_to<>> symbols_;
+  std::vector<std::string> symbols_without_token_;  // of symbol n_tokens_ + i
+  std::array<SymbolId, 256> symbol_of_byte_;
+  std::array<int32_t, 256> token_of_char_;      // tokens whose text is this single char; -1 for none
+  std::unordered_map<uint64_t, Merge> merges_;  // by left << 32 | right
+};
+
+}  // namespace bitnet
+
+#endif  // BITNET_PARITY_ENGINE_TOKENIZER_BPE_H_

@@ -1,0 +1,149 @@
+#include "engine/tokenizer/vocabulary.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <span>
+#include <unordered_map>
+
+namespace bitnet {
+namespace {
+
+constexpr std::string_view kEotTexts[] = {
+    "<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>",         "<|endoftext|>",     "<|end_of_text|>",
+    "<EOT>",      "_<EOT>",     "[EOT]",   "<｜end▁of▁sentence｜>", "<end_of_utterance>"};
+constexpr std::string_view kEomTexts[] = {"<|eom_id|>"};
+constexpr std::string_view kFimPrefixTexts[] = {"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>",    "<｜fim▁begin｜>",
+                                                "<PRE>",          "▁<PRE>",       "<|code_prefix|>", "<|prefix|>"};
+constexpr std::string_view kFimSuffixTexts[] = {"<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>",    "<｜fim▁hole｜>",
+                                                "<SUF>",          "▁<SUF>",       "<|code_suffix|>", "<|suffix|>"};
+constexpr std::string_view kFimMiddleTexts[] = {"<|fim_middle|>", "<fim-middle>", "<fim_middle>",    "<｜fim▁end｜>",
+                                                "<MID>",          "▁<MID>",       "<|code_middle|>", "<|middle|>"};
+constexpr std::string_view kFimPadTexts[] = {"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"};
+constexpr std::string_view kFimRepoTexts[] = {"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"};
+constexpr std::string_view kFimSeparatorTexts[] = {"<|file_sep|>"};
+constexpr std::string_view kEndOfGenerationTexts[] = {"<|eot_id|>",
+                                                      "<|im_end|>",
+                                                      "<|end|>",
+                                                      "<|return|>",
+                                                      "<|call|>",
+                                                      "<|flush|>",
+                                                      "<|calls|>",
+                                                      "</s>",
+                                                      "<end_of_turn>",
+                                                      "<|endoftext|>",
+                                                      "<EOT>",
+                                                      "<|eom_id|>",
+                                                      "_<EOT>",
+                                                      "[EOT]",
+                                                      "[EOS]",
+                                                      "<|end_of_text|>",
+                                                      "<eos>",
+                                                      "<end_of_utterance>",
+                                                      "<turn|>",
+                                                      "[e~[",
+                                                      "<|tool_response>",
+                                                      "<｜end▁of▁sentence｜>"};
+// Control tokens in gpt-oss files that its users want to see.
+constexpr std::string_view kVisibleTexts[] = {"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"};
+
+struct ByteAlphabet {
+  std::array<std::string, 256> character;
+  std::unordered_map<std::string_view, uint8_t> byte;  // views into `character`
+
+  ByteAlphabet() {
+    uint32_t next = 0x100;
+    for (uint32_t value = 0; value < 256; ++value) {
+      const bool printable =
+          (value > 0x20 && value < 0x7F) || (value > 0xA0 && value != 0xAD);  // 0xAD is the soft hyphen
+      const uint32_t code_point = printable ? value : next++;
+      std::string& utf8 = character[value];
+      if (code_point < 0x80) {
+        utf8 = static_cast<char>(code_point);
+      } else {
+        utf8 = {static_cast<char>(0xC0 | code_point >> 6), static_cast<char>(0x80 | (code_point & 0x3F))};
+      }
+    }
+    for (uint32_t value = 0; value < 256; ++value) byte.emplace(character[value], static_cast<uint8_t>(value));
+  }
+};
+
+const ByteAlphabet& Alphabet() {
+  static const ByteAlphabet alphabet;
+  return alphabet;
+}
+
+}  // namespace
+
+std::string_view ByteLevelCharacter(uint8_t byte) { return Alphabet().character[byte]; }
+
+std::optional<std::string> BytesOf(std::string_view text) {
+  const auto& byte_of = Alphabet().byte;
+  std::string bytes;
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = static_cast<unsigned char>(text[i]) < 0x80 ? 1 : 2;
+    const auto found = byte_of.find(text.substr(i, length));
+    if (found == byte_of.end()) return std::nullopt;
+    bytes.push_back(static_cast<char>(found->second));
+    i += length;
+  }
+  return bytes;
+}
+
+void AssignRolesByText(Vocabulary* vocabulary) {
+  std::unordered_map<std::string_view, int32_t> id_of_text;
+  for (size_t id = 0; id < vocabulary->tokens.size(); ++id) {
+    id_of_text.emplace(vocabulary->tokens[id].text, static_cast<int32_t>(id));
+  }
+  const auto type_of = [&](int32_t id) -> TokenType& { return vocabulary->tokens[static_cast<size_t>(id)].type; };
+  const auto find = [&](std::string_view text) -> std::optional<int32_t> {
+    const auto found = id_of_text.find(text);
+    if (found == id_of_text.end()) return std::nullopt;
+    return found->second;
+  };
+  const auto assign = [&](std::optional<int32_t>* role, std::span<const std::string_view> texts) {
+    for (size_t i = 0; i < texts.size() && !role->has_value(); ++i) {
+      *role = find(texts[i]);
+      if (role->has_value()) type_of(**role) = TokenType::kControl;
+    }
+  };
+  assign(&vocabulary->eot, kEotTexts);
+  assign(&vocabulary->eom, kEomTexts);
+  assign(&vocabulary->fim_prefix, kFimPrefixTexts);
+  assign(&vocabulary->fim_suffix, kFimSuffixTexts);
+  assign(&vocabulary->fim_middle, kFimMiddleTexts);
+  assign(&vocabulary->fim_pad, kFimPadTexts);
+  assign(&vocabulary->fim_repo, kFimRepoTexts);
+  assign(&vocabulary->fim_separator, kFimSeparatorTexts);
+
+  std::set<int32_t> end;
+  for (const auto& role : {vocabulary->fim_pad, vocabulary->fim_repo, vocabulary->fim_separator, vocabulary->eos,
+                           vocabulary->eot, vocabulary->eom}) {
+    if (role.has_value()) end.insert(*role);
+  }
+  for (std::string_view text : kEndOfGenerationTexts) {
+    if (const auto id = find(text)) {
+      end.insert(*id);
+      type_of(*id) = TokenType::kControl;
+    }
+  }
+  for (std::string_view text : kVisibleTexts) {
+    if (const auto id = find(text)) type_of(*id) = TokenType::kUserDefined;
+  }
+  // Two families of models write these inside an answer.
+  const auto ends = [&](std::string_view text) {
+    const auto id = find(text);
+    return id.has_value() && end.contains(*id);
+  };
+  const auto release = [&](std::string_view text, TokenType type) {
+    if (!ends(text)) return;
+    end.erase(*find(text));
+    type_of(*find(text)) = type;
+  };
+  const bool calls = ends("<|call|>") || ends("<|calls|>");
+  if (calls && (ends("<|return|>") || ends("<|flush|>"))) release("<|end|>", TokenType::kUserDefined);
+  if (ends("<|tool_response>")) release("</s>", TokenType::kNormal);
+  vocabulary->end_of_generation.assign(end.begin(), end.end());
+}
+
+}  // namespace bitnet

@@ -1,0 +1,67 @@
+// A vocabulary as plain data, whichever file it came from.
+#ifndef BITNET_PARITY_ENGINE_TOKENIZER_VOCABULARY_H_
+#define BITNET_PARITY_ENGINE_TOKENIZER_VOCABULARY_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace bitnet {
+
+class GgufFile;
+
+// The values of `tokenizer.ggml.token_type`.
+enum class TokenType : int32_t {
+  kUndefined = 0,
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,
+  kUserDefined = 4,
+  kUnused = 5,
+  kByte = 6,
+};
+
+struct Token {
+  std::string text;  // normal tokens in the byte-level alphabet, special ones as they are spelled
+  TokenType type = TokenType::kNormal;
+  bool strip_left = false;   // a special token that takes the white space before it
+  bool strip_right = false;  // ... and after it
+};
+
+struct Vocabulary {
+  std::string source;  // the file, for messages
+  std::string pre;     // a canonical name of PreTokenizer
+  std::vector<Token> tokens;
+  std::vector<std::pair<std::string, std::string>> merges;  // the first has the highest priority
+  bool ignore_merges = false;                               // a word that is a token needs no merges
+  bool add_bos = false;
+  bool add_eos = false;
+  std::optional<int32_t> bos, eos, eot, eom;
+  std::optional<int32_t> fim_prefix, fim_suffix, fim_middle, fim_pad, fim_repo, fim_separator;  // fill in the middle
+  std::vector<int32_t> end_of_generation;                                                       // ascending
+  std::string chat_template;
+};
+
+// Finds the roles that the file does not name by the tokens' texts, makes such tokens control tokens, and fills
+// end_of_generation. Source: llama_vocab::impl::load in llama.cpp v0.5.0's src/llama-vocab.cpp. Where several texts of
+// one role are present, the reference takes the first in its hash table's order, and this the first of its own list.
+void AssignRolesByText(Vocabulary* vocabulary);
+
+// The bytes that a text in the byte-level alphabet stands for; nothing if another character is in it. The alphabet is
+// GPT-2's: a byte that is a printable character of Latin-1 is that character, the others are U+0100 and up in their
+// order.
+std::optional<std::string> BytesOf(std::string_view text);
+// The character of one byte, in UTF-8.
+std::string_view ByteLevelCharacter(uint8_t byte);
+
+// From `tokenizer.ggml.*`; roles are assigned. Throws std::runtime_error that names file and field.
+Vocabulary ReadGgufVocabulary(const GgufFile& file);
+// From a Hugging Face tokenizer.json; the same.
+Vocabulary ReadTokenizerJson(const std::string& path);
+
+}  // namespace bitnet
+
+#endif  // BITNET_PARITY_ENGINE_TOKENIZER_VOCABULARY_H_

@@ -1,0 +1,158 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <initializer_list>
+#include <limits>
+#include <stdexcept>
+#include <unordered_map>
+
+#include "engine/gguf/gguf.h"
+#include "engine/tokenizer/pre_tokenizer.h"
+#include "engine/tokenizer/vocabulary.h"
+
+namespace bitnet {
+namespace {
+
+[[noreturn]] void Fail(const GgufFile& file, std::string_view field, std::string_view message) {
+  throw std::runtime_error(fmt::format("{}: {}: {}", file.path(), field, message));
+}
+
+std::vector<Token> ReadTokens(const GgufFile& file) {
+  constexpr std::string_view kTexts = "tokenizer.ggml.tokens", kTypes = "tokenizer.ggml.token_type";
+  auto texts = file.Get<std::vector<std::string>>(kTexts);
+  const auto types = file.GetOr<std::vector<int32_t>>(kTypes, {});
+  if (texts.empty()) Fail(file, kTexts, "found no token, expected at least one; the file has no vocabulary");
+  if (texts.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max())) {
+    Fail(file, kTexts, fmt::format("found {} tokens, expected fewer than 2^31", texts.size()));
+  }
+  if (file.Has(kTypes) && types.size() < texts.size()) {
+    Fail(file, kTypes,
+         fmt::format("found {} types, expected one for each of the {} tokens", types.size(), texts.size()));
+  }
+  std::vector<Token> tokens(texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    // The reference's name for a token without text.
+    tokens[i].text = texts[i].empty() ? fmt::format("[EMPTY_{}]", i) : std::move(texts[i]);
+    if (types.empty()) continue;
+    const bool known = types[i] >= 0 && types[i] <= static_cast<int32_t>(TokenType::kByte);
+    tokens[i].type = known ? static_cast<TokenType>(types[i]) : TokenType::kUndefined;
+  }
+  std::unordered_map<std::string_view, size_t> seen;
+  seen.reserve(tokens.size());
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const auto [other, inserted] = seen.emplace(tokens[i].text, i);
+    if (!inserted) {
+      Fail(file, kTexts,
+           fmt::format("found \"{}\" as token {} and as token {}, expected each text once; convert the model again",
+                       tokens[i].text, other->second, i));
+    }
+  }
+  return tokens;
+}
+
+std::vector<std::pair<std::string, std::string>> ReadMerges(const GgufFile& file) {
+  constexpr std::string_view kMerges = "tokenizer.ggml.merges";
+  std::vector<std::pair<std::string, std::string>> merges;
+  const auto lines = file.Get<std::vector<std::string>>(kMerges);
+  merges.reserve(lines.size());
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const size_t space = lines[i].find(' ', 1);
+    if (lines[i].empty() || space == std::string::npos || space + 1 == lines[i].size()) {
+      Fail(file, kMerges,
+           fmt::format("entry {}: found \"{}\", expected two tokens with a space between them", i, lines[i]));
+    }
+    merges.emplace_back(lines[i].substr(0, space), lines[i].substr(space + 1));
+  }
+  return merges;
+}
+
+// An id from the file; `fallback` where the file has none and the vocabulary is large enough for it.
+std::optional<int32_t> ReadId(const GgufFile& file, std::string_view key, size_t n_tokens,
+                              std::optional<int32_t> fallback = {}) {
+  if (!file.Has(key)) {
+    return fallback.has_value() && static_cast<size_t>(*fallback) < n_tokens ? fallback : std::nullopt;
+  }
+  const auto id = file.Get<uint32_t>(key);
+  if (id >= n_tokens) Fail(file, key, fmt::format("found token id {}, expected 0..{}", id, n_tokens - 1));
+  return static_cast<int32_t>(id);
+}
+
+// The file format has no field for white space that a special token swallows; the reference knows it by the models'
+// names.
+void SetStripping(const GgufFile& file, std::vector<Token>* tokens) {
+  std::string name = file.GetOr<std::string>("general.name", "");
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  const auto architecture = file.GetOr<std::string>("general.architecture", "");
+  const auto contains = [](std::string_view text, std::initializer_list<std::string_view> parts) {
+    return std::any_of(parts.begin(), parts.end(),
+                       [&](std::string_view part) { return text.find(part) != std::string_view::npos; });
+  };
+  const auto strip_left = [&](std::string_view text) {
+    for (Token& token : *tokens) token.strip_left |= token.text == text;
+  };
+  if (contains(architecture, {"nomic-bert-moe", "jina-bert-v3"})) {
+    strip_left("<mask>");
+  } else if (contains(name, {"phi-3", "phi3"})) {
+    for (Token& token : *tokens) {
+      const bool special = token.type == TokenType::kControl || token.type == TokenType::kUserDefined ||
+                           token.type == TokenType::kUnknown;
+      token.strip_right = special && token.text != "<unk>" && token.text != "<s>" && token.text != "<|endoftext|>";
+    }
+  } else if (contains(name, {"modern-bert"})) {
+    strip_left("[MASK]");
+  }
+}
+
+}  // namespace
+
+Vocabulary ReadGgufVocabulary(const GgufFile& file) {
+  constexpr std::string_view kModel = "tokenizer.ggml.model", kPre = "tokenizer.ggml.pre";
+  Vocabulary vocabulary;
+  vocabulary.source = file.path();
+
+  if (!file.Has(kModel)) {
+    Fail(file, kModel, "missing; the file has no tokenizer, convert the model again with its tokenizer beside it");
+  }
+  if (const auto model = file.Get<std::string>(kModel); model != "gpt2") {
+    Fail(file, kModel, fmt::format("found \"{}\", expected \"gpt2\" (byte-level BPE), the only one supported", model));
+  }
+  const auto pre = file.GetOr<std::string>(kPre, "");
+  const std::optional<std::string> canonical = PreTokenizer::CanonicalName(pre);
+  if (!canonical.has_value()) {
+    Fail(file, kPre, fmt::format("found \"{}\", expected one of {}", pre, PreTokenizer::SupportedNames()));
+  }
+  vocabulary.pre = *canonical;
+  vocabulary.tokens = ReadTokens(file);
+  vocabulary.merges = ReadMerges(file);
+
+  const bool llama3 = vocabulary.pre == "llama-bpe";
+  vocabulary.ignore_merges = llama3;
+  vocabulary.add_bos = file.GetOr<bool>("tokenizer.ggml.add_bos_token", llama3);
+  vocabulary.add_eos = file.GetOr<bool>("tokenizer.ggml.add_eos_token", false);
+
+  const size_t n_tokens = vocabulary.tokens.size();
+  const auto read = [&](std::string_view key, std::string_view old_key = "") {
+    const std::optional<int32_t> id = ReadId(file, key, n_tokens);
+    return id.has_value() || old_key.empty() ? id : ReadId(file, old_key, n_tokens);
+  };
+  // The reference's ids for a file that names neither.
+  constexpr int32_t kDefaultBosAndEos = 11;
+  vocabulary.bos = ReadId(file, "tokenizer.ggml.bos_token_id", n_tokens, kDefaultBosAndEos);
+  vocabulary.eos = ReadId(file, "tokenizer.ggml.eos_token_id", n_tokens, kDefaultBosAndEos);
+  vocabulary.eot = read("tokenizer.ggml.eot_token_id");
+  vocabulary.eom = read("tokenizer.ggml.eom_token_id");
+  vocabulary.fim_prefix = read("tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id");
+  vocabulary.fim_suffix = read("tokenizer.ggml.fim_suf_token_id", "tokenizer.ggml.suffix_token_id");
+  vocabulary.fim_middle = read("tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id");
+  vocabulary.fim_pad = read("tokenizer.ggml.fim_pad_token_id");
+  vocabulary.fim_repo = read("tokenizer.ggml.fim_rep_token_id");
+  vocabulary.fim_separator = read("tokenizer.ggml.fim_sep_token_id");
+  AssignRolesByText(&vocabulary);
+  SetStripping(file, &vocabulary.tokens);
+
+  vocabulary.chat_template = file.GetOr<std::string>("tokenizer.chat_template", "");
+  return vocabulary;
+}
+
+}  // namespace bitnet
