@@ -14,6 +14,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "reference/capture/hash.h"
 #include "reference/capture/request.h"
 
 namespace parity {
@@ -38,8 +39,8 @@ struct ModelInfo {
 struct Shapes {
   int n_ctx = 0;
   int n_ubatch = 0;
-  int kv_cells = 0;      // cells that the cache holds
-  int n_embd_k = 0;      // numbers in one K row of one layer (n_head_kv * head_dim)
+  int kv_cells = 0;  // cells that the cache holds
+  int n_embd_k = 0;  // numbers in one K row of one layer (n_head_kv * head_dim)
   int n_embd_v = 0;
   std::vector<int> logits;  // [positions, n_vocab]
   // attends[i]: the keys that prompt position i may attend, as inclusive ranges [first, last].
@@ -66,6 +67,7 @@ struct TraceRecord {
   double rms = 0;
   int64_t num_elements = 0;
   std::string tensor_file;  // "tensors/t0_blk0_attn_norm.npy", empty where raw tensors were not kept
+  nlohmann::json extra = nlohmann::json::object();  // unknown keys, kept
 };
 
 struct Timings {
@@ -82,25 +84,24 @@ struct Capture {
   std::vector<int32_t> tokens;
   std::vector<std::string> pieces;  // the text of each token, for messages
   Shapes shapes;
-  Matrix logits;                    // [positions, n_vocab]; row i = logits after prompt token i
+  Matrix logits;  // [positions, n_vocab]; row i = logits after prompt token i
   std::vector<int32_t> generated;
   std::vector<std::string> generated_pieces;
-  Matrix decode_logits;             // [generated, n_vocab]; row i = the logits from which generated[i] was taken
+  Matrix decode_logits;  // [generated, n_vocab]; row i = the logits from which generated[i] was taken
   std::vector<TraceRecord> traces;
-  std::vector<std::string> notes;   // what the engine wants said: graph nodes it could not map, ...
+  std::vector<std::string> notes;  // what the engine wants said: graph nodes it could not map, ...
   Timings timings;
   nlohmann::json extra = nlohmann::json::object();  // unknown keys, kept
-  std::string directory;            // where it was read from; "" for one that was never on disk
+  std::string directory;                            // where it was read from; "" for one that was never on disk
 };
 
+// Raw tensors are copied from capture.directory. A capture that stands at `directory` is replaced; anything else there
+// is an error. An engine that traces while it runs writes through CaptureWriter (capture_writer.h) instead.
 void WriteCapture(const Capture& capture, const std::string& directory);
 Capture ReadCapture(const std::string& directory);
 
 // The raw tensor of a record. Throws if the capture was made without raw tensors.
 std::vector<float> ReadTensor(const Capture& capture, const TraceRecord& record);
-
-// BLAKE3 of a file's bytes, 64 hex digits.
-std::string HashFile(const std::string& path);
 
 }  // namespace parity
 

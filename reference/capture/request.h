@@ -1,4 +1,5 @@
-// What an engine is asked to do. A Request is data: it is written as JSON for engines that run in a process of their own.
+// What an engine is asked to do. A Request is data: it is written as JSON for engines that run in a process of their
+// own.
 #ifndef BITNET_PARITY_REFERENCE_CAPTURE_REQUEST_H_
 #define BITNET_PARITY_REFERENCE_CAPTURE_REQUEST_H_
 
@@ -17,29 +18,30 @@ enum class Schedule {
 };
 
 struct Request {
-  std::string model;                         // path of the GGUF file
-  std::string tokenizer;                     // path of a tokenizer.json; empty: the one in the GGUF file
-  std::string prompt;                        // what the user typed
-  std::string prompt_template = "raw";       // raw, instruct, llama3-chat (never auto: resolved by who makes the request)
-  std::string text;                          // the prompt in its template: what is tokenized
-  bool add_special = true;                   // add BOS where the vocabulary says so (false: `text` writes it itself)
-  bool parse_special = true;                 // text that spells a special token becomes that token
+  std::string model;                    // path of the GGUF file
+  std::string tokenizer;                // path of a tokenizer.json; empty: the one in the GGUF file
+  std::string prompt;                   // what the user typed
+  std::string prompt_template = "raw";  // raw, instruct, llama3-chat (never auto: resolved by who makes the request)
+  std::string text;                     // the prompt in its template: what is tokenized
+  bool add_special = true;              // add BOS where the vocabulary says so (false: `text` writes it itself)
+  bool parse_special = true;            // text that spells a special token becomes that token
   std::optional<std::vector<int32_t>> token_ids;  // in place of `text`: no tokenizer is used
-  int positions = 0;                         // logits are kept for the first N prompt positions; 0: all
-  int max_tokens = 0;                        // greedy tokens to generate after the prompt
-  bool ignore_eos = true;                    // go on after an end-of-generation token
+  int positions = 0;                              // logits are kept for the first N prompt positions; 0: all
+  int max_tokens = 0;                             // greedy tokens to generate after the prompt
+  bool ignore_eos = true;                         // go on after an end-of-generation token
   Schedule schedule = Schedule::kBatch;
-  int n_ctx = 0;                             // 0: prompt + max_tokens, rounded up to a multiple of 256
-  int n_ubatch = 512;                        // positions in one batch
+  int n_ctx = 0;       // 0: prompt + max_tokens, rounded up to a multiple of 256
+  int n_ubatch = 512;  // positions in one batch
   int threads = 2;
   uint64_t seed = 42;
-  std::string trace = "none";                // none, core, full, or a selection (stage and layer globs)
-  bool raw_tensors = false;                  // keep the traced tensors as .npy
-  std::string cpu_variant;                   // which build of the reference's kernels ("zen4", "haswell"); empty: its own choice
+  std::string trace = "none";  // none, core, full, or a selection (stage and layer globs)
+  bool raw_tensors = false;    // keep the traced tensors as .npy
+  std::string cpu_variant;     // which build of the reference's kernels ("zen4", "haswell"); empty: its own choice
   nlohmann::json extra = nlohmann::json::object();  // unknown keys, kept
 };
 
-// JSON with schema "bitnet-parity/request/1". FromJson throws std::runtime_error naming `origin` (a file name) and the key.
+// JSON with schema "bitnet-parity/request/1". FromJson throws std::runtime_error naming `origin` (a file name) and the
+// key.
 nlohmann::json ToJson(const Request& request);
 Request RequestFromJson(const nlohmann::json& json, const std::string& origin);
 

@@ -1,0 +1,52 @@
+#include "reference/capture/hash.h"
+
+#include <blake3.h>
+#include <fmt/format.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+namespace parity {
+namespace {
+
+std::string HexDigest(const blake3_hasher& hasher) {
+  std::array<uint8_t, BLAKE3_OUT_LEN> digest;
+  blake3_hasher_finalize(&hasher, digest.data(), digest.size());
+  std::string hex;
+  for (uint8_t byte : digest) hex += fmt::format("{:02x}", byte);
+  return hex;
+}
+
+}  // namespace
+
+std::string HashBytes(const void* data, size_t size) {
+  blake3_hasher hasher;
+  blake3_hasher_init(&hasher);
+  blake3_hasher_update(&hasher, data, size);
+  return HexDigest(hasher);
+}
+
+std::string HashText(std::string_view text) { return HashBytes(text.data(), text.size()); }
+
+std::string HashFile(const std::string& path) {
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
+  if (!file) throw std::runtime_error(fmt::format("{}: cannot open to hash it: {}", path, std::strerror(errno)));
+  blake3_hasher hasher;
+  blake3_hasher_init(&hasher);
+  std::vector<char> buffer(1 << 20);
+  while (size_t n = std::fread(buffer.data(), 1, buffer.size(), file.get())) {
+    blake3_hasher_update(&hasher, buffer.data(), n);
+  }
+  if (std::ferror(file.get())) {
+    throw std::runtime_error(fmt::format("{}: cannot read to hash it: {}", path, std::strerror(errno)));
+  }
+  return HexDigest(hasher);
+}
+
+}  // namespace parity

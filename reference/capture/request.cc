@@ -1,0 +1,99 @@
+#include "reference/capture/request.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "reference/capture/json_fields.h"
+
+namespace parity {
+namespace {
+
+constexpr char kSchema[] = "bitnet-parity/request/1";
+
+void CheckAtLeast(const JsonFields& fields, const char* key, int64_t value, int64_t minimum) {
+  if (value >= minimum) return;
+  ThrowJsonError(fields.origin(), fields.Place(key), fmt::format("found {}, expected at least {}", value, minimum));
+}
+
+}  // namespace
+
+nlohmann::json ToJson(const Request& request) {
+  nlohmann::json json = request.extra.is_object() ? request.extra : nlohmann::json::object();
+  json["schema"] = kSchema;
+  json["model"] = TextToJson(request.model);
+  json["tokenizer"] = TextToJson(request.tokenizer);
+  json["prompt"] = TextToJson(request.prompt);
+  json["prompt_template"] = request.prompt_template;
+  json["text"] = TextToJson(request.text);
+  json["add_special"] = request.add_special;
+  json["parse_special"] = request.parse_special;
+  if (request.token_ids) json["token_ids"] = *request.token_ids;
+  json["positions"] = request.positions;
+  json["max_tokens"] = request.max_tokens;
+  json["ignore_eos"] = request.ignore_eos;
+  json["schedule"] = request.schedule == Schedule::kBatch ? "batch" : "token-by-token";
+  json["n_ctx"] = request.n_ctx;
+  json["n_ubatch"] = request.n_ubatch;
+  json["threads"] = request.threads;
+  json["seed"] = request.seed;
+  json["trace"] = request.trace;
+  json["raw_tensors"] = request.raw_tensors;
+  json["cpu_variant"] = request.cpu_variant;
+  return json;
+}
+
+Request RequestFromJson(const nlohmann::json& json, const std::string& origin) {
+  Request request;
+  JsonFields fields(json, origin);
+  fields.Expect("schema", kSchema);
+  fields.Read("model", &request.model);
+  fields.ReadIfPresent("tokenizer", &request.tokenizer);
+  fields.ReadIfPresent("prompt", &request.prompt);
+  fields.ReadIfPresent("prompt_template", &request.prompt_template);
+  const bool has_text = fields.ReadIfPresent("text", &request.text);
+  fields.ReadIfPresent("add_special", &request.add_special);
+  fields.ReadIfPresent("parse_special", &request.parse_special);
+  std::vector<int> ids;
+  if (fields.ReadIfPresent("token_ids", &ids)) {
+    for (size_t i = 0; i < ids.size(); ++i) CheckAtLeast(fields, fmt::format("token_ids[{}]", i).c_str(), ids[i], 0);
+    request.token_ids = ids;
+  } else if (!has_text) {
+    ThrowJsonError(origin, fields.Place("text"), "missing key (a request gives text, or token_ids)");
+  }
+  fields.ReadIfPresent("positions", &request.positions);
+  fields.ReadIfPresent("max_tokens", &request.max_tokens);
+  fields.ReadIfPresent("ignore_eos", &request.ignore_eos);
+  std::string schedule = "batch";
+  fields.ReadIfPresent("schedule", &schedule);
+  fields.ReadIfPresent("n_ctx", &request.n_ctx);
+  fields.ReadIfPresent("n_ubatch", &request.n_ubatch);
+  fields.ReadIfPresent("threads", &request.threads);
+  fields.ReadIfPresent("seed", &request.seed);
+  fields.ReadIfPresent("trace", &request.trace);
+  fields.ReadIfPresent("raw_tensors", &request.raw_tensors);
+  fields.ReadIfPresent("cpu_variant", &request.cpu_variant);
+  request.extra = fields.Unknown();
+
+  if (schedule == "batch") {
+    request.schedule = Schedule::kBatch;
+  } else if (schedule == "token-by-token") {
+    request.schedule = Schedule::kTokenByToken;
+  } else {
+    ThrowJsonError(origin, fields.Place("schedule"),
+                   fmt::format("found '{}', expected batch or token-by-token", schedule));
+  }
+  if (request.prompt_template != "raw" && request.prompt_template != "instruct" &&
+      request.prompt_template != "llama3-chat") {
+    ThrowJsonError(origin, fields.Place("prompt_template"),
+                   fmt::format("found '{}', expected raw, instruct or llama3-chat", request.prompt_template));
+  }
+  CheckAtLeast(fields, "positions", request.positions, 0);
+  CheckAtLeast(fields, "max_tokens", request.max_tokens, 0);
+  CheckAtLeast(fields, "n_ctx", request.n_ctx, 0);
+  CheckAtLeast(fields, "n_ubatch", request.n_ubatch, 1);
+  CheckAtLeast(fields, "threads", request.threads, 1);
+  return request;
+}
+
+}  // namespace parity

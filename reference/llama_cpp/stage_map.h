@@ -1,0 +1,38 @@
+// Names of graph nodes in the llama.cpp family -> stages.
+#ifndef BITNET_PARITY_REFERENCE_LLAMA_CPP_STAGE_MAP_H_
+#define BITNET_PARITY_REFERENCE_LLAMA_CPP_STAGE_MAP_H_
+
+#include <string>
+#include <string_view>
+
+namespace parity {
+
+struct NodeName {
+  std::string base;  // "attn_norm"
+  int layer = -1;    // 0 for "attn_norm-0"
+};
+
+// "attn_norm-3" -> {"attn_norm", 3}; "result_norm" -> {"result_norm", -1}. What follows a space ("(view)") stays in
+// base.
+NodeName ParseNodeName(std::string_view name);
+
+enum class NodeKind {
+  kStage,     // the value of a stage
+  kInternal,  // known, and no stage: views, cache writes, halves of an operation
+  kUnknown,
+};
+
+struct MappedNode {
+  NodeKind kind = NodeKind::kUnknown;
+  std::string stage;
+  // The same numbers may have been seen under a node with arithmetic: keep those.
+  bool is_view = false;
+};
+
+// `op` is ggml_op_name of the node: it tells the projection Qcur (MUL_MAT, or ADD and MUL for a bias or a scale behind
+// it) from the rotated one (ROPE).
+MappedNode MapNode(const NodeName& name, std::string_view op);
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_REFERENCE_LLAMA_CPP_STAGE_MAP_H_
