@@ -1,0 +1,56 @@
+#include "parity_tests/report/causes.h"
+
+#include <array>
+
+namespace parity {
+namespace {
+
+struct StageAdvice {
+  std::vector<std::string> causes;
+  std::string next;
+};
+
+// In the order of kStages.
+const std::array<StageAdvice, kStages.size()>& Advice() {
+  static const std::array<StageAdvice, kStages.size()> advice = {{
+      {{"the engine is not installed, or its libraries are not where they were looked for",
+        "the engine does not know the model's architecture or one of its tensor types",
+        "a recorded capture is of another model file, prompt or schedule"},
+       "ci/install brings llama.cpp; LLAMA_CPP_DIR and BITNET_CPP_DIR name builds of your own"},
+      {{"BOS twice: the template writes it and the tokenizer adds it, or only one side adds it",
+        "the template is applied on one side only",
+        "two vocabularies or merge lists: a tokenizer.json that is not the GGUF file's",
+        "special tokens in the text are parsed on one side and spelled out on the other",
+        "another pre-tokenizer expression (tokenizer.ggml.pre)"},
+       "run with --prompt-template raw --dump-ids --dump-ref-ids and look at the first id that differs"},
+      {{"another n_ctx or batch size than the request's",
+        "a causal mask off by one, or one that lets a position see its future",
+        "K and V heads counted as query heads (n_head_kv)",
+        "a hyper-parameter read from another key, or its default taken"},
+       "compare the named value with the model's metadata"},
+      {{"weights decoded in another layout or with another scale (try the same model as F16)",
+        "norm: epsilon, gamma, or its place (the sub-norms before attn_output and ffn_down)",
+        "activation: SiLU or squared ReLU, and the order of gate and up",
+        "embedding row, tied output matrix, or logits scaled by a constant",
+        "rounding: activations to int8, K, V and Q to F16; one last bit can turn a rounding the other way"},
+       "one token is enough to reproduce it: add --positions 1 --max-tokens 0"},
+      {{"grows with the position: RoPE (base, pairing of dimensions, scaling), or the mask",
+        "a jump at one position: a KV row off by one, a batch boundary",
+        "a few positions out of many: a rounding that turned the other way (compare like schedule with like)",
+        "top-5 alone: weights decoded differently (try the same model as F16)"},
+       "run with --schedule both: a difference in one schedule alone points at batching or the KV cache"},
+      {{"the KV cache after the prompt: the position of the new row, or its length",
+        "decoding is not greedy: a temperature, a penalty, or the last of equals instead of the first",
+        "memory that was never set: run twice and compare", "end-of-generation tokens treated differently"},
+       "run with --max-tokens set to the number of the token that differs, plus one, and look at both top-5"},
+  }};
+  return advice;
+}
+
+}  // namespace
+
+const std::vector<std::string>& UsualCauses(Stage stage) { return Advice()[static_cast<size_t>(stage)].causes; }
+
+const std::string& NextStep(Stage stage) { return Advice()[static_cast<size_t>(stage)].next; }
+
+}  // namespace parity

@@ -1,0 +1,49 @@
+#include "parity_tests/report/figures.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace parity {
+namespace {
+
+// `value` below 1 with `digits` decimals, cut instead of rounded where rounding would make it 1.
+std::string BelowOne(double value, int digits) {
+  std::string text = fmt::format("{:.{}f}", value, digits);
+  if (value < 1 && text.starts_with("1")) text = "0." + std::string(static_cast<size_t>(digits), '9');
+  return text;
+}
+
+}  // namespace
+
+std::string FormatMetric(Metric metric, double value) {
+  if (!std::isfinite(value)) return fmt::format("{}", value);
+  if (metric == Metric::kBitIdentical) return FormatShare(value);
+  if (metric == Metric::kMaxUlp) return fmt::format("{:.0f}", value);
+  if (!HigherIsBetter(metric)) return value == 0 ? "0" : fmt::format("{:.2e}", value);
+  return value == 1 ? "1" : BelowOne(value, metric == Metric::kCosine ? 6 : 2);
+}
+
+std::string FormatShare(double share) {
+  if (share == 1) return "100 %";
+  const std::string text = fmt::format("{:.2f}", share * 100);
+  return (text == "100.00" ? "99.99" : text) + " %";
+}
+
+std::string FormatLimit(const Check& check) {
+  return fmt::format("{} {:g}", HigherIsBetter(check.metric) ? ">=" : "<=", check.limit);
+}
+
+std::string DescribeBackend(const BackendInfo& backend) {
+  std::string text = backend.name;
+  if (!backend.version.empty()) text += " " + backend.version;
+  if (!backend.simd.empty()) text += " (" + backend.simd + ")";
+  return text;
+}
+
+std::string DescribeProfile(const Profile& profile) {
+  if (profile.overrides.empty()) return profile.name;
+  return fmt::format("{} with {}", profile.name, fmt::join(profile.overrides, ", "));
+}
+
+}  // namespace parity

@@ -1,0 +1,105 @@
+#include <fmt/format.h>
+
+#include "parity_tests/compare/quote.h"
+#include "parity_tests/report/causes.h"
+#include "parity_tests/report/figures.h"
+#include "parity_tests/report/report.h"
+
+namespace parity {
+namespace {
+
+// Text inside a table's cell: no bar, no line break, no markup.
+std::string Cell(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\n') {
+      out += "<br>";
+    } else if (c == '<') {
+      out += "&lt;";
+    } else if (c == '&') {
+      out += "&amp;";
+    } else {
+      if (c == '|' || c == '*' || c == '_' || c == '`' || c == '\\' || c == '[') out += '\\';
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string TopCell(const std::vector<TopToken>& top, size_t i) {
+  if (i >= top.size()) return " | | ";
+  return fmt::format("{} | {} | {:.6g}", top[i].id, Cell(Quote(top[i].text)), top[i].logit);
+}
+
+}  // namespace
+
+std::string MarkdownReport(const Verdict& verdict) {
+  const auto failed = verdict.failed_stage();
+  const bool skipped = verdict.stage(Stage::kPreflight).status == Status::kSkip;
+  std::string out =
+      fmt::format("## {}\n\n", verdict.parity()              ? "Parity"
+                               : skipped                     ? "Skipped"
+                               : failed == Stage::kPreflight ? "Error at preflight"
+                                                             : fmt::format("Divergence at {}", StageName(*failed)));
+  const auto item = [&out](std::string_view key, const std::string& value) {
+    if (!value.empty()) out += fmt::format("- {}: {}\n", key, Cell(value));
+  };
+  item("candidate", DescribeBackend(verdict.candidate));
+  item("reference", DescribeBackend(verdict.reference));
+  item("model", verdict.model.path);
+  item("prompt", verdict.request.token_ids
+                     ? fmt::format("{} token ids", verdict.request.token_ids->size())
+                     : fmt::format("{} ({})", Quote(verdict.request.prompt), verdict.request.prompt_template));
+  item("schedule", std::string(ScheduleName(verdict.request.schedule)));
+  item("profile", DescribeProfile(verdict.profile));
+  for (const std::string& note : verdict.notes) item("note", note);
+
+  out += "\n| stage | status | compared | worst | bit-identical |\n| --- | --- | --- | --- | --- |\n";
+  for (const StageResult& result : verdict.stages) {
+    std::string worst, identical;
+    if (result.worst.rows() > 0) {
+      worst = fmt::format("mse {}, max_abs {}, cosine {}", FormatMetric(Metric::kMse, result.worst.value(Metric::kMse)),
+                          FormatMetric(Metric::kMaxAbs, result.worst.value(Metric::kMaxAbs)),
+                          FormatMetric(Metric::kCosine, result.worst.value(Metric::kCosine)));
+      identical = FormatShare(result.worst.identical_share());
+    }
+    const bool explained = result.status == Status::kSkip || result.status == Status::kNotReached;
+    out += fmt::format("| {} | {} | {} | {} | {} |\n", StageName(result.stage), StatusName(result.status),
+                       Cell(explained ? result.message : result.compared), Cell(worst), identical);
+  }
+  for (const StageResult& result : verdict.stages) {
+    for (const std::string& note : result.notes)
+      out += fmt::format("\nNote on {}: {}\n", StageName(result.stage), Cell(note));
+  }
+  if (!failed) return out;
+
+  const StageResult& result = verdict.stage(*failed);
+  out += fmt::format("\n### What differs\n\n{}\n", Cell(result.message));
+  if (result.position >= 0 && result.token >= 0) {
+    out += fmt::format("\nAt {} {}, token {} {}\n", *failed == Stage::kDecode ? "generated token" : "position",
+                       result.position, result.token, Cell(Quote(result.token_text)));
+  }
+  for (const std::string& hint : result.hints) out += fmt::format("\nHint: {}\n", Cell(hint));
+  if (!result.checks.empty()) {
+    out += "\n| metric | worst | limit | position | |\n| --- | --- | --- | --- | --- |\n";
+    for (const Check& check : result.checks) {
+      out += fmt::format("| {} | {} | {} | {} | {} |\n", Cell(std::string(MetricName(check.metric))),
+                         FormatMetric(check.metric, check.worst), FormatLimit(check), check.position,
+                         check.pass ? "ok" : "over");
+    }
+  }
+  if (!result.top_candidate.empty() || !result.top_reference.empty()) {
+    out += fmt::format("\n| | {} | | | {} | | |\n| --- | --- | --- | --- | --- | --- | --- |\n",
+                       Cell(verdict.candidate.name), Cell(verdict.reference.name));
+    for (size_t i = 0; i < std::max(result.top_candidate.size(), result.top_reference.size()); ++i) {
+      out +=
+          fmt::format("| {} | {} | {} |\n", i + 1, TopCell(result.top_candidate, i), TopCell(result.top_reference, i));
+    }
+  }
+  out += "\n### What usually causes that\n\n";
+  for (const std::string& cause : UsualCauses(*failed)) out += fmt::format("- {}\n", cause);
+  out += fmt::format("\nNext: {}\n", NextStep(*failed));
+  return out;
+}
+
+}  // namespace parity

@@ -1,0 +1,35 @@
+// A verdict, written for people (text, Markdown) and for programs (JSON).
+//
+//   fmt::print("{}", TextReport(verdict, {.color = isatty(1) == 1}));
+//
+// The verdict comes first, then the first stage that failed with its position, token, figures and both sides' top-5,
+// then what usually causes that and what to do next.
+#ifndef BITNET_PARITY_PARITY_TESTS_REPORT_REPORT_H_
+#define BITNET_PARITY_PARITY_TESTS_REPORT_REPORT_H_
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "parity_tests/compare/ladder.h"
+
+namespace parity {
+
+struct TextOptions {
+  bool color = false;    // ANSI colours
+  bool verbose = false;  // every metric at every position
+};
+
+std::string TextReport(const Verdict& verdict, const TextOptions& options);
+
+// One failed or skipped stage alone, as the test suites print it. Names: what the report calls the two sides.
+std::string StageReport(const StageResult& result, const std::string& candidate, const std::string& reference);
+
+// Schema "bitnet-parity/verdict/1". Infinities, which JSON does not have, are the strings "inf" and "-inf"; bytes that
+// are no UTF-8 in token texts are replaced by U+FFFD when the object is dumped with error_handler_t::replace.
+nlohmann::json JsonReport(const Verdict& verdict);
+
+std::string MarkdownReport(const Verdict& verdict);
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_PARITY_TESTS_REPORT_REPORT_H_

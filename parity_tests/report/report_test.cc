@@ -1,0 +1,189 @@
+#include "parity_tests/report/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "parity_tests/compare/capture_for_test.h"
+#include "parity_tests/report/causes.h"
+#include "parity_tests/report/figures.h"
+
+namespace parity {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+class ReportTest : public testing::Test {
+ protected:
+  ReportTest() { options.profile = LoadProfile(PARITY_SOURCE_DIR "/fixtures/thresholds.json", "strict"); }
+  Verdict Climb() { return parity::Climb(candidate, reference, options); }
+
+  Capture candidate = CaptureForTest("native");
+  Capture reference = CaptureForTest("llama.cpp");
+  LadderOptions options;
+};
+
+TEST_F(ReportTest, ParityAsText) {
+  EXPECT_EQ(TextReport(Climb(), {}),
+            R"(PARITY
+  candidate  native v1.2 (zen4)
+  reference  llama.cpp v1.2 (zen4)
+  model      models/tiny.gguf (bitnet)
+  prompt     "In the beginning" (raw)
+  schedule   batch
+  profile    strict
+
+  preflight    pass         native v1.2 against llama.cpp v1.2
+  tokens       pass         6 token ids
+  shapes       pass         17 sizes, masks of 6 positions
+  first-logit  pass         64 logits of position 0
+               worst mse 0, max_abs 0, kl 0, top5_overlap 1, cosine 1; 100 % of the logits bit-identical
+  positions    pass         6 positions of 64 logits
+               worst mse 0, max_abs 0, kl 0, top5_overlap 1, cosine 1; 100 % of the logits bit-identical
+  decode       pass         4 of 4 greedy tokens equal
+               worst mse 0, max_abs 0, kl 0, top5_overlap 1, cosine 1; 100 % of the logits bit-identical
+)");
+}
+
+TEST_F(ReportTest, DivergenceAsText) {
+  for (int64_t j = 0; j < 64; ++j) At(candidate.logits, 4, j) = -At(reference.logits, 4, j);
+  At(candidate.logits, 2, 5) += 0.01f;
+  options.profile.overrides = {"decode.tie=0"};
+  const std::string text = TextReport(Climb(), {});
+  EXPECT_THAT(text, StartsWith("DIVERGENCE at positions\n"));
+  for (const char* expected :
+       {"profile    strict with decode.tie=0", "positions    fail", "at position 4, token 30 \" begin\"",
+        "the first position over a limit is 2", "<= 2e-06", "over, position 4", ">= 0.95", "top-5",
+        "What usually causes that", "a KV row off by one", "Next\n  run with --schedule both",
+        "decode       not reached  positions failed"}) {
+    EXPECT_THAT(text, HasSubstr(expected));
+  }
+  EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(TextReport(Climb(), {.color = true}), StartsWith("\x1b[31mDIVERGENCE"));
+  EXPECT_THAT(text, Not(HasSubstr("max_ulp")));
+  EXPECT_THAT(TextReport(Climb(), {.verbose = true}), HasSubstr("max_ulp"));
+}
+
+TEST_F(ReportTest, TopFiveOfBothSidesStandBesideEachOther) {
+  const int32_t expected = reference.generated[1], other = (expected + 1) % 64;
+  At(candidate.decode_logits, 1, other) = 99;
+  candidate.generated[1] = other;
+  options.piece_of = [](int32_t id) { return id % 2 ? "odd\n" : "even"; };
+  const std::string text = TextReport(Climb(), {});
+  EXPECT_THAT(text, StartsWith("DIVERGENCE at decode\n"));
+  EXPECT_THAT(text, HasSubstr("native"));
+  EXPECT_THAT(text, testing::ContainsRegex("1 +" + std::to_string(other) + " \"(odd\\\\n|even)\" 99 +" +
+                                           std::to_string(expected)));
+}
+
+TEST_F(ReportTest, HintsAndNotesAreShown) {
+  candidate.model.blake3.clear();
+  candidate.tokens.insert(candidate.tokens.begin(), 60);
+  for (const std::string& text : {TextReport(Climb(), {}), MarkdownReport(Climb())}) {
+    EXPECT_THAT(text, AllOf(HasSubstr("does not say by hash"), HasSubstr("twice")));
+  }
+  EXPECT_EQ(JsonReport(Climb())["stages"][1]["hints"].size(), 1u);
+  EXPECT_EQ(JsonReport(Climb())["stages"][0]["notes"].size(), 1u);
+}
+
+TEST_F(ReportTest, ErrorAndSkip) {
+  StageResult preflight;
+  preflight.status = Status::kSkip;
+  preflight.message = "llama.cpp is not installed";
+  Verdict verdict = NotClimbed(preflight, reference.request, options.profile);
+  EXPECT_THAT(TextReport(verdict, {}), AllOf(StartsWith("SKIPPED\n"), HasSubstr("llama.cpp is not installed")));
+  EXPECT_EQ(JsonReport(verdict)["verdict"], "skipped");
+  EXPECT_THAT(MarkdownReport(verdict), AllOf(StartsWith("## Skipped"), HasSubstr("llama.cpp is not installed")));
+  preflight.status = Status::kFail;
+  verdict = NotClimbed(preflight, reference.request, options.profile);
+  EXPECT_THAT(TextReport(verdict, {}),
+              AllOf(StartsWith("ERROR at preflight\n"), HasSubstr("llama.cpp is not installed")));
+  EXPECT_EQ(JsonReport(verdict)["verdict"], "error");
+  EXPECT_EQ(JsonReport(verdict)["exit_code"], 2);
+  EXPECT_THAT(MarkdownReport(verdict), StartsWith("## Error at preflight"));
+}
+
+TEST_F(ReportTest, StoppingEarlyIsNotFullParity) {
+  options.last = Stage::kTokens;
+  EXPECT_THAT(TextReport(Climb(), {}), StartsWith("PARITY up to tokens\n"));
+}
+
+TEST_F(ReportTest, OneStageAlone) {
+  At(candidate.logits, 0, 3) += 1;
+  const std::string text =
+      StageReport(RunStage(Stage::kFirstLogit, candidate, reference, options), "native", "llama.cpp");
+  EXPECT_THAT(text, AllOf(StartsWith("first-logit: fail, 64 logits of position 0\n"), HasSubstr("top-5"),
+                          HasSubstr("native"), HasSubstr("usual causes:"), HasSubstr("next: one token is enough")));
+}
+
+TEST_F(ReportTest, Json) {
+  At(candidate.logits, 3, 7) = std::numeric_limits<float>::quiet_NaN();
+  reference.pieces[3] = "\xe4\xbd";  // part of a character
+  const nlohmann::json json = JsonReport(Climb());
+  EXPECT_EQ(json["schema"], "bitnet-parity/verdict/1");
+  EXPECT_EQ(json["verdict"], "divergence");
+  EXPECT_EQ(json["failed_stage"], "positions");
+  EXPECT_EQ(json["exit_code"], 1);
+  EXPECT_EQ(json["profile"]["name"], "strict");
+  ASSERT_EQ(json["stages"].size(), 6u);
+  const nlohmann::json& stage = json["stages"][4];
+  EXPECT_EQ(stage["status"], "fail");
+  EXPECT_EQ(stage["position"], 3);
+  EXPECT_EQ(stage["worst"]["mse"]["value"], "inf");
+  EXPECT_EQ(stage["worst"]["mse"]["position"], 3);
+  EXPECT_EQ(stage["per_position"]["mse"].size(), 6u);
+  EXPECT_EQ(stage["per_position"]["mse"][2], 0);
+  EXPECT_EQ(stage["checks"].size(), 5u);
+  EXPECT_EQ(stage["top5"]["candidate"][0]["logit"], "nan");
+  EXPECT_DOUBLE_EQ(stage["bit_identical_share"], 5.0 / 6.0);
+  EXPECT_EQ(json["stages"][5]["status"], "not reached");
+  EXPECT_GT(json["usual_causes"].size(), 1u);
+  const std::string text = json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+  EXPECT_EQ(nlohmann::json::parse(text)["verdict"], "divergence");
+
+  candidate = CaptureForTest("native");
+  const nlohmann::json parity = JsonReport(Climb());
+  EXPECT_EQ(parity["verdict"], "parity");
+  EXPECT_TRUE(parity["failed_stage"].is_null());
+  EXPECT_EQ(parity["exit_code"], 0);
+}
+
+TEST_F(ReportTest, MarkdownKeepsItsTables) {
+  reference.pieces[3] = candidate.pieces[3] = "|<b>*\n";
+  At(candidate.logits, 3, 7) += 1;
+  const std::string text = MarkdownReport(Climb());
+  EXPECT_THAT(text, StartsWith("## Divergence at positions\n"));
+  EXPECT_THAT(text, HasSubstr(R"(At position 3, token 7 "\|&lt;b>\*\\n")"));
+  EXPECT_THAT(text, HasSubstr("| positions | fail | 6 positions of 64 logits |"));
+  EXPECT_THAT(text, HasSubstr("| 5 | "));
+  candidate = CaptureForTest("native");
+  EXPECT_THAT(MarkdownReport(Climb()), StartsWith("## Parity\n"));
+}
+
+TEST(Figures, NothingIsRoundedUpToPerfect) {
+  EXPECT_EQ(FormatShare(1), "100 %");
+  EXPECT_EQ(FormatShare(0.9999999), "99.99 %");
+  EXPECT_EQ(FormatShare(0.12345), "12.35 %");
+  EXPECT_EQ(FormatMetric(Metric::kCosine, 1), "1");
+  EXPECT_EQ(FormatMetric(Metric::kCosine, 0.99999999), "0.999999");
+  EXPECT_EQ(FormatMetric(Metric::kCosine, -1), "-1.000000");
+  EXPECT_EQ(FormatMetric(Metric::kTop5Overlap, 0.8), "0.80");
+  EXPECT_EQ(FormatMetric(Metric::kMse, 0), "0");
+  EXPECT_EQ(FormatMetric(Metric::kMse, 1e-30), "1.00e-30");
+  EXPECT_EQ(FormatMetric(Metric::kMaxUlp, 8388608), "8388608");
+  EXPECT_EQ(FormatMetric(Metric::kKl, std::numeric_limits<double>::infinity()), "inf");
+}
+
+TEST(Causes, EveryStageHasThem) {
+  for (const Stage stage : kStages) {
+    EXPECT_GE(UsualCauses(stage).size(), 3u) << StageName(stage);
+    EXPECT_FALSE(NextStep(stage).empty()) << StageName(stage);
+  }
+}
+
+}  // namespace
+}  // namespace parity

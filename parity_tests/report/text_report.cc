@@ -1,0 +1,180 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "parity_tests/compare/quote.h"
+#include "parity_tests/report/causes.h"
+#include "parity_tests/report/figures.h"
+#include "parity_tests/report/report.h"
+
+namespace parity {
+namespace {
+
+enum class Color { kNone, kGreen, kRed, kYellow, kBold, kDim };
+
+std::string Paint(std::string_view text, Color color, bool on) {
+  constexpr std::string_view kCodes[] = {"0", "32", "31", "33", "1", "2"};
+  if (!on || color == Color::kNone) return std::string(text);
+  return fmt::format("\x1b[{}m{}\x1b[0m", kCodes[static_cast<size_t>(color)], text);
+}
+
+Color ColorOf(Status status) {
+  switch (status) {
+    case Status::kPass:
+      return Color::kGreen;
+    case Status::kFail:
+      return Color::kRed;
+    case Status::kSkip:
+      return Color::kYellow;
+    case Status::kNotReached:
+      return Color::kDim;
+  }
+  return Color::kNone;
+}
+
+std::string Indent(const std::string& text, const std::string& by) {
+  std::string out;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) out += fmt::format("{}{}\n", by, line);
+  return out;
+}
+
+// The worst values on one line: "mse 0, max_abs 0, ...".
+std::string WorstLine(const WorstRows& worst) {
+  std::vector<std::string> parts;
+  for (const Metric metric : {Metric::kMse, Metric::kMaxAbs, Metric::kKl, Metric::kTop5Overlap, Metric::kCosine}) {
+    parts.push_back(fmt::format("{} {}", MetricName(metric), FormatMetric(metric, worst.value(metric))));
+  }
+  return fmt::format("worst {}; {} of the logits bit-identical", fmt::join(parts, ", "),
+                     FormatShare(worst.identical_share()));
+}
+
+std::string Position(const StageResult& result) {
+  return fmt::format("{} {}, token {} {}", result.stage == Stage::kDecode ? "generated token" : "position",
+                     result.position, result.token, Quote(result.token_text));
+}
+
+std::string TopCell(const std::vector<TopToken>& top, size_t i) {
+  if (i >= top.size()) return "";
+  return fmt::format("{:>7} {} {:.6g}", top[i].id, Quote(top[i].text), top[i].logit);
+}
+
+std::string TopTable(const StageResult& result, const std::string& candidate, const std::string& reference) {
+  size_t width = candidate.size();
+  for (size_t i = 0; i < result.top_candidate.size(); ++i) {
+    width = std::max(width, TopCell(result.top_candidate, i).size());
+  }
+  const std::string reference_head = fmt::format("{:8}{}", "", reference),
+                    candidate_head = fmt::format("{:8}{}", "", candidate);
+  width = std::max(width, candidate_head.size());
+  std::string out = fmt::format("top-5   {:<{}}  {}\n", candidate_head, width, reference_head);
+  for (size_t i = 0; i < std::max(result.top_candidate.size(), result.top_reference.size()); ++i) {
+    out += fmt::format("   {}    {:<{}}  {}\n", i + 1, TopCell(result.top_candidate, i), width,
+                       TopCell(result.top_reference, i));
+  }
+  return out;
+}
+
+// Everything about one stage beyond its first line.
+std::string Details(const StageResult& result, const std::string& candidate, const std::string& reference) {
+  std::string out = result.message.empty() ? "" : result.message + "\n";
+  if (result.position >= 0 && result.token >= 0) out += fmt::format("at {}\n", Position(result));
+  for (const Check& check : result.checks) {
+    out += fmt::format("{:<14} {:>10}  {:<12} {}\n", MetricName(check.metric), FormatMetric(check.metric, check.worst),
+                       FormatLimit(check), check.pass ? "ok" : fmt::format("over, position {}", check.position));
+  }
+  if (result.worst.rows() > 0) out += WorstLine(result.worst) + "\n";
+  if (!result.top_candidate.empty() || !result.top_reference.empty()) out += TopTable(result, candidate, reference);
+  for (const std::string& hint : result.hints) out += "hint: " + hint + "\n";
+  return out;
+}
+
+std::string EveryPosition(const StageResult& result) {
+  std::string out = fmt::format("{:>8}", "position");
+  for (const Metric metric : kMetrics) out += fmt::format(" {:>13}", MetricName(metric));
+  out += "\n";
+  for (size_t i = 0; i < result.rows.size(); ++i) {
+    out += fmt::format("{:>8}", i);
+    for (const Metric metric : kMetrics)
+      out += fmt::format(" {:>13}", FormatMetric(metric, MetricValue(result.rows[i], metric)));
+    out += "\n";
+  }
+  return out;
+}
+
+std::string Headline(const Verdict& verdict) {
+  if (verdict.parity()) {
+    const auto last = std::find_if(verdict.stages.rbegin(), verdict.stages.rend(),
+                                   [](const StageResult& result) { return result.status == Status::kPass; });
+    const bool all = std::none_of(verdict.stages.begin(), verdict.stages.end(),
+                                  [](const StageResult& result) { return result.status == Status::kNotReached; });
+    return all ? "PARITY" : fmt::format("PARITY up to {}", StageName(last->stage));
+  }
+  const StageResult& preflight = verdict.stage(Stage::kPreflight);
+  if (preflight.status == Status::kSkip) return "SKIPPED";
+  if (preflight.status == Status::kFail) return "ERROR at preflight";
+  return fmt::format("DIVERGENCE at {}", StageName(*verdict.failed_stage()));
+}
+
+}  // namespace
+
+std::string StageReport(const StageResult& result, const std::string& candidate, const std::string& reference) {
+  std::string out = fmt::format("{}: {}", StageName(result.stage), StatusName(result.status));
+  if (!result.compared.empty()) out += ", " + result.compared;
+  out += "\n" + Indent(Details(result, candidate, reference), "  ");
+  for (const std::string& note : result.notes) out += "  note: " + note + "\n";
+  if (result.status == Status::kFail) {
+    out += "  usual causes:\n";
+    for (const std::string& cause : UsualCauses(result.stage)) out += "    - " + cause + "\n";
+    out += "  next: " + NextStep(result.stage) + "\n";
+  }
+  return out;
+}
+
+std::string TextReport(const Verdict& verdict, const TextOptions& options) {
+  const std::string candidate = verdict.candidate.name.empty() ? "candidate" : verdict.candidate.name;
+  const std::string reference = verdict.reference.name.empty() ? "reference" : verdict.reference.name;
+  const Color headline = verdict.parity()                                           ? Color::kGreen
+                         : verdict.stage(Stage::kPreflight).status == Status::kSkip ? Color::kYellow
+                                                                                    : Color::kRed;
+  std::string out = Paint(Headline(verdict), headline, options.color) + "\n";
+  const auto line = [&out](std::string_view key, const std::string& value) {
+    if (!value.empty()) out += fmt::format("  {:<10} {}\n", key, value);
+  };
+  line("candidate", DescribeBackend(verdict.candidate));
+  line("reference", DescribeBackend(verdict.reference));
+  line("model", verdict.model.architecture.empty()
+                    ? verdict.model.path
+                    : fmt::format("{} ({})", verdict.model.path, verdict.model.architecture));
+  if (verdict.request.token_ids) {
+    line("prompt", fmt::format("{} token ids", verdict.request.token_ids->size()));
+  } else {
+    std::string prompt = Quote(verdict.request.prompt);
+    if (prompt.size() > 96) prompt = Quote(verdict.request.prompt.substr(0, 72)) + "...";
+    line("prompt", fmt::format("{} ({})", prompt, verdict.request.prompt_template));
+  }
+  line("schedule", std::string(ScheduleName(verdict.request.schedule)));
+  line("profile", DescribeProfile(verdict.profile));
+  for (const std::string& note : verdict.notes) line("note", note);
+  out += "\n";
+  for (const StageResult& result : verdict.stages) {
+    const bool explained = result.status == Status::kSkip || result.status == Status::kNotReached;
+    out += fmt::format("  {:<12} {}  {}\n", StageName(result.stage),
+                       Paint(fmt::format("{:<11}", StatusName(result.status)), ColorOf(result.status), options.color),
+                       explained ? result.message : result.compared);
+    const std::string indent(15, ' ');
+    if (result.status == Status::kFail) out += Indent(Details(result, candidate, reference), indent);
+    if (result.status == Status::kPass && result.worst.rows() > 0) out += indent + WorstLine(result.worst) + "\n";
+    for (const std::string& note : result.notes) out += indent + "note: " + note + "\n";
+    if (options.verbose && !result.rows.empty()) out += Indent(EveryPosition(result), indent);
+  }
+  if (const auto failed = verdict.failed_stage()) {
+    out += "\n" + Paint("What usually causes that", Color::kBold, options.color) + "\n";
+    for (const std::string& cause : UsualCauses(*failed)) out += "  - " + cause + "\n";
+    out += Paint("Next", Color::kBold, options.color) + "\n  " + NextStep(*failed) + "\n";
+  }
+  return out;
+}
+
+}  // namespace parity
