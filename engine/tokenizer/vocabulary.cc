@@ -49,22 +49,23 @@ constexpr std::string_view kVisibleTexts[] = {"<|channel|>", "<|message|>", "<|s
 
 struct ByteAlphabet {
   std::array<std::string, 256> character;
-  std::unordered_map<std::string_view, uint8_t> byte;  // views into `character`
+  std::array<int, 0x200> byte_of_code_point;  // -1 where there is none
 
   ByteAlphabet() {
+    byte_of_code_point.fill(-1);
     uint32_t next = 0x100;
-    for (uint32_t value = 0; value < 256; ++value) {
-      const bool printable =
-          (value > 0x20 && value < 0x7F) || (value > 0xA0 && value != 0xAD);  // 0xAD is the soft hyphen
-      const uint32_t code_point = printable ? value : next++;
-      std::string& utf8 = character[value];
+    for (uint32_t byte = 0; byte < 256; ++byte) {
+      const bool printable = (byte > 0x20 && byte < 0x7F) || (byte > 0xA0 && byte != 0xAD);  // 0xAD is the soft hyphen
+      const uint32_t code_point = printable ? byte : next++;
+      byte_of_code_point[code_point] = static_cast<int>(byte);
+      const auto put = [&](uint32_t value) { character[byte].push_back(static_cast<char>(value)); };
       if (code_point < 0x80) {
-        utf8 = static_cast<char>(code_point);
+        put(code_point);
       } else {
-        utf8 = {static_cast<char>(0xC0 | code_point >> 6), static_cast<char>(0x80 | (code_point & 0x3F))};
+        put(0xC0 | code_point >> 6);
+        put(0x80 | (code_point & 0x3F));
       }
     }
-    for (uint32_t value = 0; value < 256; ++value) byte.emplace(character[value], static_cast<uint8_t>(value));
   }
 };
 
@@ -78,14 +79,20 @@ const ByteAlphabet& Alphabet() {
 std::string_view ByteLevelCharacter(uint8_t byte) { return Alphabet().character[byte]; }
 
 std::optional<std::string> BytesOf(std::string_view text) {
-  const auto& byte_of = Alphabet().byte;
   std::string bytes;
-  for (size_t i = 0; i < text.size();) {
-    const size_t length = static_cast<unsigned char>(text[i]) < 0x80 ? 1 : 2;
-    const auto found = byte_of.find(text.substr(i, length));
-    if (found == byte_of.end()) return std::nullopt;
-    bytes.push_back(static_cast<char>(found->second));
-    i += length;
+  bytes.reserve(text.size());
+  for (size_t i = 0; i < text.size(); ++i) {
+    uint32_t code_point = static_cast<unsigned char>(text[i]);
+    if (code_point >= 0x80) {
+      // The alphabet ends below U+0200, so two bytes, of which the first is C2..C7.
+      const bool whole =
+          code_point >= 0xC2 && code_point <= 0xC7 && i + 1 < text.size() && (text[i + 1] & 0xC0) == 0x80;
+      if (!whole) return std::nullopt;
+      code_point = (code_point & 0x1F) << 6 | (static_cast<unsigned char>(text[++i]) & 0x3F);
+    }
+    const int byte = Alphabet().byte_of_code_point[code_point];
+    if (byte < 0) return std::nullopt;
+    bytes.push_back(static_cast<char>(byte));
   }
   return bytes;
 }
