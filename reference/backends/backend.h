@@ -30,10 +30,13 @@ class Backend {
   virtual ~Backend() = default;
   virtual std::string name() const = 0;
   virtual ProbeResult Probe() = 0;
-  // All that the result depends on beside the request and the model: versions, hashes of binaries. Part of a capture's key.
+  // All that the result depends on beside request and model: versions, hashes of binaries. Part of a capture's key.
   virtual std::string Identity() = 0;
-  // Throws std::runtime_error with the engine's own last words.
+  // Throws std::runtime_error with the engine's own last words, or ModelNotSupported. Raw tensors stay readable while
+  // this backend lives.
   virtual Capture Run(const Request& request) = 0;
+  // The same, as a capture at `directory`.
+  virtual void RunTo(const Request& request, const std::string& directory);
 };
 
 // Thrown by Run where the engine is sound but cannot run this model ("unknown model architecture"). A reason to skip.
@@ -42,8 +45,8 @@ class ModelNotSupported : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// "llama.cpp", "bitnet.cpp", "recorded:DIR", "exec:COMMAND". Throws on anything else and lists these. The native engine is not
-// known here: see parity_tests/candidate.
+// "llama.cpp", "bitnet.cpp", "recorded:DIR", "exec:COMMAND". Throws on anything else and lists these. The native engine
+// is not known here: see parity_tests/candidate.
 std::unique_ptr<Backend> MakeBackend(const std::string& spec);
 
 }  // namespace parity

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <mutex>
 #include <optional>
+#include <set>
 
 #include PARITY_ENGINE_API
 
@@ -55,15 +56,27 @@ std::vector<std::string> FindVariants(const std::string& directory) {
   return variants;
 }
 
-// The plugin that this process has mapped.
-std::string FindPicked() {
+// The engine's shared libraries that this process has mapped.
+std::vector<std::string> MappedFiles() {
+  std::set<std::string> files;
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
-    const size_t at = line.rfind(kPluginPrefix);
+    const size_t at = line.find('/');
     if (at == std::string::npos) continue;
-    const size_t start = at + sizeof kPluginPrefix - 1;
-    const size_t end = line.find(".so", start);
-    if (end != std::string::npos) return line.substr(start, end - start);
+    const std::string path = line.substr(at);
+    const std::string file = fs::path(path).filename().string();
+    if (file.starts_with("libllama") || file.starts_with("libggml")) files.insert(path);
+  }
+  return {files.begin(), files.end()};
+}
+
+// The CPU plugin among them.
+std::string PickedVariant(const std::vector<std::string>& files) {
+  for (const std::string& path : files) {
+    const std::string file = fs::path(path).filename().string();
+    if (file.starts_with(kPluginPrefix) && file.ends_with(".so")) {
+      return file.substr(sizeof kPluginPrefix - 1, file.size() - (sizeof kPluginPrefix - 1) - 3);
+    }
   }
   return "built-in";
 }
@@ -156,7 +169,8 @@ Library LoadLibrary(const std::string& cpu_variant) {
                                          library.path, kPluginPrefix, TakeLog()));
   }
   llama_backend_init();
-  library.picked = FindPicked();
+  library.files = MappedFiles();
+  library.picked = PickedVariant(library.files);
   library.features = Collapse(llama_print_system_info());
   return library;
 }

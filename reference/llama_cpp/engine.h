@@ -25,6 +25,7 @@ class UnsupportedModel : public std::runtime_error {
 // The library, with its CPU kernels loaded.
 struct Library {
   std::string path;                   // of libllama
+  std::vector<std::string> files;     // every library of the engine that this process has loaded
   std::string directory;              // where it and its plugins are
   std::vector<std::string> variants;  // the CPU plugins in that directory: "zen4", "haswell"
   std::string picked;                 // the one in use; "built-in" where kernels are no plugin

@@ -25,7 +25,7 @@ void PrintInfo() {
   std::cout << nlohmann::json{{"name", info.name},
                               {"version", info.version},
                               {"build", info.build},
-                              {"library", TextToJson(library.path)},
+                              {"libraries", library.files},
                               {"cpu_variants", library.variants},
                               {"cpu_variant", library.picked},
                               {"features", library.features}}

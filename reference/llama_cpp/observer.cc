@@ -128,7 +128,7 @@ void Observer::Record(const ggml_tensor* t, const std::string& stage, int layer,
   std::vector<float> values;
   for (int i = 0; i < n_tokens_; ++i) {
     const int position = first_ + i;
-    if (is_prompt_ && position >= traced_positions_) break;
+    if (position >= traced_positions_) break;
     std::vector<int64_t> shape;
     values.clear();
     if (IsScores(stage)) {

@@ -18,7 +18,7 @@ namespace parity {
 
 class Observer {
  public:
-  // Tensors go to `writer`. Of the prompt's positions, those below `traced_positions` are traced.
+  // Tensors of the positions below `traced_positions` go to `writer`.
   Observer(const std::string& trace, bool raw_tensors, int traced_positions, CaptureWriter* writer);
 
   // The next evaluation is of `n_tokens` positions from `first` on.

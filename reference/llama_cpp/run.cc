@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <climits>
 #include <memory>
 #include <span>
 #include <stdexcept>
@@ -148,7 +149,7 @@ void RunRequest(const Request& request, const std::string& directory, bool obser
   capture.logits.cols = capture.decode_logits.cols = model.n_vocab();
   capture.logits.data.reserve(static_cast<size_t>(n_rows) * static_cast<size_t>(model.n_vocab()));
 
-  Observer observer(request.trace, request.raw_tensors, n_rows, &writer);
+  Observer observer(request.trace, request.raw_tensors, request.positions > 0 ? request.positions : INT_MAX, &writer);
   Session session(model, request, n_ctx, observe ? &observer : nullptr);
   capture.timings.load_ms = MillisecondsSince(load_start);
 
