@@ -1,0 +1,191 @@
+#include "engine/kernels/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "engine/kernels/elementwise.h"
+#include "engine/kernels/matmul.h"
+#include "hwy/aligned_allocator.h"
+
+#ifndef BITNET_PARITY_ENGINE_KERNELS_ATTENTION_JOB_
+#define BITNET_PARITY_ENGINE_KERNELS_ATTENTION_JOB_
+namespace bitnet {
+// What all queries of a call share.
+struct AttentionJob {
+  const KvView* kv;
+  const AttentionShape* shape;
+  DotOrder scores;
+  DotOrder values;
+  bool round_probabilities;
+  int lanes;
+  size_t n_kv;  // length of the reference's attention row
+};
+}  // namespace bitnet
+#endif
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/attention.cc"
+#include "engine/kernels/dot-inl.h"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace bitnet {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// x has room for a whole number of kLanes.
+template <size_t kLanes>
+HWY_INLINE void Softmax(float* x, size_t n, float scale) {
+  using L = Lanes<kLanes>;
+  const typename L::D d;
+  const size_t padded = (n + kLanes - 1) / kLanes * kLanes;
+  float max = -std::numeric_limits<float>::infinity();
+  for (size_t i = 0; i < n; ++i) {
+    x[i] *= scale;
+    max = std::max(max, x[i]);
+  }
+  std::fill(x + n, x + padded, -std::numeric_limits<float>::infinity());
+  double sum = 0;
+  const auto vmax = hn::Set(d, max);
+  for (size_t i = 0; i < padded; i += kLanes) {
+    const L e = MakeLanes<kLanes>(
+        [&](size_t p) HWY_ATTR { return ExpVec<kLanes>(d, hn::Sub(hn::LoadU(d, x + i + p * L::kWidth), vmax)); });
+    StoreLanes(e, x + i);
+    sum += static_cast<double>(Fold(e));
+  }
+  const float inverse = static_cast<float>(1.0 / sum);
+  for (size_t i = 0; i < padded; ++i) x[i] *= inverse;
+}
+
+void SoftmaxAnyLanes(float* x, size_t n, float scale, int lanes) {
+  lanes == 16 ? Softmax<16>(x, n, scale) : Softmax<8>(x, n, scale);
+}
+
+// One query head at one position. q: [head_dim], rounded to F16; row: scratch for n_kv + 64 numbers; out: [head_dim].
+void AttendHead(const AttentionJob& job, size_t head, const float* q, size_t n_keys, float* row, float* out,
+                float* trace_scores, float* trace_softmax) {
+  const size_t head_dim = job.shape->head_dim;
+  const size_t width = job.shape->n_head_kv * head_dim;
+  const size_t kv_head = head / (job.shape->n_head / job.shape->n_head_kv);
+  const auto* k = reinterpret_cast<const hwy::float16_t*>(job.kv->k) + kv_head * head_dim;
+  const auto* v = reinterpret_cast<const hwy::float16_t*>(job.kv->v) + kv_head * head_dim * job.kv->n_cells;
+  for (size_t j = 0; j < n_keys; ++j) row[j] = Dot(k + j * width, q, head_dim, job.scores);
+  if (trace_scores != nullptr) std::copy_n(row, n_keys, trace_scores);
+  SoftmaxAnyLanes(row, n_keys, 1.0f / std::sqrt(static_cast<float>(head_dim)), job.lanes);
+  if (trace_softmax != nullptr) std::copy_n(row, n_keys, trace_softmax);
+  // Masked keys have probability 0: a row that ends with the step in which the last key lies gives the same sum.
+  const size_t length = std::min((n_keys + 63) / 64 * 64, job.n_kv);
+  std::fill(row + n_keys, row + length, 0.0f);
+  if (job.round_probabilities) RoundToF16(row, length, row);
+  for (size_t i = 0; i < head_dim; ++i) out[i] = Dot(v + i * job.kv->n_cells, row, length, job.values);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace bitnet
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace bitnet {
+
+HWY_EXPORT(AttendHead);
+HWY_EXPORT(SoftmaxAnyLanes);
+
+namespace {
+
+size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+// Which dot product the reference takes: in a batch the tiled one, where the row is a whole number of its lanes.
+AttentionJob MakeJob(size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
+                     const ArithmeticOrder& order) {
+  const bool batch = n >= 2;
+  const size_t n_kv = std::min(RoundUp(first + n, order.kv_padding), kv.n_cells);
+  const bool tiled_scores =
+      batch && !order.scores_as_single && shape.head_dim % order.batch.lanes == 0 && n_kv % 4 == 0;
+  const bool tiled_values = batch && n_kv % order.batch.lanes == 0 && shape.head_dim % 4 == 0;
+  return {.kv = &kv,
+          .shape = &shape,
+          .scores = tiled_scores ? order.batch : order.single,
+          .values = tiled_values ? order.batch : order.single,
+          .round_probabilities = !batch || order.round_batch_to_f16,
+          .lanes = order.lanes,
+          .n_kv = n_kv};
+}
+
+}  // namespace
+
+void Attention(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
+               const ArithmeticOrder& order, float* out, ThreadPool& pool, const AttentionTrace* trace) {
+  const AttentionJob job = MakeJob(n, first, kv, shape, order);
+  const size_t width = shape.n_head * shape.head_dim;
+  ParallelRanges(pool, n * shape.n_head, 1, [&](size_t begin, size_t end) {
+    hwy::AlignedVector<float> row(job.n_kv + 64);
+    hwy::AlignedVector<float> rounded(shape.head_dim);
+    for (size_t t = begin; t < end; ++t) {
+      const size_t i = t / shape.n_head;
+      const size_t head = t % shape.n_head;
+      const size_t at = i * width + head * shape.head_dim;
+      RoundToF16(q + at, shape.head_dim, rounded.data());
+      float* scores = trace != nullptr && trace->scores != nullptr ? trace->scores + t * trace->stride : nullptr;
+      float* softmax = trace != nullptr && trace->softmax != nullptr ? trace->softmax + t * trace->stride : nullptr;
+      HWY_DYNAMIC_DISPATCH(AttendHead)(job, head, rounded.data(), first + i + 1, row.data(), out + at, scores, softmax);
+    }
+  });
+}
+
+void SoftmaxRow(float* x, size_t n, float scale, const ArithmeticOrder& order) {
+  hwy::AlignedVector<float> row(RoundUp(n, 16));
+  std::copy_n(x, n, row.data());
+  HWY_DYNAMIC_DISPATCH(SoftmaxAnyLanes)(row.data(), n, scale, order.lanes);
+  std::copy_n(row.data(), n, x);
+}
+
+namespace scalar {
+
+void SoftmaxRow(float* x, size_t n, float scale, const ArithmeticOrder& order) {
+  const size_t lanes = order.lanes;
+  std::vector<float> e(RoundUp(n, lanes), 0.0f);
+  float max = -std::numeric_limits<float>::infinity();
+  for (size_t i = 0; i < n; ++i) max = std::max(max, x[i] * scale);
+  for (size_t i = 0; i < n; ++i) e[i] = Exp(x[i] * scale - max, order.lanes);
+  double sum = 0;
+  for (size_t i = 0; i < e.size(); i += lanes) {
+    std::vector<float> lane(e.begin() + i, e.begin() + i + lanes);
+    for (size_t half = lanes / 2; half > 0; half /= 2) {
+      for (size_t l = 0; l < half; ++l) lane[l] += lane[l + half];
+    }
+    sum += static_cast<double>(lane[0]);
+  }
+  for (size_t i = 0; i < n; ++i) x[i] = e[i] * static_cast<float>(1.0 / sum);
+}
+
+void Attention(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
+               const ArithmeticOrder& order, float* out) {
+  const AttentionJob job = MakeJob(n, first, kv, shape, order);
+  const size_t width = shape.n_head * shape.head_dim;
+  for (size_t i = 0; i < n; ++i) {
+    for (size_t head = 0; head < shape.n_head; ++head) {
+      const size_t kv_head = head * shape.n_head_kv / shape.n_head;
+      std::vector<float> rounded(shape.head_dim);
+      bitnet::RoundToF16(q + i * width + head * shape.head_dim, shape.head_dim, rounded.data());
+      std::vector<float> p(job.n_kv, 0.0f);
+      for (size_t j = 0; j <= first + i; ++j) {
+        const uint16_t* key = kv.k + (j * shape.n_head_kv + kv_head) * shape.head_dim;
+        p[j] = DotF16(key, rounded.data(), shape.head_dim, job.scores);
+      }
+      scalar::SoftmaxRow(p.data(), first + i + 1, 1.0f / std::sqrt(static_cast<float>(shape.head_dim)), order);
+      if (job.round_probabilities) bitnet::RoundToF16(p.data(), p.size(), p.data());
+      for (size_t d = 0; d < shape.head_dim; ++d) {
+        const uint16_t* values = kv.v + (kv_head * shape.head_dim + d) * kv.n_cells;
+        out[i * width + head * shape.head_dim + d] = DotF16(values, p.data(), job.n_kv, job.values);
+      }
+    }
+  }
+}
+
+}  // namespace scalar
+}  // namespace bitnet
+#endif  // HWY_ONCE

@@ -1,0 +1,52 @@
+// Causal attention over an F16 KV cache: scores = K.q, softmax, sum of V by probability.
+#ifndef BITNET_PARITY_ENGINE_KERNELS_ATTENTION_H_
+#define BITNET_PARITY_ENGINE_KERNELS_ATTENTION_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/kernels/order.h"
+#include "engine/kernels/thread_pool.h"
+
+namespace bitnet {
+
+// One layer's keys and values.
+struct KvView {
+  const uint16_t* k = nullptr;  // F16 [n_cells, n_head_kv * head_dim]
+  const uint16_t* v = nullptr;  // F16 [n_head_kv * head_dim, n_cells]: transposed, zero where no key is
+  size_t n_cells = 0;           // a multiple of 64
+};
+
+struct AttentionShape {
+  size_t n_head = 0;
+  size_t n_head_kv = 0;  // query head h reads key head h / (n_head / n_head_kv)
+  size_t head_dim = 0;
+};
+
+// Where the insides are wanted: [n, n_head, stride] each, row (i, h) filled with the keys 0 .. first+i.
+struct AttentionTrace {
+  float* scores = nullptr;  // K.q, not yet scaled
+  float* softmax = nullptr;
+  size_t stride = 0;
+};
+
+// q, out: [n, n_head * head_dim]. Row i is the query at position first + i and attends to the keys 0 .. first + i.
+// Q is rounded to F16; score * (1/sqrt(head_dim)), minus the row's maximum, exp, times float32(1 / sum); each
+// `order.lanes` exponentials are folded in float32, the folds are added in double (ggml_compute_forward_soft_max_f32,
+// ggml_vec_soft_max_f32).
+void Attention(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
+               const ArithmeticOrder& order, float* out, ThreadPool& pool, const AttentionTrace* trace = nullptr);
+
+// In place over x[n]; for the tests and for single rows. The row is taken as if -inf followed up to the next multiple
+// of order.lanes.
+void SoftmaxRow(float* x, size_t n, float scale, const ArithmeticOrder& order);
+
+namespace scalar {
+void Attention(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
+               const ArithmeticOrder& order, float* out);
+void SoftmaxRow(float* x, size_t n, float scale, const ArithmeticOrder& order);
+}  // namespace scalar
+
+}  // namespace bitnet
+
+#endif  // BITNET_PARITY_ENGINE_KERNELS_ATTENTION_H_

@@ -1,0 +1,47 @@
+// Named orders of operations.
+//
+// A float sum depends on the order in which it is added up, and the references were compiled for particular vectors. An
+// ArithmeticOrder says what a reference's build does where that shows in a bit; the kernels take it as a parameter.
+//
+//   const ArithmeticOrder& order = FindOrder("llama.cpp-avx512");
+//   MatMul(weights, activations, y, order, pool);
+//
+// Sources: ggml's vec.cpp (dot products, softmax, SiLU), simd-mappings.h (lanes, how accumulators are added up) and
+// llamafile/sgemm.cpp (batches).
+#ifndef BITNET_PARITY_ENGINE_KERNELS_ORDER_H_
+#define BITNET_PARITY_ENGINE_KERNELS_ORDER_H_
+
+#include <span>
+#include <string_view>
+
+namespace bitnet {
+
+// A dot product: step of lanes * accumulators products, fused into `accumulators` vectors of `lanes` float32. The
+// accumulators are added as (0+2)+(1+3), the lanes by halves (16, 8, 4, 2, 1). What is left of the row after the last
+// whole step is multiplied in float32 and added one by one (F16: in double, F32: fused in float32).
+struct DotOrder {
+  int lanes;
+  int accumulators;
+  // The last four lanes are added as (0+1)+(2+3) where true, as (0+2)+(1+3) where false.
+  bool adjacent_fold;
+  bool operator==(const DotOrder&) const = default;
+};
+
+struct ArithmeticOrder {
+  std::string_view name;
+  std::string_view description;
+  int lanes;                // of exp, softmax and SiLU: 16 (AVX-512) or 8 (AVX2)
+  DotOrder single;          // F32 and F16 rows with one position
+  DotOrder batch;           // ... with two positions and more, where the width is a multiple of `lanes`
+  bool round_batch_to_f16;  // F16 rows in a batch: is the float32 side rounded to F16? (one position: always)
+  bool scores_as_single;    // scores in a batch take the one-position way
+  int kv_padding;           // the attention row is as long as the cells in use, rounded up to this many
+};
+
+// "llama.cpp-avx512", "llama.cpp-avx2", "bitnet.cpp-avx512"; throws and lists them otherwise.
+const ArithmeticOrder& FindOrder(std::string_view name);
+std::span<const ArithmeticOrder> AllOrders();
+
+}  // namespace bitnet
+
+#endif  // BITNET_PARITY_ENGINE_KERNELS_ORDER_H_

@@ -1,0 +1,33 @@
+// Rotary position embedding, NeoX layout: element i of a head is paired with element i + n_rot/2.
+#ifndef BITNET_PARITY_ENGINE_KERNELS_ROPE_H_
+#define BITNET_PARITY_ENGINE_KERNELS_ROPE_H_
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "engine/kernels/thread_pool.h"
+
+namespace bitnet {
+
+// cos and sin of a position's angles: pair i turns by position * base^(-2i/n_rot).
+struct RopeAngles {
+  std::vector<float> cos;  // [n_rot / 2]
+  std::vector<float> sin;
+};
+
+// The angle starts at float32(position) and is multiplied in float32 from pair to pair by powf(base, -2/n_rot); cosf
+// and sinf are the C library's (ggml_rope_cache_init in ggml's ops.cpp).
+RopeAngles ComputeRopeAngles(int position, size_t n_rot, float base);
+
+// x: [n_heads, head_dim], rotated in place; the first n_rot elements of each head turn.
+// first = fma(x0, cos, -(x1*sin)), second = fma(x0, sin, x1*cos), the product in the last place rounded first.
+void Rope(float* x, size_t n_heads, size_t head_dim, size_t n_rot, const RopeAngles& angles);
+
+namespace scalar {
+void Rope(float* x, size_t n_heads, size_t head_dim, size_t n_rot, const RopeAngles& angles);
+}
+
+}  // namespace bitnet
+
+#endif  // BITNET_PARITY_ENGINE_KERNELS_ROPE_H_

@@ -1,0 +1,15 @@
+// Which of the compiled instruction sets the kernels use on this machine.
+#ifndef BITNET_PARITY_ENGINE_KERNELS_TARGETS_H_
+#define BITNET_PARITY_ENGINE_KERNELS_TARGETS_H_
+
+namespace bitnet {
+
+// "AVX2", "AVX3_DL", "AVX3_ZEN4", ...: Highway's name of the best one.
+const char* TargetName();
+
+// False on a CPU without AVX2 and FMA: nothing of the engine may be called there.
+bool CpuIsSupported();
+
+}  // namespace bitnet
+
+#endif  // BITNET_PARITY_ENGINE_KERNELS_TARGETS_H_

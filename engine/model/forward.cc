@@ -1,0 +1,255 @@
+// The forward pass, top to bottom like the paper: embedding; layers of attention and gated feed-forward, each with its
+// norm and sub-norm and added to the residual stream; norm; head.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include "engine/kernels/activations.h"
+#include "engine/kernels/attention.h"
+#include "engine/kernels/elementwise.h"
+#include "engine/kernels/matmul.h"
+#include "engine/kernels/rms_norm.h"
+#include "engine/kernels/rope.h"
+#include "engine/model/model.h"
+#include "hwy/aligned_allocator.h"
+
+namespace bitnet {
+namespace {
+
+using Buffer = hwy::AlignedVector<float>;
+
+// Rows of one batch, named after what they hold.
+struct BatchBuffers {
+  Buffer x;                // residual stream [n, n_embd]
+  Buffer normed;           // [n, n_embd]
+  Buffer q;                // [n, n_head * n_embd_head]
+  Buffer k, v;             // [n, n_head_kv * n_embd_head]
+  Buffer attn;             // [n, n_head * n_embd_head]
+  Buffer projected;        // [n, n_embd]
+  Buffer gate, up;         // [n, n_ff]
+  Buffer scores, softmax;  // [n, n_head, keys], only where traced
+
+  void Resize(size_t n, const Hyperparameters& h) {
+    const size_t q_width = size_t{h.n_head} * h.n_embd_head;
+    const size_t kv_width = size_t{h.n_head_kv} * h.n_embd_head;
+    x.resize(n * h.n_embd);
+    normed.resize(n * h.n_embd);
+    q.resize(n * q_width);
+    k.resize(n * kv_width);
+    v.resize(n * kv_width);
+    attn.resize(n * q_width);
+    projected.resize(n * h.n_embd);
+    gate.resize(n * h.n_ff);
+    up.resize(n * h.n_ff);
+  }
+};
+
+}  // namespace
+
+struct Context::Impl {
+  const Model& model;
+  const Hyperparameters& h;
+  const ArithmeticOrder& order;
+  size_t n_ctx;
+  KvCache cache;
+  TraceSink* trace;
+  ThreadPool pool;
+  size_t n_past = 0;
+  BatchBuffers b;
+  Activations activations;
+  std::vector<RopeAngles> angles;  // by position, as far as it was needed
+
+  Impl(const Model& m, const ContextOptions& o)
+      : model(m),
+        h(m.hyperparameters),
+        order(o.order != nullptr ? *o.order : DefaultOrder(m)),
+        n_ctx(o.n_ctx),
+        cache(m.hyperparameters, o.n_ctx),
+        trace(o.trace),
+        pool(std::max<size_t>(o.threads, 1)) {}
+
+  bool Wants(Stage stage, int layer) const { return trace != nullptr && trace->Wants(stage, layer); }
+
+  // data: [n, width], one traced tensor a position.
+  void Trace(Stage stage, int layer, size_t n, size_t width, const float* data) {
+    if (!Wants(stage, layer)) return;
+    for (size_t i = 0; i < n; ++i) {
+      trace->OnTensor({stage, layer, static_cast<int>(n_past + i), 1, width, {data + i * width, width}});
+    }
+  }
+
+  // Scores and probabilities: [n, n_head, stride] of which a position's first n_past + i + 1 keys count.
+  void TraceAttention(Stage stage, int layer, size_t n, size_t stride, const float* data) {
+    if (!Wants(stage, layer)) return;
+    Buffer row;
+    for (size_t i = 0; i < n; ++i) {
+      const size_t keys = n_past + i + 1;
+      row.resize(h.n_head * keys);
+      for (size_t head = 0; head < h.n_head; ++head) {
+        std::copy_n(data + (i * h.n_head + head) * stride, keys, row.data() + head * keys);
+      }
+      trace->OnTensor({stage, layer, static_cast<int>(n_past + i), h.n_head, keys, {row.data(), row.size()}});
+    }
+  }
+
+  void Norm(const Buffer& in, std::span<const float> gamma, size_t n, Buffer& out) {
+    RmsNorm(in.data(), n, gamma.size(), gamma.data(), h.rms_norm_eps, out.data(), pool);
+  }
+
+  void Prepare(const Buffer& x, size_t n, const WeightMatrix& w) {
+    activations.Prepare(x.data(), n, w.cols, ActivationKindFor(w.type, n, order), pool);
+  }
+
+  void Project(const WeightMatrix& w, Buffer& out) { MatMul(w, activations, order, out.data(), pool); }
+
+  void RopeRows(Buffer& rows, size_t n, size_t n_heads) {
+    const size_t width = n_heads * h.n_embd_head;
+    for (size_t i = 0; i < n; ++i) {
+      Rope(rows.data() + i * width, n_heads, h.n_embd_head, h.n_rot, angles[n_past + i]);
+    }
+  }
+
+  void Attend(int layer, const LayerWeights& w, size_t n) {
+    const size_t q_width = size_t{h.n_head} * h.n_embd_head;
+    const size_t kv_width = size_t{h.n_head_kv} * h.n_embd_head;
+    Norm(b.x, w.attn_norm, n, b.normed);
+    Trace(Stage::kAttnNorm, layer, n, h.n_embd, b.normed.data());
+
+    Prepare(b.normed, n, w.attn_q);
+    Project(w.attn_q, b.q);
+    if (w.attn_k.type != w.attn_q.type) Prepare(b.normed, n, w.attn_k);
+    Project(w.attn_k, b.k);
+    if (w.attn_v.type != w.attn_k.type) Prepare(b.normed, n, w.attn_v);
+    Project(w.attn_v, b.v);
+    Trace(Stage::kQProj, layer, n, q_width, b.q.data());
+    Trace(Stage::kKProj, layer, n, kv_width, b.k.data());
+    Trace(Stage::kVProj, layer, n, kv_width, b.v.data());
+
+    RopeRows(b.q, n, h.n_head);
+    RopeRows(b.k, n, h.n_head_kv);
+    Trace(Stage::kQRope, layer, n, q_width, b.q.data());
+    Trace(Stage::kKRope, layer, n, kv_width, b.k.data());
+
+    cache.Store(layer, n_past, n, b.k.data(), b.v.data());
+    AttentionTrace inside;
+    const bool wants_scores = Wants(Stage::kAttnScores, layer);
+    const bool wants_softmax = Wants(Stage::kAttnScoresSoftmax, layer);
+    if (wants_scores || wants_softmax) {
+      inside.stride = n_past + n;
+      b.scores.resize(n * h.n_head * inside.stride);
+      b.softmax.resize(n * h.n_head * inside.stride);
+      inside.scores = b.scores.data();
+      inside.softmax = b.softmax.data();
+    }
+    const AttentionShape shape{.n_head = h.n_head, .n_head_kv = h.n_head_kv, .head_dim = h.n_embd_head};
+    Attention(b.q.data(), n, n_past, cache.Layer(layer), shape, order, b.attn.data(), pool, &inside);
+    TraceAttention(Stage::kAttnScores, layer, n, inside.stride, inside.scores);
+    TraceAttention(Stage::kAttnScoresSoftmax, layer, n, inside.stride, inside.softmax);
+    Trace(Stage::kAttnOut, layer, n, q_width, b.attn.data());
+
+    if (h.has_sub_norms) {
+      Norm(b.attn, w.attn_sub_norm, n, b.attn);
+      Trace(Stage::kAttnSubNorm, layer, n, q_width, b.attn.data());
+    }
+    Prepare(b.attn, n, w.attn_output);
+    Project(w.attn_output, b.projected);
+    Trace(Stage::kAttnOProj, layer, n, h.n_embd, b.projected.data());
+    AddRows(b.projected.data(), b.x.data(), n * h.n_embd, b.x.data());
+    Trace(Stage::kFfnInp, layer, n, h.n_embd, b.x.data());
+  }
+
+  void FeedForward(int layer, const LayerWeights& w, size_t n) {
+    Norm(b.x, w.ffn_norm, n, b.normed);
+    Trace(Stage::kFfnNorm, layer, n, h.n_embd, b.normed.data());
+    Prepare(b.normed, n, w.ffn_gate);
+    Project(w.ffn_gate, b.gate);
+    if (w.ffn_up.type != w.ffn_gate.type) Prepare(b.normed, n, w.ffn_up);
+    Project(w.ffn_up, b.up);
+    Trace(Stage::kFfnGate, layer, n, h.n_ff, b.gate.data());
+    Trace(Stage::kFfnUp, layer, n, h.n_ff, b.up.data());
+
+    ParallelRanges(pool, n, 1, [&](size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i) {
+        float* gate = b.gate.data() + i * h.n_ff;
+        const float* up = b.up.data() + i * h.n_ff;
+        if (h.activation == Activation::kSilu) {
+          SiluMul(gate, up, h.n_ff, order, gate);
+        } else {
+          SquaredReluMul(gate, up, h.n_ff, gate);
+        }
+      }
+    });
+    Trace(Stage::kFfnAct, layer, n, h.n_ff, b.gate.data());
+    if (h.has_sub_norms) {
+      Norm(b.gate, w.ffn_sub_norm, n, b.gate);
+      Trace(Stage::kFfnSubNorm, layer, n, h.n_ff, b.gate.data());
+    }
+    Prepare(b.gate, n, w.ffn_down);
+    Project(w.ffn_down, b.projected);
+    Trace(Stage::kFfnDown, layer, n, h.n_embd, b.projected.data());
+    AddRows(b.projected.data(), b.x.data(), n * h.n_embd, b.x.data());
+    Trace(Stage::kLayerOut, layer, n, h.n_embd, b.x.data());
+  }
+
+  // `rows` of the batch, the last ones, through norm and head. The references round a head of one row as one position.
+  void Head(size_t n, size_t rows, std::span<float> logits) {
+    const ModelWeights& w = model.weights;
+    RmsNorm(b.x.data() + (n - rows) * h.n_embd, rows, h.n_embd, w.output_norm.data(), h.rms_norm_eps, b.normed.data(),
+            pool);
+    if (rows == n) Trace(Stage::kOutputNorm, -1, n, h.n_embd, b.normed.data());
+    Prepare(b.normed, rows, w.output);
+    MatMul(w.output, activations, order, logits.data(), pool);
+    if (rows == n) Trace(Stage::kLogits, -1, n, h.n_vocab, logits.data());
+  }
+
+  void CheckInput(std::span<const int32_t> tokens) const {
+    if (tokens.empty()) throw std::runtime_error("forward pass: no tokens were given");
+    if (n_past + tokens.size() > n_ctx) {
+      throw std::runtime_error(fmt::format("the context holds {} positions, {} were asked for; use a larger n_ctx",
+                                           n_ctx, n_past + tokens.size()));
+    }
+    for (const int32_t id : tokens) {
+      if (id < 0 || static_cast<uint32_t>(id) >= h.n_vocab) {
+        throw std::runtime_error(fmt::format("token id {} is outside the vocabulary (0 to {})", id, h.n_vocab - 1));
+      }
+    }
+  }
+
+  void Forward(std::span<const int32_t> tokens, LogitsFor which, std::span<float> logits) {
+    CheckInput(tokens);
+    const size_t n = tokens.size();
+    const size_t rows = which == LogitsFor::kAll ? n : which == LogitsFor::kLast ? 1 : 0;
+    if (logits.size() < rows * h.n_vocab) {
+      throw std::logic_error(
+          fmt::format("forward pass: room for {} logits, {} are needed", logits.size(), rows * h.n_vocab));
+    }
+    while (angles.size() < n_past + n) {
+      angles.push_back(ComputeRopeAngles(static_cast<int>(angles.size()), h.n_rot, h.rope_freq_base));
+    }
+    b.Resize(n, h);
+    for (size_t i = 0; i < n; ++i) WeightRow(model.weights.token_embd, tokens[i], b.x.data() + i * h.n_embd);
+    Trace(Stage::kEmbeddings, -1, n, h.n_embd, b.x.data());
+    for (size_t layer = 0; layer < model.weights.layers.size(); ++layer) {
+      Attend(static_cast<int>(layer), model.weights.layers[layer], n);
+      FeedForward(static_cast<int>(layer), model.weights.layers[layer], n);
+    }
+    if (rows > 0) Head(n, rows, logits);
+    n_past += n;
+  }
+};
+
+Context::Context(const Model& model, const ContextOptions& options) : impl_(std::make_unique<Impl>(model, options)) {}
+Context::~Context() = default;
+
+void Context::Forward(std::span<const int32_t> tokens, LogitsFor which, std::span<float> logits) {
+  impl_->Forward(tokens, which, logits);
+}
+size_t Context::n_past() const { return impl_->n_past; }
+size_t Context::n_ctx() const { return impl_->n_ctx; }
+size_t Context::n_cells() const { return impl_->cache.n_cells(); }
+int Context::KeysAttended(size_t position) const { return static_cast<int>(position) + 1; }
+const ArithmeticOrder& Context::order() const { return impl_->order; }
+
+}  // namespace bitnet

@@ -1,0 +1,38 @@
+// What a model file says about its shape.
+#ifndef BITNET_PARITY_ENGINE_MODEL_HYPERPARAMETERS_H_
+#define BITNET_PARITY_ENGINE_MODEL_HYPERPARAMETERS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "engine/gguf/gguf.h"
+
+namespace bitnet {
+
+enum class Activation { kSilu, kSquaredRelu };
+
+struct Hyperparameters {
+  std::string architecture;
+  uint32_t n_vocab = 0;
+  uint32_t n_embd = 0;
+  uint32_t n_layer = 0;
+  uint32_t n_head = 0;
+  uint32_t n_head_kv = 0;
+  uint32_t n_embd_head = 0;  // numbers in one head of K and V
+  uint32_t n_ff = 0;
+  uint32_t n_rot = 0;  // numbers of a head that RoPE turns
+  uint32_t n_ctx_train = 0;
+  uint32_t file_type = 0;  // general.file_type
+  float rope_freq_base = 10000.0f;
+  float rms_norm_eps = 0.0f;
+  Activation activation = Activation::kSilu;
+  bool has_sub_norms = false;  // attn_sub_norm before attn_output, ffn_sub_norm before ffn_down
+};
+
+// From `{architecture}.*`. Architectures: bitnet (SiLU), bitnet-b1.58 and bitnet-25 (squared ReLU), llama (SiLU, no
+// sub-norms). Every count is checked: an error names file, key, what was found and what was expected.
+Hyperparameters ReadHyperparameters(const GgufFile& file);
+
+}  // namespace bitnet
+
+#endif  // BITNET_PARITY_ENGINE_MODEL_HYPERPARAMETERS_H_

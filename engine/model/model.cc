@@ -1,0 +1,30 @@
+#include "engine/model/model.h"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+namespace bitnet {
+
+Model Model::Load(const std::string& path) {
+  GgufFile file = GgufFile::Open(path);
+  Hyperparameters h = ReadHyperparameters(file);
+  ModelWeights w = BindWeights(file, h);
+  return Model{std::move(file), std::move(h), std::move(w)};
+}
+
+const ArithmeticOrder& DefaultOrder(const Model& model) {
+  const bool i2_s = model.weights.layers.front().attn_q.type == TensorType::kI2_S;
+  return FindOrder(i2_s ? "bitnet.cpp-avx512" : "llama.cpp-avx512");
+}
+
+int32_t Argmax(std::span<const float> logits) {
+  int32_t best = -1;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (logits[i] == logits[i] && (best < 0 || logits[i] > logits[best])) best = static_cast<int32_t>(i);
+  }
+  if (best < 0) throw std::runtime_error("every logit is NaN: no token can be chosen");
+  return best;
+}
+
+}  // namespace bitnet

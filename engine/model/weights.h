@@ -1,0 +1,43 @@
+// The tensors of a model, as views into its file.
+#ifndef BITNET_PARITY_ENGINE_MODEL_WEIGHTS_H_
+#define BITNET_PARITY_ENGINE_MODEL_WEIGHTS_H_
+
+#include <span>
+#include <vector>
+
+#include "engine/gguf/gguf.h"
+#include "engine/kernels/matmul.h"
+#include "engine/model/hyperparameters.h"
+
+namespace bitnet {
+
+struct LayerWeights {
+  std::span<const float> attn_norm;      // [n_embd]
+  std::span<const float> attn_sub_norm;  // [n_head * n_embd_head], empty without sub-norms
+  std::span<const float> ffn_norm;       // [n_embd]
+  std::span<const float> ffn_sub_norm;   // [n_ff], empty without sub-norms
+  WeightMatrix attn_q;                   // [n_head * n_embd_head, n_embd]
+  WeightMatrix attn_k;                   // [n_head_kv * n_embd_head, n_embd]
+  WeightMatrix attn_v;                   // [n_head_kv * n_embd_head, n_embd]
+  WeightMatrix attn_output;              // [n_embd, n_head * n_embd_head]
+  WeightMatrix ffn_gate;                 // [n_ff, n_embd]
+  WeightMatrix ffn_up;                   // [n_ff, n_embd]
+  WeightMatrix ffn_down;                 // [n_embd, n_ff]
+};
+
+struct ModelWeights {
+  WeightMatrix token_embd;             // [n_vocab, n_embd]
+  std::span<const float> output_norm;  // [n_embd]
+  WeightMatrix output;                 // [n_vocab, n_embd]; token_embd where the file has no output.weight
+  bool tied_output = true;
+  std::vector<LayerWeights> layers;
+};
+
+// Every tensor is looked up by its GGUF name and its shape is checked; an error names file, tensor, found and expected.
+// Tensors that the file has and the architecture does not use are an error too: a forward pass that ignores a bias is
+// wrong.
+ModelWeights BindWeights(const GgufFile& file, const Hyperparameters& h);
+
+}  // namespace bitnet
+
+#endif  // BITNET_PARITY_ENGINE_MODEL_WEIGHTS_H_

@@ -1,0 +1,62 @@
+// Tracepoints: where the forward pass shows its intermediate tensors. One vocabulary of stages for every engine
+// (docs/capture-format.md).
+#ifndef BITNET_PARITY_ENGINE_TRACE_TRACE_H_
+#define BITNET_PARITY_ENGINE_TRACE_TRACE_H_
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+namespace bitnet {
+
+enum class Stage {
+  kEmbeddings,
+  kAttnNorm,
+  kQProj,
+  kKProj,
+  kVProj,
+  kQRope,
+  kKRope,
+  kAttnScores,
+  kAttnScoresSoftmax,
+  kAttnOut,
+  kAttnSubNorm,
+  kAttnOProj,
+  kFfnInp,
+  kFfnNorm,
+  kFfnGate,
+  kFfnUp,
+  kFfnAct,
+  kFfnSubNorm,
+  kFfnDown,
+  kLayerOut,
+  kOutputNorm,
+  kLogits,
+};
+inline constexpr int kStageCount = static_cast<int>(Stage::kLogits) + 1;
+
+// "embeddings", "attn_norm", ... in the order of the computation.
+std::string_view StageName(Stage stage);
+
+// One tensor of one position.
+struct TracedTensor {
+  Stage stage;
+  int layer;     // -1 outside the layers
+  int position;  // in the sequence
+  // [cols], or [rows, cols] for attn_scores and attn_scores_softmax: [n_head, keys attended].
+  size_t rows;
+  size_t cols;
+  std::span<const float> data;
+};
+
+class TraceSink {
+ public:
+  virtual ~TraceSink() = default;
+  // Asked before a tensor is gathered: the attention's insides cost a copy.
+  virtual bool Wants(Stage stage, int layer) const = 0;
+  virtual void OnTensor(const TracedTensor& tensor) = 0;
+};
+
+}  // namespace bitnet
+
+#endif  // BITNET_PARITY_ENGINE_TRACE_TRACE_H_
