@@ -6,9 +6,11 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/elementwise.cc"
-#include "engine/kernels/vec-inl.h"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
+
 #include "hwy/highway.h"
+
+#include "engine/kernels/vec-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitnet {

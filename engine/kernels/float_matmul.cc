@@ -4,9 +4,11 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/float_matmul.cc"
-#include "engine/kernels/dot-inl.h"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
+
 #include "hwy/highway.h"
+
+#include "engine/kernels/dot-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitnet {
