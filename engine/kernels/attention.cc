@@ -69,7 +69,7 @@ void SoftmaxAnyLanes(float* x, size_t n, float scale, int lanes) {
 
 // One query head at one position. q: [head_dim], rounded to F16; row: scratch for n_kv + 64 numbers; out: [head_dim].
 void AttendHead(const AttentionJob& job, size_t head, const float* q, size_t n_keys, float* row, float* out,
-                float* trace_scores, float* trace_softmax) {
+                float* trace_scores, float* trace_softmax, const float* given_softmax) {
   const size_t head_dim = job.shape->head_dim;
   const size_t width = job.shape->n_head_kv * head_dim;
   const size_t kv_head = head / (job.shape->n_head / job.shape->n_head_kv);
@@ -79,6 +79,7 @@ void AttendHead(const AttentionJob& job, size_t head, const float* q, size_t n_k
   if (trace_scores != nullptr) std::copy_n(row, n_keys, trace_scores);
   SoftmaxAnyLanes(row, n_keys, 1.0f / std::sqrt(static_cast<float>(head_dim)), job.lanes);
   if (trace_softmax != nullptr) std::copy_n(row, n_keys, trace_softmax);
+  if (given_softmax != nullptr) std::copy_n(given_softmax, n_keys, row);
   // Masked keys have probability 0: a row that ends with the step in which the last key lies gives the same sum.
   const size_t length = std::min((n_keys + 63) / 64 * 64, job.n_kv);
   std::fill(row + n_keys, row + length, 0.0f);
@@ -122,6 +123,7 @@ AttentionJob MakeJob(size_t n, size_t first, const KvView& kv, const AttentionSh
 void Attention(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
                const ArithmeticOrder& order, float* out, ThreadPool& pool, const AttentionTrace* trace) {
   const AttentionJob job = MakeJob(n, first, kv, shape, order);
+  const AttentionTrace inside = trace != nullptr ? *trace : AttentionTrace{};
   const size_t width = shape.n_head * shape.head_dim;
   ParallelRanges(pool, n * shape.n_head, 1, [&](size_t begin, size_t end) {
     hwy::AlignedVector<float> row(job.n_kv + 64);
@@ -131,9 +133,10 @@ void Attention(const float* q, size_t n, size_t first, const KvView& kv, const A
       const size_t head = t % shape.n_head;
       const size_t at = i * width + head * shape.head_dim;
       RoundToF16(q + at, shape.head_dim, rounded.data());
-      float* scores = trace != nullptr && trace->scores != nullptr ? trace->scores + t * trace->stride : nullptr;
-      float* softmax = trace != nullptr && trace->softmax != nullptr ? trace->softmax + t * trace->stride : nullptr;
-      HWY_DYNAMIC_DISPATCH(AttendHead)(job, head, rounded.data(), first + i + 1, row.data(), out + at, scores, softmax);
+      const auto row_of = [&](auto* tensor) { return tensor != nullptr ? tensor + t * inside.stride : nullptr; };
+      HWY_DYNAMIC_DISPATCH(AttendHead)
+      (job, head, rounded.data(), first + i + 1, row.data(), out + at, row_of(inside.scores), row_of(inside.softmax),
+       row_of(inside.given_softmax));
     }
   });
 }

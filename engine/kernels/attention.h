@@ -27,6 +27,8 @@ struct AttentionShape {
 struct AttentionTrace {
   float* scores = nullptr;  // K.q, not yet scaled
   float* softmax = nullptr;
+  // Probabilities to go on with in place of the own ones: the sum of V alone, on another engine's softmax.
+  const float* given_softmax = nullptr;
   size_t stride = 0;
 };
 
