@@ -6,8 +6,8 @@
 #include <filesystem>
 
 #include "reference/backends/backend.h"
-#include "reference/backends/temporary_directory.h"
 #include "reference/capture/json_fields.h"
+#include "reference/capture/temporary_directory.h"
 
 namespace parity {
 

@@ -8,8 +8,8 @@
 #include <sstream>
 
 #include "reference/backends/engine_process.h"
-#include "reference/backends/temporary_directory.h"
 #include "reference/capture/hash.h"
+#include "reference/capture/temporary_directory.h"
 
 namespace parity {
 namespace {

@@ -109,6 +109,10 @@ std::string ProcessResult::Describe() const {
   if (!start_error.empty()) return fmt::format("could not be started: {}", start_error);
   if (timed_out) return fmt::format("did not finish in {} s (CROSSVAL_TIMEOUT_SECS) and was killed", limit.count());
   if (signal != 0) return fmt::format("crashed with {}", SignalName(signal));
+  // A shell reports the signal that ended its program as 128 + signal.
+  if (exit_code > 128 && exit_code < 128 + 32) {
+    return fmt::format("exited with code {}: a program in it crashed with {}", exit_code, SignalName(exit_code - 128));
+  }
   return fmt::format("exited with code {}", exit_code);
 }
 

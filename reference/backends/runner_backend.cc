@@ -10,9 +10,9 @@
 
 #include "reference/backends/engine_process.h"
 #include "reference/backends/process.h"
-#include "reference/backends/temporary_directory.h"
 #include "reference/capture/hash.h"
 #include "reference/capture/json_fields.h"
+#include "reference/capture/temporary_directory.h"
 
 namespace parity {
 namespace {
