@@ -1,0 +1,470 @@
+#include "parity_tests/compare/replay.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <stdexcept>
+
+#include "engine/kernels/activations.h"
+#include "engine/kernels/attention.h"
+#include "engine/kernels/elementwise.h"
+#include "engine/kernels/matmul.h"
+#include "engine/kernels/rms_norm.h"
+#include "engine/kernels/rope.h"
+#include "engine/model/kv_cache.h"
+
+namespace parity {
+namespace {
+
+using bitnet::TensorType;
+using TraceStage = bitnet::Stage;
+
+// Rows of one stage at consecutive positions.
+struct Rows {
+  size_t first = 0;
+  std::vector<std::vector<float>> row;  // by position; scores and softmax: [n_head * keys]
+
+  size_t n() const { return row.size(); }
+  std::vector<float> Joined() const {
+    std::vector<float> all;
+    for (const auto& r : row) all.insert(all.end(), r.begin(), r.end());
+    return all;
+  }
+};
+
+// Thrown inside where a tensor was not traced.
+struct Missing {
+  std::string name;
+  int position;
+};
+
+bool IsTernary(TensorType type) {
+  return type == TensorType::kTQ1_0 || type == TensorType::kTQ2_0 || type == TensorType::kI2_S;
+}
+
+}  // namespace
+
+std::string_view ReplayVerdictName(ReplayVerdict verdict) {
+  switch (verdict) {
+    case ReplayVerdict::kExact:
+      return "exact";
+    case ReplayVerdict::kWithin:
+      return "within tolerance";
+    case ReplayVerdict::kGuilty:
+      return "guilty";
+    case ReplayVerdict::kNotTraced:
+      return "not traced";
+  }
+  return "";
+}
+
+double ReplayTolerance(TraceStage stage, TensorType weights, size_t width) {
+  const double terms = static_cast<double>(std::max<size_t>(width, 1));
+  switch (stage) {
+    // Copies and single additions have one result.
+    case TraceStage::kEmbeddings:
+    case TraceStage::kFfnInp:
+    case TraceStage::kLayerOut:
+      return 0;
+    // The mean moves by one rounding for each pairwise sum, which the square root halves; then a division and two
+    // products.
+    case TraceStage::kAttnNorm:
+    case TraceStage::kAttnSubNorm:
+    case TraceStage::kFfnNorm:
+    case TraceStage::kFfnSubNorm:
+    case TraceStage::kOutputNorm:
+      return 4 + std::sqrt(terms) / 2;
+    // Angle, cosine and sine each within a unit, two products and a sum; an angle of thousands of radians is itself
+    // rounded, and every pair of a head multiplies that once more.
+    case TraceStage::kQRope:
+    case TraceStage::kKRope:
+      return 64;
+    // exp of one scaled difference: the polynomial's two units, and the score's rounding, which the exponential
+    // magnifies by its magnitude.
+    case TraceStage::kAttnScoresSoftmax:
+      return 32;
+    // One exponential (two units), a sum, a division, a product.
+    case TraceStage::kFfnAct:
+      return 8;
+    // A sum of n products in another order: errors add like a random walk, 4 deviations; with int8 activations only the
+    // blocks' sums are float.
+    case TraceStage::kAttnScores:
+    case TraceStage::kAttnOut:
+      return 4 * std::sqrt(terms) + 2;
+    default:
+      return 4 * std::sqrt(IsTernary(weights) ? terms / 32 : terms) + 2;
+  }
+}
+
+struct Replay::Impl {
+  const bitnet::Model& model;
+  const bitnet::Hyperparameters& h;
+  const Capture& reference;
+  const bitnet::ArithmeticOrder& order;
+  bitnet::ThreadPool pool;
+  std::map<std::tuple<std::string, int, int>, const TraceRecord*> records;  // by stage, layer, position
+  size_t n_positions = 0;                                                   // traced, from 0 on
+
+  Impl(const bitnet::Model& m, const Capture& c, const bitnet::ArithmeticOrder& o, size_t threads)
+      : model(m), h(m.hyperparameters), reference(c), order(o), pool(std::max<size_t>(threads, 1)) {
+    for (const TraceRecord& r : c.traces) {
+      records[{r.stage, r.layer, r.seq}] = &r;
+      n_positions = std::max(n_positions, static_cast<size_t>(r.seq) + 1);
+    }
+    if (records.empty()) {
+      throw std::runtime_error(
+          fmt::format("{}: traces: found none, expected those of every operation; capture again with trace \"full\" "
+                      "and raw tensors",
+                      c.directory));
+    }
+    if (std::none_of(c.traces.begin(), c.traces.end(), [](const TraceRecord& r) { return !r.tensor_file.empty(); })) {
+      throw std::runtime_error(fmt::format(
+          "{}: tensors: found none, expected the raw tensors; capture again with raw_tensors", c.directory));
+    }
+    if (c.model.architecture != h.architecture) {
+      throw std::runtime_error(fmt::format("{}: model.architecture: found {}, expected {} as in {}", c.directory,
+                                           c.model.architecture, h.architecture, m.file.path()));
+    }
+  }
+
+  // Batches as the reference evaluated them: a batch and a single position add in different orders.
+  std::vector<std::pair<size_t, size_t>> Batches() const {
+    std::vector<std::pair<size_t, size_t>> batches;
+    const size_t n_prompt = std::min(reference.tokens.size(), n_positions);
+    const size_t step = reference.request.schedule == Schedule::kBatch ? std::max(reference.shapes.n_ubatch, 1) : 1;
+    for (size_t first = 0; first < n_prompt; first += step)
+      batches.push_back({first, std::min(step, n_prompt - first)});
+    for (size_t p = reference.tokens.size(); p < n_positions; ++p) batches.push_back({p, 1});
+    return batches;
+  }
+
+  Rows Read(TraceStage stage, int layer, size_t first, size_t n) const {
+    Rows rows{.first = first, .row = {}};
+    for (size_t p = first; p < first + n; ++p) {
+      const std::string name(bitnet::StageName(stage));
+      const auto found = records.find({name, layer, static_cast<int>(p)});
+      if (found == records.end() || found->second->tensor_file.empty())
+        throw Missing{fmt::format("t{}/{}{}", p, layer >= 0 ? fmt::format("blk{}/", layer) : "", name),
+                      static_cast<int>(p)};
+      rows.row.push_back(ReadTensor(reference, *found->second));
+    }
+    return rows;
+  }
+
+  std::vector<float> Input(TraceStage stage, int layer, size_t first, size_t n, size_t width) const {
+    const Rows rows = Read(stage, layer, first, n);
+    for (const auto& r : rows.row) {
+      if (r.size() != width) {
+        throw std::runtime_error(fmt::format("{}: {} of layer {}: found {} elements, expected {}", reference.directory,
+                                             bitnet::StageName(stage), layer, r.size(), width));
+      }
+    }
+    return rows.Joined();
+  }
+
+  // The residual stream that enters a layer.
+  std::vector<float> Residual(int layer, size_t first, size_t n) const {
+    return layer == 0 ? Input(TraceStage::kEmbeddings, -1, first, n, h.n_embd)
+                      : Input(TraceStage::kLayerOut, layer - 1, first, n, h.n_embd);
+  }
+
+  std::vector<float> Norm(std::vector<float> x, std::span<const float> gamma, size_t n) {
+    std::vector<float> y(x.size());
+    bitnet::RmsNorm(x.data(), n, gamma.size(), gamma.data(), h.rms_norm_eps, y.data(), pool);
+    return y;
+  }
+
+  std::vector<float> Project(const std::vector<float>& x, const bitnet::WeightMatrix& w, size_t n) {
+    bitnet::Activations a;
+    a.Prepare(x.data(), n, w.cols, bitnet::ActivationKindFor(w.type, n, order), pool);
+    std::vector<float> y(n * w.rows);
+    bitnet::MatMul(w, a, order, y.data(), pool);
+    return y;
+  }
+
+  std::vector<float> Rotate(std::vector<float> x, size_t n_heads, size_t first, size_t n) {
+    for (size_t i = 0; i < n; ++i) {
+      const auto angles = bitnet::ComputeRopeAngles(static_cast<int>(first + i), h.n_rot, h.rope_freq_base);
+      bitnet::Rope(x.data() + i * n_heads * h.n_embd_head, n_heads, h.n_embd_head, h.n_rot, angles);
+    }
+    return x;
+  }
+
+  std::vector<float> Add(const std::vector<float>& a, const std::vector<float>& b) {
+    std::vector<float> y(a.size());
+    bitnet::AddRows(a.data(), b.data(), a.size(), y.data());
+    return y;
+  }
+
+  // Scores, or the sum of V on the reference's own probabilities, by position.
+  std::vector<std::vector<float>> Attend(TraceStage stage, int layer, size_t first, size_t n) {
+    const size_t kv_width = size_t{h.n_head_kv} * h.n_embd_head;
+    const size_t q_width = size_t{h.n_head} * h.n_embd_head;
+    const size_t keys = first + n;
+    bitnet::Hyperparameters one_layer = h;
+    one_layer.n_layer = 1;
+    const size_t cells = std::max<size_t>(static_cast<size_t>(std::max(reference.shapes.kv_cells, 0)), keys);
+    bitnet::KvCache cache(one_layer, cells);
+    const bool scores = stage == TraceStage::kAttnScores;
+    const std::vector<float> zeros(keys * kv_width);
+    const std::vector<float> k = scores ? Input(TraceStage::kKRope, layer, 0, keys, kv_width) : zeros;
+    const std::vector<float> v = scores ? zeros : Input(TraceStage::kVProj, layer, 0, keys, kv_width);
+    cache.Store(0, 0, keys, k.data(), v.data());
+
+    std::vector<float> q(n * q_width);
+    std::vector<float> inside(n * h.n_head * keys);
+    bitnet::AttentionTrace trace;
+    trace.stride = keys;
+    if (scores) {
+      q = Input(TraceStage::kQRope, layer, first, n, q_width);
+      trace.scores = inside.data();
+    } else {
+      const Rows p = Read(TraceStage::kAttnScoresSoftmax, layer, first, n);
+      for (size_t i = 0; i < n; ++i) {
+        const size_t count = first + i + 1;
+        if (p.row[i].size() != h.n_head * count) {
+          throw std::runtime_error(
+              fmt::format("{}: attn_scores_softmax of layer {} at position {}: found {} elements, expected {}",
+                          reference.directory, layer, first + i, p.row[i].size(), h.n_head * count));
+        }
+        for (size_t head = 0; head < h.n_head; ++head) {
+          std::copy_n(p.row[i].data() + head * count, count, inside.data() + (i * h.n_head + head) * keys);
+        }
+      }
+      trace.given_softmax = inside.data();
+    }
+    std::vector<float> out(n * q_width);
+    const bitnet::AttentionShape shape{.n_head = h.n_head, .n_head_kv = h.n_head_kv, .head_dim = h.n_embd_head};
+    bitnet::Attention(q.data(), n, first, cache.Layer(0), shape, order, out.data(), pool, &trace);
+
+    std::vector<std::vector<float>> rows;
+    for (size_t i = 0; i < n; ++i) {
+      std::vector<float>& row = rows.emplace_back();
+      if (!scores) {
+        row.assign(out.begin() + static_cast<ptrdiff_t>(i * q_width),
+                   out.begin() + static_cast<ptrdiff_t>((i + 1) * q_width));
+        continue;
+      }
+      for (size_t head = 0; head < h.n_head; ++head) {
+        const float* begin = inside.data() + (i * h.n_head + head) * keys;
+        row.insert(row.end(), begin, begin + first + i + 1);
+      }
+    }
+    return rows;
+  }
+
+  std::vector<std::vector<float>> Softmax(int layer, size_t first, size_t n) {
+    Rows scores = Read(TraceStage::kAttnScores, layer, first, n);
+    const float scale = 1.0f / std::sqrt(static_cast<float>(h.n_embd_head));
+    for (auto& row : scores.row) {
+      const size_t keys = row.size() / h.n_head;
+      for (size_t head = 0; head < h.n_head; ++head) bitnet::SoftmaxRow(row.data() + head * keys, keys, scale, order);
+    }
+    return std::move(scores.row);
+  }
+
+  // Our output of an operation on the reference's inputs, [n, width] joined.
+  std::vector<float> Compute(TraceStage stage, int layer, size_t first, size_t n) {
+    const size_t q_width = size_t{h.n_head} * h.n_embd_head;
+    const size_t kv_width = size_t{h.n_head_kv} * h.n_embd_head;
+    const bitnet::ModelWeights& weights = model.weights;
+    const auto in = [&](TraceStage s, size_t width) { return Input(s, layer, first, n, width); };
+    if (layer < 0) {
+      switch (stage) {
+        case TraceStage::kEmbeddings: {
+          std::vector<float> y(n * h.n_embd);
+          for (size_t i = 0; i < n; ++i)
+            bitnet::WeightRow(weights.token_embd, Token(first + i), y.data() + i * h.n_embd);
+          return y;
+        }
+        case TraceStage::kOutputNorm:
+          return Norm(Residual(static_cast<int>(h.n_layer), first, n), weights.output_norm, n);
+        case TraceStage::kLogits:
+          return Project(Input(TraceStage::kOutputNorm, -1, first, n, h.n_embd), weights.output, n);
+        default:
+          break;
+      }
+      throw std::logic_error(fmt::format("{} is an operation of a layer", bitnet::StageName(stage)));
+    }
+    const bitnet::LayerWeights& w = weights.layers[static_cast<size_t>(layer)];
+    switch (stage) {
+      case TraceStage::kAttnNorm:
+        return Norm(Residual(layer, first, n), w.attn_norm, n);
+      case TraceStage::kQProj:
+        return Project(in(TraceStage::kAttnNorm, h.n_embd), w.attn_q, n);
+      case TraceStage::kKProj:
+        return Project(in(TraceStage::kAttnNorm, h.n_embd), w.attn_k, n);
+      case TraceStage::kVProj:
+        return Project(in(TraceStage::kAttnNorm, h.n_embd), w.attn_v, n);
+      case TraceStage::kQRope:
+        return Rotate(in(TraceStage::kQProj, q_width), h.n_head, first, n);
+      case TraceStage::kKRope:
+        return Rotate(in(TraceStage::kKProj, kv_width), h.n_head_kv, first, n);
+      case TraceStage::kAttnScores:
+      case TraceStage::kAttnOut:
+        return Rows{first, Attend(stage, layer, first, n)}.Joined();
+      case TraceStage::kAttnScoresSoftmax:
+        return Rows{first, Softmax(layer, first, n)}.Joined();
+      case TraceStage::kAttnSubNorm:
+        return Norm(in(TraceStage::kAttnOut, q_width), w.attn_sub_norm, n);
+      case TraceStage::kAttnOProj:
+        return Project(in(h.has_sub_norms ? TraceStage::kAttnSubNorm : TraceStage::kAttnOut, q_width), w.attn_output,
+                       n);
+      case TraceStage::kFfnInp:
+        return Add(in(TraceStage::kAttnOProj, h.n_embd), Residual(layer, first, n));
+      case TraceStage::kFfnNorm:
+        return Norm(in(TraceStage::kFfnInp, h.n_embd), w.ffn_norm, n);
+      case TraceStage::kFfnGate:
+        return Project(in(TraceStage::kFfnNorm, h.n_embd), w.ffn_gate, n);
+      case TraceStage::kFfnUp:
+        return Project(in(TraceStage::kFfnNorm, h.n_embd), w.ffn_up, n);
+      case TraceStage::kFfnAct: {
+        std::vector<float> y = in(TraceStage::kFfnGate, h.n_ff);
+        const std::vector<float> up = in(TraceStage::kFfnUp, h.n_ff);
+        for (size_t i = 0; i < n; ++i) {
+          float* row = y.data() + i * h.n_ff;
+          if (h.activation == bitnet::Activation::kSilu) {
+            bitnet::SiluMul(row, up.data() + i * h.n_ff, h.n_ff, order, row);
+          } else {
+            bitnet::SquaredReluMul(row, up.data() + i * h.n_ff, h.n_ff, row);
+          }
+        }
+        return y;
+      }
+      case TraceStage::kFfnSubNorm:
+        return Norm(in(TraceStage::kFfnAct, h.n_ff), w.ffn_sub_norm, n);
+      case TraceStage::kFfnDown:
+        return Project(in(h.has_sub_norms ? TraceStage::kFfnSubNorm : TraceStage::kFfnAct, h.n_ff), w.ffn_down, n);
+      case TraceStage::kLayerOut:
+        return Add(in(TraceStage::kFfnDown, h.n_embd), in(TraceStage::kFfnInp, h.n_embd));
+      default:
+        throw std::logic_error(fmt::format("{} is no operation of a layer", bitnet::StageName(stage)));
+    }
+  }
+
+  size_t Token(size_t position) const {
+    const size_t n_prompt = reference.tokens.size();
+    const int32_t id = position < n_prompt ? reference.tokens[position] : reference.generated.at(position - n_prompt);
+    if (id < 0 || static_cast<uint32_t>(id) >= h.n_vocab) {
+      throw std::runtime_error(
+          fmt::format("{}: tokens: found id {}, expected 0 to {}", reference.directory, id, h.n_vocab - 1));
+    }
+    return static_cast<size_t>(id);
+  }
+
+  // The type of an operation's weights, and how many terms one of its outputs adds up.
+  std::pair<TensorType, size_t> Terms(TraceStage stage, int layer) const {
+    const auto of = [](const bitnet::WeightMatrix& w) { return std::pair{w.type, w.cols}; };
+    if (stage == TraceStage::kLogits) return of(model.weights.output);
+    if (layer < 0) return {TensorType::kF32, h.n_embd};
+    const bitnet::LayerWeights& w = model.weights.layers[static_cast<size_t>(layer)];
+    switch (stage) {
+      case TraceStage::kQProj:
+        return of(w.attn_q);
+      case TraceStage::kKProj:
+        return of(w.attn_k);
+      case TraceStage::kVProj:
+        return of(w.attn_v);
+      case TraceStage::kAttnOProj:
+        return of(w.attn_output);
+      case TraceStage::kFfnGate:
+        return of(w.ffn_gate);
+      case TraceStage::kFfnUp:
+        return of(w.ffn_up);
+      case TraceStage::kFfnDown:
+        return of(w.ffn_down);
+      case TraceStage::kAttnScores:
+        return {TensorType::kF16, h.n_embd_head};
+      case TraceStage::kAttnOut:
+        return {TensorType::kF16, n_positions};
+      case TraceStage::kFfnSubNorm:
+        return {TensorType::kF32, h.n_ff};
+      default:
+        return {TensorType::kF32, h.n_embd};
+    }
+  }
+};
+
+Replay::Replay(const bitnet::Model& model, const Capture& reference, const bitnet::ArithmeticOrder& order,
+               size_t threads)
+    : impl_(std::make_unique<Impl>(model, reference, order, threads)) {}
+Replay::~Replay() = default;
+
+std::vector<TraceStage> Replay::Operations(int layer) const {
+  if (layer < 0) return {TraceStage::kEmbeddings, TraceStage::kOutputNorm, TraceStage::kLogits};
+  std::vector<TraceStage> stages;
+  for (int s = static_cast<int>(TraceStage::kAttnNorm); s <= static_cast<int>(TraceStage::kLayerOut); ++s) {
+    const auto stage = static_cast<TraceStage>(s);
+    const bool sub_norm = stage == TraceStage::kAttnSubNorm || stage == TraceStage::kFfnSubNorm;
+    if (!sub_norm || impl_->h.has_sub_norms) stages.push_back(stage);
+  }
+  return stages;
+}
+
+ReplayResult Replay::Operation(TraceStage stage, int layer) {
+  ReplayResult result;
+  result.stage = stage;
+  result.layer = layer;
+  const auto [type, width] = impl_->Terms(stage, layer);
+  const double tolerance = ReplayTolerance(stage, type, width) * 0x1p-23;
+  try {
+    for (const auto& [first, n] : impl_->Batches()) {
+      const Rows theirs = impl_->Read(stage, layer, first, n);
+      const std::vector<float> ours = impl_->Compute(stage, layer, first, n);
+      size_t at = 0;
+      for (size_t i = 0; i < n; ++i) {
+        const std::vector<float>& row = theirs.row[i];
+        if (at + row.size() > ours.size()) {
+          throw std::runtime_error(fmt::format("{}: {} of layer {} at position {}: found {} elements, expected {}",
+                                               impl_->reference.directory, bitnet::StageName(stage), layer, first + i,
+                                               row.size(), ours.size() - at));
+        }
+        float largest = 0;
+        for (const float v : row) largest = std::max(largest, std::fabs(v));
+        const double limit = tolerance * largest;
+        for (size_t j = 0; j < row.size(); ++j) {
+          const float a = ours[at + j];
+          const float b = row[j];
+          ++result.elements;
+          if (std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b)) continue;
+          ++result.differing;
+          double difference = std::fabs(static_cast<double>(a) - static_cast<double>(b));
+          if (std::isnan(difference)) difference = std::numeric_limits<double>::infinity();
+          const double error = difference == 0 ? 0
+                               : limit > 0     ? difference / limit
+                                               : std::numeric_limits<double>::infinity();
+          result.max_abs = std::max(result.max_abs, difference);
+          if (error > result.max_error || result.index < 0) {
+            result.max_error = error;
+            result.position = static_cast<int>(first + i);
+            result.index = static_cast<int64_t>(j);
+            result.ours = a;
+            result.reference = b;
+          }
+        }
+        at += row.size();
+      }
+    }
+  } catch (const Missing& missing) {
+    result.verdict = ReplayVerdict::kNotTraced;
+    result.missing = missing.name;
+    result.position = missing.position;
+    return result;
+  }
+  result.verdict = result.differing == 0   ? ReplayVerdict::kExact
+                   : result.max_error <= 1 ? ReplayVerdict::kWithin
+                                           : ReplayVerdict::kGuilty;
+  return result;
+}
+
+std::vector<ReplayResult> Replay::Layer(int layer) {
+  std::vector<ReplayResult> results;
+  for (const TraceStage stage : Operations(layer)) results.push_back(Operation(stage, layer));
+  return results;
+}
+
+}  // namespace parity
