@@ -1,0 +1,144 @@
+// `generate`: our engine alone, without a reference.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <vector>
+
+#include "engine/model/model.h"
+#include "engine/model/sampler.h"
+#include "engine/tokenizer/prompt_template.h"
+#include "engine/tokenizer/tokenizer.h"
+#include "parity_tests/cli/commands.h"
+#include "parity_tests/cli/common.h"
+
+namespace parity {
+namespace {
+
+struct GenerateOptions {
+  std::string model;
+  std::string tokenizer;
+  std::string prompt;
+  std::string system;
+  std::string prompt_template = "auto";
+  std::string order;
+  std::string format = "text";
+  int max_tokens = 64;
+  int n_ctx = 0;
+  bool ignore_eos = false;
+  bool greedy = false;
+  bool dump_ids = false;
+  bitnet::SamplerOptions sampler;
+  RunOptions run;
+};
+
+using Clock = std::chrono::steady_clock;
+
+double Seconds(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+void Generate(const GenerateOptions& o) {
+  const bitnet::Model model = bitnet::Model::Load(o.model);
+  const bitnet::Tokenizer tokenizer =
+      o.tokenizer.empty() ? bitnet::Tokenizer::FromGguf(model.file) : bitnet::Tokenizer::FromTokenizerJson(o.tokenizer);
+  const bitnet::PromptTemplate chosen =
+      bitnet::ResolveTemplate(bitnet::ParsePromptTemplate(o.prompt_template), tokenizer);
+  const bitnet::FormattedPrompt formatted = bitnet::FormatPrompt(chosen, o.prompt, o.system);
+  const std::vector<int32_t> prompt =
+      tokenizer.Encode(formatted.text, {.add_special = formatted.add_special, .parse_special = true});
+  if (prompt.empty()) throw std::runtime_error("the prompt has no tokens; nothing can follow it");
+  if (bitnet::LeadingBosCount(prompt, tokenizer) > 1)
+    fmt::print(stderr, "note: the prompt begins with BOS more than once\n");
+
+  const size_t needed = prompt.size() + static_cast<size_t>(o.max_tokens);
+  bitnet::Context context(model, {.n_ctx = o.n_ctx > 0 ? static_cast<size_t>(o.n_ctx) : needed,
+                                  .threads = static_cast<size_t>(o.run.Threads()),
+                                  .order = o.order.empty() ? nullptr : &bitnet::FindOrder(o.order)});
+  bitnet::SamplerOptions sampling = o.sampler;
+  sampling.seed = o.run.seed;
+  if (o.greedy) sampling.temperature = 0;
+  bitnet::Sampler sampler(sampling);
+
+  const Clock::time_point start = Clock::now();
+  std::vector<float> logits(model.hyperparameters.n_vocab);
+  constexpr size_t kBatch = 512;
+  for (size_t first = 0; first < prompt.size(); first += kBatch) {
+    const std::span<const int32_t> batch = std::span(prompt).subspan(first, std::min(kBatch, prompt.size() - first));
+    const bool last = first + batch.size() == prompt.size();
+    context.Forward(batch, last ? bitnet::LogitsFor::kLast : bitnet::LogitsFor::kNone, logits);
+  }
+  const Clock::time_point prompt_done = Clock::now();
+
+  std::vector<int32_t> generated;
+  const bool stream = o.format == "text";
+  while (generated.size() < static_cast<size_t>(o.max_tokens)) {
+    const int32_t id = sampler.Next(logits);
+    if (!o.ignore_eos && tokenizer.IsEndOfGeneration(id)) break;
+    generated.push_back(id);
+    if (stream && !o.dump_ids) {
+      fmt::print("{}", tokenizer.Decode({&id, 1}, {.render_special = true}));
+      std::fflush(stdout);
+    }
+    if (generated.size() < static_cast<size_t>(o.max_tokens)) {
+      context.Forward({&id, 1}, bitnet::LogitsFor::kLast, logits);
+    }
+  }
+  const Clock::time_point done = Clock::now();
+  const double prompt_rate = static_cast<double>(prompt.size()) / Seconds(start, prompt_done);
+  const double decode_rate = static_cast<double>(generated.size()) / Seconds(prompt_done, done);
+  if (stream) {
+    fmt::print("{}\n", o.dump_ids ? fmt::format("{}", fmt::join(generated, " ")) : "");
+    fmt::print(stderr, "prompt {} tokens, {:.1f} tokens/s; generated {}, {:.1f} tokens/s\n", prompt.size(), prompt_rate,
+               generated.size(), decode_rate);
+    return;
+  }
+  const nlohmann::json json = {{"prompt_template", std::string(bitnet::PromptTemplateName(chosen))},
+                               {"tokens", prompt},
+                               {"generated", generated},
+                               {"text", tokenizer.Decode(generated, {.render_special = true})},
+                               {"order", std::string(context.order().name)},
+                               {"seed", sampling.seed},
+                               {"prompt_tokens_per_second", prompt_rate},
+                               {"decode_tokens_per_second", decode_rate}};
+  fmt::print("{}\n", DumpJson(json));
+}
+
+}  // namespace
+
+void AddGenerateCommand(CLI::App& app, int& exit_code) {
+  auto o = std::make_shared<GenerateOptions>();
+  CLI::App& command = *app.add_subcommand("generate", "Run our engine alone: the prompt, and what follows it");
+  command.add_option("--model", o->model, "GGUF file")->required();
+  command.add_option("--tokenizer", o->tokenizer, "tokenizer.json; without it the vocabulary in the GGUF file");
+  command.add_option("--prompt", o->prompt, "Text to go on from")->required();
+  command.add_option("--system", o->system, "System text, for templates that have one");
+  command.add_option("--prompt-template", o->prompt_template, "raw, instruct, llama3-chat or auto")
+      ->capture_default_str();
+  command.add_option("--max-tokens", o->max_tokens, "Tokens to generate")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1 << 20));
+  command.add_option("--n-ctx", o->n_ctx, "Positions that the KV cache holds; 0: as many as are needed")
+      ->check(CLI::Range(0, 1 << 24));
+  command.add_option("--temperature", o->sampler.temperature, "0: greedy")->capture_default_str();
+  command.add_option("--top-k", o->sampler.top_k, "Draw from the k largest; 0: from all")->capture_default_str();
+  command.add_option("--top-p", o->sampler.top_p, "Draw from the fewest tokens whose probabilities add up to p")
+      ->capture_default_str();
+  command.add_flag("--greedy", o->greedy, "The largest logit, whatever the other options say");
+  command.add_flag("--ignore-eos", o->ignore_eos, "Go on after an end-of-generation token");
+  command.add_flag("--dump-ids", o->dump_ids, "Print token ids in place of text");
+  command.add_option("--order", o->order,
+                     "Order of operations (llama.cpp-avx512, ...); without it the one of the weights' usual reference");
+  command.add_option("--format", o->format, "text or json")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"text", "json"}));
+  o->run.AddTo(command);
+  command.callback([o, &exit_code] {
+    Generate(*o);
+    exit_code = 0;
+  });
+}
+
+}  // namespace parity

@@ -1,0 +1,201 @@
+// bitnet-parity ladder: one model, one prompt, two engines.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+
+#include "engine/gguf/gguf.h"
+#include "engine/tokenizer/prompt_template.h"
+#include "engine/tokenizer/tokenizer.h"
+#include "parity_tests/cli/commands.h"
+#include "parity_tests/cli/common.h"
+#include "parity_tests/report/report.h"
+#include "parity_tests/suites/pair.h"
+
+namespace parity {
+namespace {
+
+struct LadderCommand {
+  std::string model, tokenizer, prompt, system, prompt_template = "auto";
+  bool no_parse_special = false;
+  std::string candidate = "native", reference = "llama.cpp";
+  std::string stage = "decode", schedule = "batch", format = "text";
+  int positions = 0, max_tokens = 8, n_ctx = 0, n_ubatch = 512;
+  bool dump_ids = false, dump_ref_ids = false, verbose = false;
+  std::string keep;
+  RunOptions run;
+  ProfileOptions profile;
+};
+
+// One climb and what it was climbed with.
+struct Climbed {
+  Verdict verdict;
+  std::vector<std::pair<std::string, std::vector<int32_t>>> ids;  // what --dump-ids and --dump-ref-ids ask for
+};
+
+Request MakeRequest(const LadderCommand& command) {
+  if (!std::filesystem::is_regular_file(command.model)) {
+    throw std::runtime_error(fmt::format("--model: {}: no such file", command.model));
+  }
+  bitnet::PromptTemplate prompt_template = bitnet::ParsePromptTemplate(command.prompt_template);
+  if (prompt_template == bitnet::PromptTemplate::kAuto) {
+    const bitnet::Tokenizer tokenizer = command.tokenizer.empty()
+                                            ? bitnet::Tokenizer::FromGguf(bitnet::GgufFile::Open(command.model))
+                                            : bitnet::Tokenizer::FromTokenizerJson(command.tokenizer);
+    prompt_template = bitnet::ResolveTemplate(prompt_template, tokenizer);
+  }
+  const bitnet::FormattedPrompt formatted = bitnet::FormatPrompt(prompt_template, command.prompt, command.system);
+  Request request;
+  request.model = command.model;
+  request.tokenizer = command.tokenizer;
+  request.prompt = command.prompt;
+  request.prompt_template = std::string(bitnet::PromptTemplateName(prompt_template));
+  request.text = formatted.text;
+  request.add_special = formatted.add_special;
+  request.parse_special = !command.no_parse_special;
+  request.positions = command.positions;
+  request.max_tokens = command.max_tokens;
+  request.n_ctx = command.n_ctx;
+  request.n_ubatch = command.n_ubatch;
+  request.threads = command.run.Threads();
+  request.seed = command.run.seed;
+  request.cpu_variant = command.run.cpu_variant;
+  return request;
+}
+
+Verdict Refuse(const std::string& message, const Request& request, const Profile& profile) {
+  StageResult preflight;
+  preflight.status = Status::kFail;
+  preflight.message = message;
+  return NotClimbed(std::move(preflight), request, profile);
+}
+
+Climbed ClimbOnce(const LadderCommand& command, Pair& pair, const Request& request) {
+  Captures captures;
+  Climbed climbed;
+  try {
+    Progress progress;
+    pair.progress = [&progress](const std::string& engine) { progress.Show(fmt::format("running {} ...", engine)); };
+    captures = pair.Run(request);
+    pair.progress = nullptr;
+  } catch (const std::exception& error) {
+    pair.progress = nullptr;
+    climbed.verdict = Refuse(error.what(), request, command.profile.Load("strict"));
+    return climbed;
+  }
+  if (!command.keep.empty()) {
+    const std::string directory = fmt::format("{}/{}", command.keep, ScheduleName(request.schedule));
+    WriteCapture(captures.candidate, directory + "/candidate");
+    WriteCapture(captures.reference, directory + "/reference");
+  }
+  LadderOptions options;
+  std::string note;
+  options.profile = command.profile.Load(pair.FairProfile(captures.reference.backend, "strict", "cosine", &note));
+  options.last = StageFromName(command.stage);
+  options.piece_of = PieceLookup(request);
+  climbed.verdict = Climb(captures.candidate, captures.reference, options);
+  if (!note.empty() && command.profile.name.empty()) climbed.verdict.notes.push_back(note);
+  const auto keep_ids = [&climbed](bool wanted, const std::string& side, const Capture& capture) {
+    if (!wanted) return;
+    climbed.ids.emplace_back(side + " prompt ids", capture.tokens);
+    climbed.ids.emplace_back(side + " generated ids", capture.generated);
+  };
+  keep_ids(command.dump_ids, "candidate", captures.candidate);
+  keep_ids(command.dump_ref_ids, "reference", captures.reference);
+  return climbed;
+}
+
+std::string Print(const LadderCommand& command, const std::vector<Climbed>& climbs) {
+  if (command.format == "json") {
+    nlohmann::json reports = nlohmann::json::array();
+    for (const Climbed& climbed : climbs) {
+      nlohmann::json report = JsonReport(climbed.verdict);
+      for (const auto& [what, ids] : climbed.ids) report["ids"][what] = ids;
+      reports.push_back(std::move(report));
+    }
+    return DumpJson(reports.size() == 1 ? reports[0] : reports);
+  }
+  std::string out;
+  for (const Climbed& climbed : climbs) {
+    if (!out.empty()) out += "\n";
+    out += command.format == "markdown"
+               ? MarkdownReport(climbed.verdict)
+               : TextReport(climbed.verdict, {.color = ColorWanted(), .verbose = command.verbose});
+    for (const auto& [what, ids] : climbed.ids)
+      out += fmt::format("\n{} ({}): [{}]\n", what, ids.size(), fmt::join(ids, ", "));
+  }
+  return out;
+}
+
+int Run(const LadderCommand& command) {
+  command.run.ApplyTimeout();
+  command.profile.Load("strict");  // a mistake in a threshold is said before an engine runs
+  Request request = MakeRequest(command);
+  std::vector<Schedule> schedules;
+  if (command.schedule != "token") schedules.push_back(Schedule::kBatch);
+  if (command.schedule != "batch") schedules.push_back(Schedule::kTokenByToken);
+
+  Pair pair(command.candidate, command.reference);
+  std::vector<Climbed> climbs;
+  for (const Schedule schedule : schedules) {
+    request.schedule = schedule;
+    if (std::optional<StageResult> problem = pair.Probe()) {
+      climbs.push_back({NotClimbed(std::move(*problem), request, command.profile.Load("strict")), {}});
+    } else {
+      climbs.push_back(ClimbOnce(command, pair, request));
+    }
+  }
+  fmt::print("{}", Print(command, climbs));
+  int exit_code = 0;
+  for (const Climbed& climbed : climbs) exit_code = std::max(exit_code, ExitCode(climbed.verdict));
+  return exit_code;
+}
+
+}  // namespace
+
+void AddLadderCommand(CLI::App& app, int& exit_code) {
+  auto command = std::make_shared<LadderCommand>();
+  CLI::App* sub = app.add_subcommand("ladder", "Compare two engines on one model and one prompt, stage by stage");
+  sub->add_option("--model", command->model, "GGUF file")->required();
+  sub->add_option("--tokenizer", command->tokenizer, "tokenizer.json; without it the vocabulary in the GGUF file");
+  sub->add_option("--prompt", command->prompt, "text of the prompt")->required();
+  sub->add_option("--system", command->system, "system turn, where the template has one");
+  sub->add_option("--prompt-template", command->prompt_template,
+                  "raw, instruct, llama3-chat, or auto: what the model asks for")
+      ->check(CLI::IsMember({"raw", "instruct", "llama3-chat", "auto"}))
+      ->capture_default_str();
+  sub->add_flag("--no-parse-special", command->no_parse_special, "text that spells a special token stays text");
+  sub->add_option("--candidate", command->candidate, "engine under test: native, exec:COMMAND, recorded:DIR, ...")
+      ->capture_default_str();
+  sub->add_option("--reference", command->reference, "llama.cpp, bitnet.cpp, exec:COMMAND, recorded:DIR, native")
+      ->capture_default_str();
+  sub->add_option("--stage", command->stage, "stop after this stage")
+      ->check(CLI::IsMember({"preflight", "tokens", "shapes", "first-logit", "positions", "decode"}))
+      ->capture_default_str();
+  sub->add_option("--positions", command->positions, "compare the first N prompt positions; 0: all")
+      ->check(CLI::NonNegativeNumber);
+  sub->add_option("--max-tokens", command->max_tokens, "greedy tokens to generate")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  sub->add_option("--schedule", command->schedule, "the prompt as one batch, a token at a time, or both")
+      ->check(CLI::IsMember({"batch", "token", "both"}))
+      ->capture_default_str();
+  sub->add_option("--n-ctx", command->n_ctx, "context; 0: prompt and tokens, rounded up to a multiple of 256")
+      ->check(CLI::NonNegativeNumber);
+  sub->add_option("--n-ubatch", command->n_ubatch, "positions in one batch")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  sub->add_option("--format", command->format, "text, json or markdown")
+      ->check(CLI::IsMember({"text", "json", "markdown"}))
+      ->capture_default_str();
+  sub->add_flag("--dump-ids", command->dump_ids, "print the candidate's token ids");
+  sub->add_flag("--dump-ref-ids,--dump-cpp-ids", command->dump_ref_ids, "print the reference's token ids");
+  sub->add_flag("--verbose", command->verbose, "print every metric at every position");
+  sub->add_option("--keep", command->keep, "directory for both captures; --reference recorded:DIR reads them again");
+  command->run.AddTo(*sub);
+  command->profile.AddTo(*sub);
+  sub->callback([command, &exit_code] { exit_code = Run(*command); });
+}
+
+}  // namespace parity

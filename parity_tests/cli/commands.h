@@ -1,0 +1,17 @@
+// The subcommands of bitnet-parity, one file each. A command adds its options to `app` and sets `exit_code` when it has
+// run: 0 parity, 1 divergence, 2 error. What it throws ends the program with exit code 2 and the message on standard
+// error.
+#ifndef BITNET_PARITY_PARITY_TESTS_CLI_COMMANDS_H_
+#define BITNET_PARITY_PARITY_TESTS_CLI_COMMANDS_H_
+
+#include <CLI/CLI.hpp>
+
+namespace parity {
+
+void AddGenerateCommand(CLI::App& app, int& exit_code);
+void AddLadderCommand(CLI::App& app, int& exit_code);
+void AddMatrixCommand(CLI::App& app, int& exit_code);
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_PARITY_TESTS_CLI_COMMANDS_H_

@@ -1,0 +1,26 @@
+// bitnet-parity: the ladder at the command line. Exit codes: 0 parity, 1 divergence, 2 error.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+
+#include "parity_tests/cli/commands.h"
+
+int main(int argc, char** argv) {
+  CLI::App app("Parity of 1-bit LLM inference engines, stage by stage.\nExit codes: 0 parity, 1 divergence, 2 error.",
+               "bitnet-parity");
+  app.require_subcommand(1);
+  int exit_code = 0;
+  parity::AddLadderCommand(app, exit_code);
+  parity::AddMatrixCommand(app, exit_code);
+  parity::AddGenerateCommand(app, exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;  // --help is no error
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "bitnet-parity: {}\n", error.what());
+    return 2;
+  }
+  return exit_code;
+}

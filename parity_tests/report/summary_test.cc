@@ -1,0 +1,100 @@
+#include "parity_tests/report/summary.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "parity_tests/compare/capture_for_test.h"
+
+namespace parity {
+namespace {
+
+using testing::AllOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+
+const SummaryGroup kBatch = {"llama.cpp", "tiny.tq2_0", "batch"};
+const SummaryGroup kToken = {"llama.cpp", "tiny.tq2_0", "token"};
+
+class SummaryTest : public testing::Test {
+ protected:
+  SummaryTest() { options.profile = LoadProfile(PARITY_SOURCE_DIR "/fixtures/thresholds.json", "strict"); }
+  Verdict Climb() { return parity::Climb(candidate, reference, options); }
+  Verdict Skipped() {
+    StageResult preflight;
+    preflight.status = Status::kSkip;
+    preflight.message = "unknown architecture\nand more";
+    return NotClimbed(preflight, reference.request, options.profile);
+  }
+
+  Capture candidate = CaptureForTest("native");
+  Capture reference = CaptureForTest("llama.cpp");
+  LadderOptions options;
+  Summary summary;
+};
+
+TEST_F(SummaryTest, ParityOverGroups) {
+  summary.Add(kBatch, "hello", Climb());
+  summary.Add(kBatch, "count", Climb());
+  At(candidate.logits, 4, 9) += 2e-4f;  // within the limits
+  summary.Add(kToken, "hello", Climb());
+  summary.Add({"llama.cpp", "other", "batch"}, "hello", Skipped());
+  EXPECT_EQ(summary.ExitCode(), 0);
+  const std::string text = summary.Text();
+  EXPECT_THAT(text, testing::ContainsRegex("tiny.tq2_0  llama.cpp  batch +2/2 +12 +0 +0 +0 +1 +1 +100 % +8 +100 %\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("tiny.tq2_0  llama.cpp  token +1/1 +6 +[0-9.]+e-10 +2.00e-04 "));
+  EXPECT_THAT(text, testing::ContainsRegex("other +llama.cpp  batch +skipped\n"));
+  EXPECT_THAT(text, HasSubstr("note: other llama.cpp batch: unknown architecture\n"));
+  EXPECT_THAT(text,
+              EndsWith("PARITY: 3 of 3 climbs passed every stage they were asked for, profile strict; 1 skipped\n"));
+  const nlohmann::json json = summary.Json();
+  ASSERT_EQ(json["rows"].size(), 3u);
+  EXPECT_EQ(json["rows"][0]["worst"]["mse"], 0);
+  EXPECT_EQ(json["rows"][0]["positions"], 12);
+  EXPECT_EQ(json["rows"][1]["bit_identical_share"], 383.0 / 384.0);
+  EXPECT_TRUE(json["rows"][2]["worst"]["mse"].is_null());
+  EXPECT_EQ(json["exit_code"], 0);
+  EXPECT_THAT(summary.Markdown(),
+              AllOf(HasSubstr("| tiny.tq2_0 | llama.cpp | batch | 2/2 |"), HasSubstr("PARITY: 3 of 3")));
+}
+
+TEST_F(SummaryTest, ADivergenceIsNamed) {
+  summary.Add(kBatch, "hello", Climb());
+  At(candidate.logits, 4, 9) += 2;
+  summary.Add(kBatch, "count", Climb());
+  EXPECT_EQ(summary.ExitCode(), 1);
+  EXPECT_THAT(summary.Text(), AllOf(HasSubstr("failed at positions: tiny.tq2_0 llama.cpp batch count\n"),
+                                    HasSubstr("1/2"), EndsWith("DIVERGENCE: 1 of 2 climbs passed, profile strict\n")));
+  EXPECT_EQ(summary.Json()["problems"][0]["prompt"], "count");
+  EXPECT_THAT(summary.Markdown(), HasSubstr("Failed at positions: tiny.tq2_0, llama.cpp, batch, count:"));
+}
+
+TEST_F(SummaryTest, AnErrorOutweighsADivergence) {
+  StageResult preflight;
+  preflight.status = Status::kFail;
+  preflight.message = "crashed";
+  summary.Add(kBatch, "hello", NotClimbed(preflight, reference.request, options.profile));
+  At(candidate.logits, 4, 9) += 2;
+  summary.Add(kBatch, "count", Climb());
+  EXPECT_EQ(summary.ExitCode(), 2);
+  EXPECT_THAT(summary.Text(), EndsWith("ERROR: 0 of 2 climbs passed, profile strict\n"));
+}
+
+TEST_F(SummaryTest, NothingComparedIsNoParity) {
+  EXPECT_EQ(summary.ExitCode(), 2);
+  summary.Add(kBatch, "hello", Skipped());
+  EXPECT_EQ(summary.ExitCode(), 2);
+  EXPECT_THAT(summary.Text(), EndsWith("NOTHING COMPARED; 1 skipped\n"));
+}
+
+TEST_F(SummaryTest, TiesAreCounted) {
+  const int32_t expected = reference.generated[2], other = (expected + 1) % 64;
+  for (Capture* capture : {&candidate, &reference})
+    At(capture->decode_logits, 2, other) = At(capture->decode_logits, 2, expected);
+  candidate.generated[2] = other;
+  summary.Add(kBatch, "hello", Climb());
+  EXPECT_EQ(summary.ExitCode(), 0);
+  EXPECT_THAT(summary.Text(), HasSubstr("2 (1 ties)"));
+}
+
+}  // namespace
+}  // namespace parity

@@ -1,0 +1,62 @@
+#include "parity_tests/suites/ctest_file.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "parity_tests/compare/ladder.h"
+#include "parity_tests/suites/suite_names.h"
+
+namespace parity {
+namespace {
+
+constexpr int kTimeoutSeconds = 600;
+
+// A label must not end a CMake list or an argument.
+std::string LabelText(std::string text) {
+  for (char& c : text) {
+    if (c == ';' || c == ']' || c == '[' || c == '\n' || c == '\\') c = ' ';
+  }
+  return text;
+}
+
+std::string Test(Stage stage, const std::string& name, const std::string& program, const std::string& labels,
+                 const std::string& required) {
+  const std::string full = fmt::format("{}.{}", SuiteName(stage), name);
+  std::string text = fmt::format("add_test([==[{0}]==] [==[{1}]==] [==[--gtest_filter={0}]==])\n", full, program);
+  text += fmt::format("set_tests_properties([==[{}]==] PROPERTIES TIMEOUT {} LABELS [==[{}]==]", full, kTimeoutSeconds,
+                      labels);
+  text += fmt::format(" SKIP_REGULAR_EXPRESSION [==[\\[  SKIPPED \\]]==] FIXTURES_SETUP [==[{}]==]", full);
+  if (!required.empty()) text += fmt::format(" FIXTURES_REQUIRED [==[{}]==]", required);
+  return text + ")\n";
+}
+
+}  // namespace
+
+std::string CtestFile(const ParityMatrix& matrix, const std::string& program,
+                      const std::function<std::string(const std::string&, const MatrixModel&)>& skip_reason) {
+  std::string text;
+  std::set<std::string> models;
+  for (const Case& c : matrix.cases) {
+    const MatrixModel& model = matrix.models[c.model];
+    const std::string reason = skip_reason(c.reference, model);
+    const std::string skipped = reason.empty() ? "" : fmt::format(";skipped: {}", LabelText(reason));
+    const std::string preflight = ModelName(matrix, c), climb = CaseName(matrix, c);
+    if (models.insert(preflight).second) {
+      text +=
+          Test(Stage::kPreflight, preflight, program,
+               fmt::format("ladder;{};{};{}{}", StageName(Stage::kPreflight), c.reference, model.format, skipped), "");
+    }
+    std::string below = fmt::format("{}.{}", SuiteName(Stage::kPreflight), preflight);
+    for (const Stage stage : kStages) {
+      if (stage == Stage::kPreflight) continue;
+      const std::string labels = fmt::format("ladder;{};{};{};{}{}", StageName(stage), c.reference, model.format,
+                                             ScheduleName(c.schedule), skipped);
+      text += Test(stage, climb, program, labels, below);
+      below = fmt::format("{}.{}", SuiteName(stage), climb);
+    }
+  }
+  return text;
+}
+
+}  // namespace parity

@@ -1,0 +1,425 @@
+// Our tokenizer against a live llama.cpp: the cases that llama.cpp ships with its vocabularies, and random text.
+//
+// The reference is asked through its runner (`llama_cpp_runner tokenize`), once for each vocabulary. Without the
+// runner, or without llama.cpp's vocabularies, the tests are skipped with the reason; PARITY_REQUIRE=llama.cpp makes
+// that a failure.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/gguf/gguf.h"
+#include "engine/tokenizer/tokenizer.h"
+#include "engine/tokenizer/vocabulary.h"
+#include "parity_tests/suites/pair.h"
+#include "reference/backends/backend.h"
+#include "reference/backends/process.h"
+#include "reference/capture/json_fields.h"
+#include "reference/capture/temporary_directory.h"
+
+namespace parity {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kRandomTexts = 10'000;
+
+struct Question {
+  std::string text;
+  bool add_special, parse_special;
+};
+
+struct Answer {
+  std::vector<int32_t> ids;
+  std::vector<std::string> pieces;
+};
+
+// Skips the test, or fails it where the reference is required.
+#define SKIP_UNLESS(condition, reason)                 \
+  do {                                                 \
+    if (!(condition)) {                                \
+      if (IsRequired("llama.cpp")) FAIL() << (reason); \
+      GTEST_SKIP() << (reason);                        \
+    }                                                  \
+  } while (false)
+
+std::string VocabularyFile(const std::string& name) {
+  return fmt::format("{}/models/ggml-vocab-{}.gguf", PARITY_LLAMA_CPP_SOURCE, name);
+}
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw std::runtime_error(fmt::format("{}: cannot be opened", path));
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::string Escaped(const std::string& text) { return TextToJson(text).dump(-1, ' ', true); }
+
+// The runner, or "" and the reason.
+std::pair<std::string, std::string> FindRunner() {
+  const ProbeResult probe = MakeBackend("llama.cpp")->Probe();
+  if (!probe.available) return {"", fmt::format("llama.cpp: {}; {}", probe.problem, probe.remedy)};
+  return {probe.found.at(0), ""};
+}
+
+ProcessResult RunTokenize(const std::string& runner, const std::string& model, const std::string& in,
+                          const std::string& out) {
+  return RunProcess({"sh", "-c", R"(exec "$0" tokenize --model "$1" < "$2" > "$3")", runner, model, in, out},
+                    TimeLimit());
+}
+
+std::vector<Answer> AskReference(const std::string& runner, const std::string& model,
+                                 const std::vector<Question>& questions) {
+  const TemporaryDirectory directory;
+  const std::string in = directory.path() + "/questions", out = directory.path() + "/answers";
+  std::ofstream lines(in);
+  for (const Question& question : questions) {
+    Json line = {{"add_special", question.add_special}, {"parse_special", question.parse_special}};
+    const Json text = TextToJson(question.text);
+    line.update(text.is_object() ? text : Json{{"text", text}});
+    lines << line.dump() << '\n';
+  }
+  lines.close();
+  const ProcessResult result = RunTokenize(runner, model, in, out);
+  if (!result.ok()) {
+    throw std::runtime_error(fmt::format("{} tokenize --model {}: {}. Its last words:\n{}", runner, model,
+                                         result.Describe(), result.last_words));
+  }
+  std::vector<Answer> answers;
+  std::ifstream replies(out);
+  for (std::string line; std::getline(replies, line);) {
+    const Json reply = Json::parse(line);
+    Answer answer{reply.at("ids").get<std::vector<int32_t>>(), {}};
+    JsonFields(reply, out).Read("pieces", &answer.pieces);
+    answers.push_back(std::move(answer));
+  }
+  if (answers.size() != questions.size()) {
+    throw std::runtime_error(
+        fmt::format("{}: found {} answers, expected {}", runner, answers.size(), questions.size()));
+  }
+  return answers;
+}
+
+// A GGUF file with nothing but this vocabulary.
+void WriteVocabulary(const bitnet::Vocabulary& vocabulary, const std::string& path) {
+  std::vector<std::string> texts, merges;
+  std::vector<int32_t> types;
+  for (const bitnet::Token& token : vocabulary.tokens) {
+    texts.push_back(token.text);
+    types.push_back(static_cast<int32_t>(token.type));
+  }
+  for (const auto& [left, right] : vocabulary.merges) merges.push_back(left + " " + right);
+  const auto array = [](auto values) {
+    return std::make_shared<bitnet::MetadataArray>(bitnet::MetadataArray{std::move(values)});
+  };
+  bitnet::GgufWriter writer(path);
+  writer.Set("general.architecture", std::string("llama"));
+  for (const char* key :
+       {"context_length", "embedding_length", "block_count", "feed_forward_length", "attention.head_count"}) {
+    writer.Set(fmt::format("llama.{}", key), uint32_t{1});
+  }
+  writer.Set("tokenizer.ggml.model", std::string("gpt2"));
+  writer.Set("tokenizer.ggml.pre", vocabulary.pre);
+  writer.Set("tokenizer.ggml.tokens", array(std::move(texts)));
+  writer.Set("tokenizer.ggml.token_type", array(std::move(types)));
+  writer.Set("tokenizer.ggml.merges", array(std::move(merges)));
+  writer.Set("tokenizer.ggml.bos_token_id", static_cast<uint32_t>(vocabulary.bos.value()));
+  writer.Set("tokenizer.ggml.eos_token_id", static_cast<uint32_t>(vocabulary.eos.value()));
+  writer.Set("tokenizer.ggml.add_bos_token", vocabulary.add_bos);
+  writer.Set("tokenizer.ggml.add_eos_token", vocabulary.add_eos);
+  writer.WriteHeader();
+  writer.Finish();
+}
+
+// Text of everything that splits words or breaks decoders, from one seed.
+class RandomText {
+ public:
+  explicit RandomText(uint32_t seed) : random_(seed) {}
+
+  size_t Below(size_t n) { return static_cast<size_t>(random_() % n); }
+  bool Coin() { return Below(2) == 0; }
+
+  std::string Next() {
+    std::string text;
+    const size_t longest = std::array<size_t, 4>{2, 6, 15, 40}[Below(4)];
+    for (size_t parts = Below(longest + 1); parts > 0; --parts) text += Part();
+    return text;
+  }
+
+ private:
+  template <typename T>
+  const T& Pick(const std::vector<T>& from) {
+    return from[Below(from.size())];
+  }
+
+  std::string Part() {
+    switch (Below(8)) {
+      case 0:
+      case 1:
+        return Pick(kWords);
+      case 2:
+        return Pick(kSpecial);
+      case 3:
+      case 4:
+      case 5: {
+        const auto [first, last] = Pick(kBlocks);
+        std::string text;
+        for (size_t n = Below(8) + 1; n > 0; --n)
+          AppendUtf8(first + static_cast<uint32_t>(Below(last - first + 1)), &text);
+        return text;
+      }
+      case 6: {
+        const std::string& repeated = Pick(kRepeated);
+        std::string text;
+        for (size_t n = Below(12) + 1; n > 0; --n) text += repeated;
+        return text;
+      }
+      default:
+        return BrokenBytes();
+    }
+  }
+
+  std::string BrokenBytes() {
+    if (Coin()) return Pick(kBroken);
+    std::string bytes;
+    // Without F4..F7: four bytes above U+10FFFF are refused by both, which ends the reference's run.
+    for (size_t n = Below(5) + 1; n > 0; --n) {
+      const size_t byte = Below(248);
+      bytes += static_cast<char>(byte < 0xF4 ? byte : byte + 4);
+    }
+    return bytes;
+  }
+
+  static void AppendUtf8(uint32_t code, std::string* out) {
+    const auto put = [&](uint32_t byte) { out->push_back(static_cast<char>(byte)); };
+    if (code < 0x80) {
+      put(code);
+    } else if (code < 0x800) {
+      put(0xC0 | code >> 6);
+      put(0x80 | (code & 0x3F));
+    } else {
+      if (code < 0x10000) {
+        put(0xE0 | code >> 12);
+      } else {
+        put(0xF0 | code >> 18);
+        put(0x80 | (code >> 12 & 0x3F));
+      }
+      put(0x80 | (code >> 6 & 0x3F));
+      put(0x80 | (code & 0x3F));
+    }
+  }
+
+  std::mt19937 random_;
+
+  inline static const std::vector<std::string> kWords = {"Hello",
+                                                         " world",
+                                                         "'s",
+                                                         "'S",
+                                                         "'re",
+                                                         "'LL",
+                                                         "n't",
+                                                         "'ve",
+                                                         "'ſ",
+                                                         "naïve",
+                                                         "cafe\u0301",
+                                                         "привет",
+                                                         "你好",
+                                                         "世界",
+                                                         "こんにちは",
+                                                         "한국어",
+                                                         "مرحبا",
+                                                         "שלום",
+                                                         "नमस्ते",
+                                                         "ไทย",
+                                                         "ελληνικά",
+                                                         "👨‍👩‍👧‍👦",
+                                                         "🏳️‍🌈",
+                                                         "🇩🇪",
+                                                         "👍🏽",
+                                                         "123",
+                                                         "4567890",
+                                                         "٣٤٥",
+                                                         "Ⅷ½²",
+                                                         "1,000.5",
+                                                         "!?",
+                                                         "...",
+                                                         "--",
+                                                         "_x_",
+                                                         "\"'`",
+                                                         "«»",
+                                                         "$€",
+                                                         "+=<>^~",
+                                                         "int main() {\n    return 0;\n}",
+                                                         "<b>\t</b>",
+                                                         "http://a.b/c?d=e",
+                                                         "\r\n",
+                                                         "\n\n",
+                                                         " \n ",
+                                                         "\u3000",
+                                                         "\u00a0",
+                                                         "\u0085",
+                                                         "\u2028",
+                                                         "\u200b",
+                                                         "\u200d"};
+  inline static const std::vector<std::string> kSpecial = {"<|begin_of_text|>",
+                                                           "<|end_of_text|>",
+                                                           "<|eot_id|>",
+                                                           "<|start_header_id|>",
+                                                           "<|end_header_id|>",
+                                                           "<|endoftext|>",
+                                                           "<|padding|>",
+                                                           "<|reserved_special_token_3|>",
+                                                           "<|begin_of_text",
+                                                           "<|",
+                                                           "|>",
+                                                           "<|<|eot_id|>",
+                                                           "<s>",
+                                                           "    "};
+  inline static const std::vector<std::string> kRepeated = {" ", "\n", "\t", "\r",     "\r\n", "7",
+                                                            "a", "ab", "!",  "\u00a0", "é",    "日"};
+  inline static const std::vector<std::string> kBroken = {"\x80",
+                                                          "\xFF",
+                                                          "\xC0\x80",
+                                                          "\xC0\xAF",
+                                                          "\xE0\x80\xAF",
+                                                          "\xED\xA0\x80",
+                                                          "\xED\xBF\xBF",
+                                                          "\xE2\x82",
+                                                          "\xE2\x28\xA1",
+                                                          "\xF0\x9F\x91",
+                                                          "\xF0\x80\x80\xAF",
+                                                          "\xF8\x88\x80\x80\x80",
+                                                          "\xF4\x8F\xBF\xBF",
+                                                          "\xC3"};
+  inline static const std::vector<std::pair<uint32_t, uint32_t>> kBlocks = {
+      {0x20, 0x7E},       {0x20, 0x7E},       {0x00, 0x1F},       {0x7F, 0xFF},       {0x100, 0x24F},
+      {0x2B0, 0x36F},     {0x370, 0x52F},     {0x590, 0x6FF},     {0x900, 0xDFF},     {0xE00, 0xFFF},
+      {0x1000, 0x1FFF},   {0x2000, 0x206F},   {0x2070, 0x2BFF},   {0x3000, 0x30FF},   {0x4E00, 0x9FFF},
+      {0xAC00, 0xD7A3},   {0xD800, 0xDFFF},   {0xE000, 0xFFFF},   {0x10000, 0x1FFFF}, {0x11F00, 0x11F5F},
+      {0x1F300, 0x1FAFF}, {0x20000, 0x323AF}, {0xE0000, 0xE01EF}, {0, 0x10FFFF}};
+};
+
+std::vector<Question> RandomQuestions(uint32_t seed) {
+  RandomText text(seed);
+  std::vector<Question> questions(kRandomTexts);
+  for (Question& question : questions) question = {text.Next(), text.Coin(), text.Coin() || text.Coin()};
+  return questions;
+}
+
+void ExpectSameIds(const bitnet::Tokenizer& tokenizer, const std::vector<Question>& questions,
+                   const std::vector<Answer>& answers) {
+  constexpr int kShown = 5;
+  int different = 0;
+  size_t n_ids = 0;
+  for (size_t i = 0; i < questions.size(); ++i) {
+    const auto& [text, add_special, parse_special] = questions[i];
+    const std::vector<int32_t> ids =
+        tokenizer.Encode(text, {.add_special = add_special, .parse_special = parse_special});
+    std::vector<std::string> pieces;
+    for (const int32_t id : ids) pieces.push_back(tokenizer.Piece(id));
+    n_ids += ids.size();
+    if (ids == answers[i].ids && pieces == answers[i].pieces) continue;
+    if (++different > kShown) continue;
+    const auto at = std::mismatch(ids.begin(), ids.end(), answers[i].ids.begin(), answers[i].ids.end()).first;
+    ADD_FAILURE() << fmt::format("text {}: {} (add_special {}, parse_special {})\nours      {}\nreference {}\n{}", i,
+                                 Escaped(text), add_special, parse_special, fmt::join(ids, " "),
+                                 fmt::join(answers[i].ids, " "),
+                                 ids == answers[i].ids ? "the ids agree, their texts do not"
+                                                       : fmt::format("they part at token {}", at - ids.begin()));
+  }
+  EXPECT_EQ(different, 0) << "of " << questions.size() << " texts";
+  std::cout << fmt::format("{} texts, {} ids, {} different\n", questions.size(), n_ids, different);
+}
+
+// 10,000 random texts through both; `model` is what the reference reads.
+void CompareOnRandomTexts(const bitnet::Tokenizer& tokenizer, const std::string& model, uint32_t seed) {
+  const auto [runner, reason] = FindRunner();
+  SKIP_UNLESS(!runner.empty(), reason);
+  const std::vector<Question> questions = RandomQuestions(seed);
+  ExpectSameIds(tokenizer, questions, AskReference(runner, model, questions));
+}
+
+bitnet::Tokenizer FromGguf(const std::string& path) {
+  return bitnet::Tokenizer::FromGguf(bitnet::GgufFile::Open(path));
+}
+
+std::string TestName(const ::testing::TestParamInfo<const char*>& info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+class TokenizerCases : public ::testing::TestWithParam<const char*> {};
+
+// Cases are separated by a line; the ids of each are a line of the second file.
+TEST_P(TokenizerCases, AllPass) {
+  const std::string file = VocabularyFile(GetParam());
+  SKIP_UNLESS(std::filesystem::exists(file + ".inp"), fmt::format("{}.inp: not there; it comes with llama.cpp", file));
+  const bitnet::Tokenizer tokenizer = FromGguf(file);
+  const std::string separator = "\n__ggml_vocab_test__\n", inputs = ReadFile(file + ".inp");
+  std::ifstream outputs(file + ".out");
+  int n_cases = 0;
+  for (size_t begin = 0; begin < inputs.size(); ++n_cases) {
+    const size_t end = std::min(inputs.find(separator, begin), inputs.size());
+    const std::string text = inputs.substr(begin, end - begin);
+    begin = end + separator.size();
+    std::string line;
+    ASSERT_TRUE(std::getline(outputs, line)) << "no ids for case " << n_cases << ": " << Escaped(text);
+    std::istringstream numbers(line);
+    const std::vector<int32_t> expected{std::istream_iterator<int32_t>(numbers), {}};
+    EXPECT_EQ(tokenizer.Encode(text, {.add_special = false, .parse_special = false}), expected)
+        << "case " << n_cases << ": " << Escaped(text);
+  }
+  EXPECT_GT(n_cases, 40);
+  std::string rest;
+  EXPECT_FALSE(std::getline(outputs, rest)) << "ids without a case: " << rest;
+}
+
+INSTANTIATE_TEST_SUITE_P(LlamaCpp, TokenizerCases, ::testing::Values("llama-bpe", "gpt-2"), TestName);
+
+class TokenizerParity : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(TokenizerParity, RandomTexts) {
+  const std::string file = VocabularyFile(GetParam());
+  SKIP_UNLESS(std::filesystem::exists(file), fmt::format("{}: not there; it comes with llama.cpp", file));
+  CompareOnRandomTexts(FromGguf(file), file, /*seed=*/1);
+}
+
+// gpt-neox names no pre-tokenizer, so it gets "default", and it has user-defined tokens.
+INSTANTIATE_TEST_SUITE_P(LlamaCpp, TokenizerParity, ::testing::Values("llama-bpe", "gpt-2", "gpt-neox"), TestName);
+
+// The trained models' vocabulary: ours from the tokenizer.json, the reference's from a GGUF file that is made of it.
+TEST(TokenizerParityOfTokenizerJson, RandomTexts) {
+  const std::string json = PARITY_SOURCE_DIR "/fixtures/models/kjv-tokenizer.json";
+  const TemporaryDirectory directory;
+  const std::string gguf = directory.path() + "/kjv.gguf";
+  WriteVocabulary(bitnet::ReadTokenizerJson(json), gguf);
+  CompareOnRandomTexts(bitnet::Tokenizer::FromTokenizerJson(json), gguf, /*seed=*/2);
+}
+
+TEST(TokenizerParityOfErrors, BothRefuseWhatIsAboveUnicode) {
+  const std::string file = VocabularyFile("llama-bpe");
+  SKIP_UNLESS(std::filesystem::exists(file), fmt::format("{}: not there; it comes with llama.cpp", file));
+  const auto [runner, reason] = FindRunner();
+  SKIP_UNLESS(!runner.empty(), reason);
+  const std::string text = "a\xF4\x90\x80\x80";
+  EXPECT_THROW(FromGguf(file).Encode(text, {}), std::runtime_error);
+  EXPECT_THROW(AskReference(runner, file, {{text, true, true}}), std::runtime_error);
+}
+
+}  // namespace
+}  // namespace parity
