@@ -88,10 +88,11 @@ std::string Collapse(const std::string& text) {
   return line;
 }
 
-// A model that needs what this library does not have, and not a broken file.
+// A model that needs what this library does not have, and not a broken file. Types of other forks have numbers that
+// this one gave up ("TYPE_IQ4_NL_4_4 REMOVED") or never used.
 bool MeansUnsupported(const std::string& log) {
   for (const char* words : {"unknown model architecture", "unsupported model architecture", "has invalid ggml type",
-                            "unknown pre-tokenizer type", "unsupported tensor type"}) {
+                            " REMOVED, use ", "unknown pre-tokenizer type", "unsupported tensor type"}) {
     if (log.find(words) != std::string::npos) return true;
   }
   return false;

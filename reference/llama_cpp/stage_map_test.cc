@@ -1,0 +1,79 @@
+#include "reference/llama_cpp/stage_map.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "reference/capture/stages.h"
+
+namespace parity {
+namespace {
+
+std::string StageOf(const char* node, const char* op) {
+  const MappedNode mapped = MapNode(ParseNodeName(node), op);
+  return mapped.kind == NodeKind::kStage ? mapped.stage : mapped.kind == NodeKind::kInternal ? "internal" : "unknown";
+}
+
+TEST(StageMapTest, NamesCarryTheirLayer) {
+  EXPECT_EQ(ParseNodeName("attn_norm-29").base, "attn_norm");
+  EXPECT_EQ(ParseNodeName("attn_norm-29").layer, 29);
+  EXPECT_EQ(ParseNodeName("result_norm").layer, -1);
+  for (const char* odd : {"", "-", "-3", "x-", "x-y", "x-1y", "x-99999999999999999999"}) {
+    EXPECT_EQ(ParseNodeName(odd).base, odd);
+    EXPECT_EQ(ParseNodeName(odd).layer, -1);
+  }
+}
+
+TEST(StageMapTest, TheOperationTellsProjectionFromRotation) {
+  EXPECT_EQ(StageOf("Qcur-0", "MUL_MAT"), "q_proj");
+  EXPECT_EQ(StageOf("Qcur-0", "ADD"), "q_proj");
+  EXPECT_EQ(StageOf("Qcur-0", "ROPE"), "q_rope");
+  EXPECT_EQ(StageOf("Kcur-3", "MUL"), "k_proj");
+  EXPECT_EQ(StageOf("Kcur-3", "ROPE"), "k_rope");
+  EXPECT_FALSE(MapNode({"Qcur", 0}, "MUL_MAT").is_view);
+  EXPECT_TRUE(MapNode({"Qcur", 0}, "RESHAPE").is_view);
+}
+
+TEST(StageMapTest, BothGenerationsOfNames) {
+  EXPECT_EQ(StageOf("embd", "GET_ROWS"), "embeddings");
+  EXPECT_EQ(StageOf("inp_embd", "GET_ROWS"), "embeddings");
+  EXPECT_EQ(StageOf("kq-1", "MUL_MAT"), "attn_scores");
+  EXPECT_EQ(StageOf("kq_soft_max-1", "SOFT_MAX"), "attn_scores_softmax");
+  EXPECT_EQ(StageOf("kq_soft_max_ext-1", "SOFT_MAX"), "attn_scores_softmax");
+  EXPECT_EQ(StageOf("attn_out-1", "MUL_MAT"), "attn_o_proj");
+  EXPECT_EQ(StageOf("attn_o_out-1", "MUL_MAT"), "attn_o_proj");
+  EXPECT_EQ(StageOf("ffn_sub_out-1", "GLU"), "ffn_act");
+  EXPECT_EQ(StageOf("ffn_gate_par-1", "MUL"), "ffn_act");
+  EXPECT_EQ(StageOf("ffn_out-1", "MUL_MAT"), "ffn_down");
+  EXPECT_EQ(StageOf("result_output", "MUL_MAT"), "logits");
+}
+
+TEST(StageMapTest, WhatIsKnownAndNoStageIsNotReported) {
+  EXPECT_EQ(StageOf("norm-0", "RMS_NORM"), "internal");
+  EXPECT_EQ(StageOf("cache_k_l0 (view)", "VIEW"), "internal");
+  EXPECT_EQ(StageOf("cache_k_l0", "SET_ROWS"), "internal");
+  EXPECT_EQ(StageOf("node_31", "GET_ROWS"), "internal");
+}
+
+TEST(StageMapTest, WhatIsNotKnownIsReported) {
+  EXPECT_EQ(StageOf("ffn_moe_gate-0", "MUL_MAT_ID"), "unknown");
+  EXPECT_EQ(StageOf("node_31", "MUL_MAT"), "unknown");
+  EXPECT_EQ(StageOf("attn_q_norm-0", "MUL"), "unknown");
+}
+
+TEST(StageMapTest, EveryStageHasANode) {
+  const char* nodes[][2] = {
+      {"embd", "GET_ROWS"},         {"attn_norm-0", "MUL"},     {"Qcur-0", "MUL_MAT"},
+      {"Kcur-0", "MUL_MAT"},        {"Vcur-0", "MUL_MAT"},      {"Qcur-0", "ROPE"},
+      {"Kcur-0", "ROPE"},           {"kq-0", "MUL_MAT"},        {"kq_soft_max-0", "SOFT_MAX"},
+      {"kqv_out-0", "CONT"},        {"attn_sub_norm-0", "MUL"}, {"attn_out-0", "MUL_MAT"},
+      {"ffn_inp-0", "ADD"},         {"ffn_norm-0", "MUL"},      {"ffn_gate-0", "MUL_MAT"},
+      {"ffn_up-0", "MUL_MAT"},      {"ffn_swiglu-0", "GLU"},    {"ffn_sub_norm-0", "MUL"},
+      {"ffn_down-0", "MUL_MAT"},    {"l_out-0", "ADD"},         {"result_norm", "MUL"},
+      {"result_output", "MUL_MAT"},
+  };
+  ASSERT_EQ(std::size(nodes), AllStages().size());
+  for (size_t i = 0; i < std::size(nodes); ++i) EXPECT_EQ(StageOf(nodes[i][0], nodes[i][1]), AllStages()[i].name);
+}
+
+}  // namespace
+}  // namespace parity
