@@ -106,6 +106,8 @@ void CutTo(const Request& request, Capture* capture) {
   cut(request.max_tokens, &capture->decode_logits);
   capture->generated.resize(static_cast<size_t>(capture->decode_logits.rows));
   capture->generated_pieces.resize(capture->generated.size());
+  capture->request.positions = request.positions;
+  capture->request.max_tokens = request.max_tokens;
 }
 
 class RecordedBackend : public Backend {
