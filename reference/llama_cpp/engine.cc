@@ -70,14 +70,17 @@ std::vector<std::string> MappedFiles() {
   return {files.begin(), files.end()};
 }
 
-// The CPU plugin among them.
-std::string PickedVariant(const std::vector<std::string>& files) {
+// The CPU plugin among them, or the vectors that built-in kernels were compiled for. `features` is the library's own
+// list: "AVX2 = 1 | AVX512 = 1 | ...".
+std::string PickedVariant(const std::vector<std::string>& files, const std::string& features) {
   for (const std::string& path : files) {
     const std::string file = fs::path(path).filename().string();
     if (file.starts_with(kPluginPrefix) && file.ends_with(".so")) {
       return file.substr(sizeof kPluginPrefix - 1, file.size() - (sizeof kPluginPrefix - 1) - 3);
     }
   }
+  if (features.find("AVX512 = 1") != std::string::npos) return "avx512";
+  if (features.find("AVX2 = 1") != std::string::npos) return "avx2";
   return "built-in";
 }
 
@@ -171,8 +174,8 @@ Library LoadLibrary(const std::string& cpu_variant) {
   }
   llama_backend_init();
   library.files = MappedFiles();
-  library.picked = PickedVariant(library.files);
   library.features = Collapse(llama_print_system_info());
+  library.picked = PickedVariant(library.files, library.features);
   return library;
 }
 

@@ -28,7 +28,7 @@ struct Library {
   std::vector<std::string> files;     // every library of the engine that this process has loaded
   std::string directory;              // where it and its plugins are
   std::vector<std::string> variants;  // the CPU plugins in that directory: "zen4", "haswell"
-  std::string picked;                 // the one in use; "built-in" where kernels are no plugin
+  std::string picked;                 // the one in use; "avx512", "avx2" or "built-in" where kernels are no plugin
   std::string features;               // what those kernels were compiled with, as the library tells it
 
   BackendInfo Info(int threads) const;

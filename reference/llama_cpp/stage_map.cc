@@ -88,6 +88,8 @@ MappedNode MapNode(const NodeName& name, std::string_view op) {
     if (op == "ROPE") return {NodeKind::kStage, is_q ? "q_rope" : "k_rope", false};
     return {NodeKind::kStage, is_q ? "q_proj" : "k_proj", is_view};
   }
+  // ffn_down in llama.cpp; in bitnet.cpp's b1.58 graph, the activation times ffn_up.
+  if (name.base == "ffn_out" && op == "MUL") return {NodeKind::kStage, "ffn_act", false};
   for (const Entry& entry : kEntries) {
     if (name.base != entry.base) continue;
     if (entry.stage.empty()) return {NodeKind::kInternal, "", false};

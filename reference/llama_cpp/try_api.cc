@@ -1,5 +1,8 @@
-// Compiled at configure time: does this llama.cpp have the API that the runner needs?
-#include "reference/llama_cpp/api.h"
+// Compiled at configure time: does this engine have the API that the runner needs?
+#ifndef PARITY_ENGINE_API
+#define PARITY_ENGINE_API "reference/llama_cpp/api.h"
+#endif
+#include PARITY_ENGINE_API
 
 int main() {
   llama_model* model = parity::api::LoadModel("", true);
