@@ -256,6 +256,7 @@ std::string OrderOf(const BackendInfo& reference) {
   static constexpr std::array<std::string_view, 2> kAvx2 = {"haswell", "alderlake"};
   if (reference.name == "llama.cpp" && Contains(kAvx512, reference.simd)) return "llama.cpp-avx512";
   if (reference.name == "llama.cpp" && Contains(kAvx2, reference.simd)) return "llama.cpp-avx2";
+  if (reference.name == "bitnet.cpp" && reference.simd == "avx512") return "bitnet.cpp-avx512";
   return "";
 }
 

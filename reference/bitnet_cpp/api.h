@@ -1,8 +1,8 @@
-// What differs between the C APIs of the llama.cpp family, for bitnet.cpp: a fork of llama.cpp of autumn 2024. The other
-// half is reference/llama_cpp/api.h; the runner's sources are written against the names that both define.
+// What differs between the C APIs of the llama.cpp family, for bitnet.cpp: a fork of llama.cpp of autumn 2024. The
+// other half is reference/llama_cpp/api.h; the runner's sources are written against the names that both define.
 //
-// PARITY_BITNET_CPP_VERSION and PARITY_BITNET_CPP_COMPILER are read from the checkout and its libraries when this project
-// is configured: the library itself does not tell them.
+// PARITY_BITNET_CPP_VERSION and PARITY_BITNET_CPP_COMPILER are read from the checkout and its libraries when this
+// project is configured: the library itself does not tell them.
 #ifndef BITNET_PARITY_REFERENCE_BITNET_CPP_API_H_
 #define BITNET_PARITY_REFERENCE_BITNET_CPP_API_H_
 
