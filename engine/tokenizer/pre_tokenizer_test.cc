@@ -54,11 +54,13 @@ TEST(PreTokenizerTest, NamesAndTheirSpellings) {
 TEST(PreTokenizerTest, Llama3) {
   EXPECT_THAT(Split("llama-bpe", "Hello  world's"), ElementsAre("Hello", " ", " world", "'s"));
   EXPECT_THAT(Split("llama-bpe", "I'LL we've"), ElementsAre("I", "'LL", " we", "'ve"));
+  EXPECT_THAT(Split("llama-bpe", "I'Dont 1'reX"), ElementsAre("I", "'D", "ont", " ", "1", "'re", "X"));
   EXPECT_THAT(Split("llama-bpe", "1234567"), ElementsAre("123", "456", "7"));
   EXPECT_THAT(Split("llama-bpe", "a\t\tb"), ElementsAre("a", "\t", "\tb"));
   EXPECT_THAT(Split("llama-bpe", "x !!\n\n  y"), ElementsAre("x", " !!\n\n", " ", " y"));
   EXPECT_THAT(Split("llama-bpe", "a \n \n  b"), ElementsAre("a", " \n \n", " ", " b"));
   EXPECT_THAT(Split("llama-bpe", "end  "), ElementsAre("end", "  "));
+  EXPECT_THAT(Split("llama-bpe", "a\r\rb"), ElementsAre("a", "\r\r", "b"));
   EXPECT_THAT(Split("llama-bpe", "(abc)"), ElementsAre("(abc", ")"));
   EXPECT_THAT(Split("llama-bpe", "日本٣٤٥٦"), ElementsAre("日本", "٣٤٥", "٦"));
   // A combining mark is no letter, but one such character may lead a word.
@@ -85,7 +87,7 @@ TEST(PreTokenizerTest, DefaultIsASequenceOfExpressions) {
   EXPECT_THAT(Split("default", "x += `y`"), ElementsAre("x", " ", "+=", " `", "y", "`"));
   // Gaps are words of their own, and a lookahead ends with its piece: the two spaces before "!" stay together.
   EXPECT_THAT(Split("default", "a  !"), ElementsAre("a", "  ", "!"));
-  EXPECT_THAT(Split("default", "٣٤٥٦"), ElementsAre("٣٤٥٦"));
+  EXPECT_THAT(Split("default", " ٣٤٥٦ 12"), ElementsAre(" ", "٣٤٥٦", " ", "12"));
 }
 
 TEST(PreTokenizerTest, WhatIsNoUtf8BecomesTheReplacementCharacter) {

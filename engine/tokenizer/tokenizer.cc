@@ -79,7 +79,7 @@ struct Tokenizer::Impl {
   const Token& token(int32_t id) const { return vocabulary.tokens[static_cast<size_t>(id)]; }
 
   void CheckId(int32_t id, std::string_view where) const {
-    if (id < 0 || static_cast<size_t>(id) >= vocabulary.tokens.size()) {
+    if (static_cast<size_t>(id) >= vocabulary.tokens.size()) {  // a negative id too
       throw std::runtime_error(
           fmt::format("{}: {}: found token id {}, expected 0..{}; are the ids of another vocabulary?",
                       vocabulary.source, where, id, static_cast<int64_t>(vocabulary.tokens.size()) - 1));

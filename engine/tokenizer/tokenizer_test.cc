@@ -96,6 +96,16 @@ TEST(TokenizerTest, ABosThatIsNotKnownIsAnError) {
   EXPECT_THAT(tokenizer.Encode("a", {.add_special = false}), ElementsAre('a'));
 }
 
+TEST(TokenizerTest, TheByteLevelAlphabet) {
+  // From GPT-2's published vocabulary.
+  EXPECT_EQ(ByteLevel("aZ~!"), "aZ~!");
+  EXPECT_EQ(ByteLevel(" \n\t\x7F"), "ĠĊĉġ");
+  EXPECT_EQ(ByteLevel("\xC3\xA9\xA0\xA1\xAD"), "Ã©ł¡Ń");
+  EXPECT_EQ(BytesOf("ĠĊŃ"), " \n\xAD");
+  for (const char* text : {"a b", "日", "\xC4", "\xFF", "\u0144", "\u00AD", "\u2001"})
+    EXPECT_EQ(BytesOf(text), std::nullopt);
+}
+
 TEST(TokenizerTest, DecodesToTheSameBytes) {
   const Tokenizer tokenizer = Make({Control("<x>"), UserDefined("é")});
   std::string text;

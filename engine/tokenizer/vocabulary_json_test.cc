@@ -158,8 +158,8 @@ TEST_F(TokenizerJsonTest, FilesThatAreNoTokenizer) {
   ExpectErrorAsWritten({"no JSON object"});
   WriteText("{}");
   ExpectErrorAsWritten({"model: missing"});
-  WriteText(std::string(100'000, '['));
-  ExpectErrorAsWritten({"no valid JSON"});
+  WriteText("{\"normalizer\": " + std::string(200'000, '[') + std::string(200'000, ']') + "}");
+  ExpectErrorAsWritten({"nested deeper than 64"});
 }
 
 TEST_F(TokenizerJsonTest, EveryMissingKeyIsNamed) {
