@@ -47,13 +47,13 @@ HWY_INLINE void RoundToI8(const float* x, size_t n, float scale, int8_t* q) {
 void QuantizeQ8KRow(const float* x, size_t cols, int8_t* q, float* d, int32_t* minus_sums) {
   for (size_t b = 0; b < cols / 256; ++b, x += 256, q += 256) {
     const float amax = MaxAbs(x, 256);
-    if (amax == 0.0f) {
+    size_t first = 0;
+    while (amax != 0.0f && std::fabs(x[first]) != amax) ++first;
+    const float iscale = -127.0f / x[first];
+    if (amax == 0.0f || std::isinf(iscale)) {
       d[b] = 0.0f;
       std::memset(q, 0, 256);
     } else {
-      size_t first = 0;
-      while (std::fabs(x[first]) != amax) ++first;
-      const float iscale = -127.0f / x[first];
       RoundToI8(x, 256, iscale, q);
       d[b] = 1.0f / iscale;
     }
@@ -175,11 +175,12 @@ void QuantizeQ8K(const float* x, size_t cols, int8_t* q, float* d) {
         m = x[b * 256 + i];
       }
     }
-    const float iscale = amax == 0 ? 0.0f : -127.0f / m;
+    const bool is_zero = amax == 0 || std::isinf(-127.0f / m);
+    const float iscale = is_zero ? 0.0f : -127.0f / m;
     for (size_t i = 0; i < 256; ++i) {
       q[b * 256 + i] = static_cast<int8_t>(std::min(127.0f, std::nearbyint(iscale * x[b * 256 + i])));
     }
-    d[b] = amax == 0 ? 0.0f : 1.0f / iscale;
+    d[b] = is_zero ? 0.0f : 1.0f / iscale;
   }
 }
 

@@ -51,7 +51,8 @@ struct Activations {
 
 namespace scalar {
 // One row of Q8_K: q [cols], d [cols/256]. m = the value of largest magnitude of a block (the first of equals), with
-// its sign; q = min(127, round-half-even(-127/m * x)); d = 1 / (-127/m). (quantize_row_q8_K_ref in ggml-quants.c)
+// its sign; q = min(127, round-half-even(-127/m * x)); d = 1 / (-127/m). Where -127/m is infinite (|m| < 4e-37) the
+// block is zero: the reference's d is 0 there, whatever its q. (quantize_row_q8_K_ref in ggml-quants.c)
 void QuantizeQ8K(const float* x, size_t cols, int8_t* q, float* d);
 // One row as I2_S takes it: s = float32(127 / max(1e-5, max|x|)), the division in double; q = round-half-even(x * s) in
 // [-128, 127]. Returns s. (bitnet.cpp's ggml_vec_dot_i2_i8_s caller, quantize_row_i8_s)

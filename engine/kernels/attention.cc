@@ -106,9 +106,11 @@ AttentionJob MakeJob(size_t n, size_t first, const KvView& kv, const AttentionSh
                      const ArithmeticOrder& order) {
   const bool batch = n >= 2;
   const size_t n_kv = std::min(RoundUp(first + n, order.kv_padding), kv.n_cells);
-  const bool tiled_scores =
-      batch && !order.scores_as_single && shape.head_dim % order.batch.lanes == 0 && n_kv % 4 == 0;
-  const bool tiled_values = batch && n_kv % order.batch.lanes == 0 && shape.head_dim % 4 == 0;
+  const auto tiles = [&](size_t cols, size_t rows) {
+    return batch && cols % order.batch.lanes == 0 && rows % order.batch_rows == 0;
+  };
+  const bool tiled_scores = !order.scores_as_single && tiles(shape.head_dim, n_kv);
+  const bool tiled_values = tiles(n_kv, shape.head_dim);
   return {.kv = &kv,
           .shape = &shape,
           .scores = tiled_scores ? order.batch : order.single,

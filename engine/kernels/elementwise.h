@@ -23,6 +23,10 @@ void AddRows(const float* a, const float* b, size_t n, float* out);
 void RoundToF16(const float* x, size_t n, uint16_t* out);
 void RoundToF16(const float* x, size_t n, float* out);
 
+// The largest error of Exp where its result is a normal number, in units of the last place. Measured over every seventh
+// float32: 2.22 with 16 lanes, 1.93 with 8.
+inline constexpr double kExpMaxUlp = 2.25;
+
 namespace scalar {
 // exp(x) of one element as Exp in vec-inl.h defines it for `lanes` lanes.
 float Exp(float x, int lanes);

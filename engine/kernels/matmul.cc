@@ -35,7 +35,7 @@ void MatMul(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& 
   if (x.cols != w.cols) {
     throw std::logic_error(fmt::format("matrix product: activations are {} wide, weights {}", x.cols, w.cols));
   }
-  const bool tiled = x.n >= 2 && w.cols % order.batch.lanes == 0 && w.rows % 4 == 0;
+  const bool tiled = x.n >= 2 && w.cols % order.batch.lanes == 0 && w.rows % order.batch_rows == 0;
   const DotOrder& dot = tiled ? order.batch : order.single;
   ParallelRanges(pool, w.rows, 16, [&](size_t begin, size_t end) {
     if (x.kind == ActivationKind::kQ8K) {

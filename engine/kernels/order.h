@@ -32,13 +32,14 @@ struct ArithmeticOrder {
   std::string_view description;
   int lanes;                // of exp, softmax and SiLU: 16 (AVX-512) or 8 (AVX2)
   DotOrder single;          // F32 and F16 rows with one position
-  DotOrder batch;           // ... with two positions and more, where the width is a multiple of `lanes`
+  DotOrder batch;           // ... with two positions and more, where the width is a multiple of batch.lanes
+  int batch_rows;           // ... and the number of weight rows a multiple of this
   bool round_batch_to_f16;  // F16 rows in a batch: is the float32 side rounded to F16? (one position: always)
   bool scores_as_single;    // scores in a batch take the one-position way
   int kv_padding;           // the attention row is as long as the cells in use, rounded up to this many
 };
 
-// "llama.cpp-avx512", "llama.cpp-avx2", "bitnet.cpp-avx512"; throws and lists them otherwise.
+// "llama.cpp-avx512", "llama.cpp-avx2", "bitnet.cpp-avx512", "bitnet.cpp-avx2"; throws and lists them otherwise.
 const ArithmeticOrder& FindOrder(std::string_view name);
 std::span<const ArithmeticOrder> AllOrders();
 

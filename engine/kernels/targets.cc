@@ -4,8 +4,10 @@
 
 namespace bitnet {
 
+int64_t AvailableTargets() { return hwy::SupportedTargets() & HWY_TARGETS; }
+
 const char* TargetName() {
-  const int64_t supported = hwy::SupportedTargets() & HWY_TARGETS;
+  const int64_t supported = AvailableTargets();
   // A better target is a lower bit.
   return hwy::TargetName(supported & -supported);
 }

@@ -2,7 +2,12 @@
 #ifndef BITNET_PARITY_ENGINE_KERNELS_TARGETS_H_
 #define BITNET_PARITY_ENGINE_KERNELS_TARGETS_H_
 
+#include <cstdint>
+
 namespace bitnet {
+
+// The instruction sets that were compiled and that this CPU has, as bits of Highway's HWY_AVX2, HWY_AVX3, ...
+int64_t AvailableTargets();
 
 // "AVX2", "AVX3_DL", "AVX3_ZEN4", ...: Highway's name of the best one.
 const char* TargetName();

@@ -1,0 +1,196 @@
+#include "engine/kernels/activations.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <vector>
+
+#include "engine/gguf/quants.h"
+#include "engine/kernels/kernel_test.h"
+
+namespace bitnet {
+namespace {
+
+// Where Activations::q keeps element i of a kI8Row row: blocks 0 and 1 of 128 of each 256, interleaved by 32.
+size_t InterleavedPlace(size_t i) {
+  const size_t block = i / 128, chunk = i % 128 / 32;
+  return block / 2 * 256 + chunk * 64 + block % 2 * 32 + i % 32;
+}
+
+void ExpectQ8K(const std::vector<float>& x, size_t n, size_t cols, ThreadPool& pool) {
+  std::vector<int8_t> q(cols);
+  std::vector<float> d(cols / 256);
+  Activations a;
+  a.Prepare(x.data(), n, cols, ActivationKind::kQ8K, pool);
+  ASSERT_EQ(a.n, n);
+  ASSERT_EQ(a.cols, cols);
+  for (size_t r = 0; r < n; ++r) {
+    scalar::QuantizeQ8K(x.data() + r * cols, cols, q.data(), d.data());
+    for (size_t b = 0; b < cols / 256; ++b) {
+      ASSERT_TRUE(SameBits(a.d[r * cols / 256 + b], d[b])) << "row " << r << " block " << b;
+    }
+    for (size_t i = 0; i < cols; ++i) ASSERT_EQ(int{a.q[r * a.q_stride + i]}, int{q[i]}) << "row " << r << " at " << i;
+    for (size_t g = 0; g < cols / 32; ++g) {
+      int sum = 0;
+      for (size_t i = 0; i < 32; ++i) sum += q[g * 32 + i];
+      ASSERT_EQ(a.sums[r * cols / 32 + g], -sum) << "row " << r << " group " << g;
+    }
+  }
+}
+
+TEST(Q8K, EqualsItsDefinitionForEveryShapeAndNumberOfThreads) {
+  for (const size_t threads : {1, 2, 3}) {
+    ThreadPool pool(threads);
+    for (const size_t cols : {256, 512, 2560}) {
+      for (const size_t n : kOddSizes) {
+        for (const Values values : kAllValues) {
+          const std::vector<float> x = RandomFloats(n * cols, 1, values);
+          OnEveryTarget([&] { ExpectQ8K(x, n, cols, pool); });
+        }
+      }
+    }
+  }
+}
+
+// The scale takes the sign of the first of the values of largest magnitude.
+TEST(Q8K, OfEqualMagnitudesTheFirstGivesTheSign) {
+  ThreadPool pool(1);
+  for (const size_t first : {0, 5, 15, 16, 100, 254}) {
+    for (const size_t second : {1, 6, 17, 101, 255}) {
+      if (second <= first) continue;
+      for (const float sign : {1.0f, -1.0f}) {
+        std::vector<float> x = RandomFloats(256, 2);
+        for (float& v : x) v = std::clamp(v, -2.0f, 2.0f);
+        x[first] = sign * 4.0f;
+        x[second] = -sign * 4.0f;
+        OnEveryTarget([&] {
+          ExpectQ8K(x, 1, 256, pool);
+          Activations a;
+          a.Prepare(x.data(), 1, 256, ActivationKind::kQ8K, pool);
+          ASSERT_EQ(int{a.q[first]}, -127);
+          ASSERT_EQ(int{a.q[second]}, 127);
+          ASSERT_EQ(std::signbit(a.d[0]), sign > 0);
+        });
+      }
+    }
+  }
+}
+
+// round-half-even: iscale is exactly -1, so q = -x.
+TEST(Q8K, RoundsHalvesToEven) {
+  ThreadPool pool(1);
+  std::vector<float> x(256, 0.0f);
+  x[0] = 127.0f;
+  const float halves[] = {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -2.5f, 126.5f, -126.5f};
+  const int expected[] = {0, -2, -2, 0, 2, 2, -126, 126};
+  std::copy(std::begin(halves), std::end(halves), x.begin() + 1);
+  OnEveryTarget([&] {
+    Activations a;
+    a.Prepare(x.data(), 1, 256, ActivationKind::kQ8K, pool);
+    for (size_t i = 0; i < 8; ++i) ASSERT_EQ(int{a.q[1 + i]}, expected[i]) << halves[i];
+    ASSERT_EQ(a.d[0], -1.0f);
+  });
+}
+
+TEST(Q8K, NearlyReproducesItsInput) {
+  ThreadPool pool(1);
+  const std::vector<float> x = RandomFloats(256, 3);
+  float amax = 0;
+  for (const float v : x) amax = std::max(amax, std::fabs(v));
+  Activations a;
+  a.Prepare(x.data(), 1, 256, ActivationKind::kQ8K, pool);
+  for (size_t i = 0; i < 256; ++i) ASSERT_NEAR(a.q[i] * a.d[0], x[i], amax / 127 * 0.501);
+}
+
+TEST(Q8K, RefusesOtherWidths) {
+  ThreadPool pool(1);
+  const std::vector<float> x(300);
+  Activations a;
+  EXPECT_THROW(a.Prepare(x.data(), 1, 300, ActivationKind::kQ8K, pool), std::runtime_error);
+  EXPECT_THROW(a.Prepare(x.data(), 1, 300, ActivationKind::kI8Row, pool), std::runtime_error);
+}
+
+TEST(I8Row, EqualsItsDefinitionForEveryShapeAndNumberOfThreads) {
+  for (const size_t threads : {1, 2, 3}) {
+    ThreadPool pool(threads);
+    for (const size_t cols : {128, 256, 384, 2560}) {
+      std::vector<int8_t> q(cols);
+      for (const size_t n : kOddSizes) {
+        for (const Values values : kAllValues) {
+          const std::vector<float> x = RandomFloats(n * cols, 4, values);
+          OnEveryTarget([&] {
+            Activations a;
+            a.Prepare(x.data(), n, cols, ActivationKind::kI8Row, pool);
+            ASSERT_GE(a.q_stride, cols);
+            for (size_t r = 0; r < n; ++r) {
+              const float s = scalar::QuantizeI8Row(x.data() + r * cols, cols, q.data());
+              ASSERT_TRUE(SameBits(a.d[r], s));
+              std::vector<int8_t> expected(a.q_stride, 0);
+              int sum = 0;
+              for (size_t i = 0; i < cols; ++i) {
+                expected[InterleavedPlace(i)] = q[i];
+                sum += q[i];
+              }
+              const auto* row = a.q.data() + r * a.q_stride;
+              ASSERT_TRUE(std::equal(expected.begin(), expected.end(), row)) << "row " << r << " of " << cols;
+              ASSERT_EQ(a.sums[r], sum);
+            }
+          });
+        }
+      }
+    }
+  }
+}
+
+TEST(I8Row, SmallRowsKeepTheLeastScale) {
+  ThreadPool pool(1);
+  std::vector<float> x(128, 1e-7f);
+  OnEveryTarget([&] {
+    Activations a;
+    a.Prepare(x.data(), 1, 128, ActivationKind::kI8Row, pool);
+    ASSERT_EQ(a.d[0], static_cast<float>(127.0 / 0.00001));
+    ASSERT_EQ(int{a.q[0]}, 1);
+  });
+}
+
+TEST(Rounded, KindsRoundEachElement) {
+  for (const size_t threads : {1, 3}) {
+    ThreadPool pool(threads);
+    for (const size_t n : kOddSizes) {
+      for (const Values values : kAllValues) {
+        const size_t cols = 67;
+        const std::vector<float> x = RandomFloats(n * cols, 5, values);
+        OnEveryTarget([&] {
+          Activations f32, f16, bf16;
+          f32.Prepare(x.data(), n, cols, ActivationKind::kF32, pool);
+          f16.Prepare(x.data(), n, cols, ActivationKind::kF16, pool);
+          bf16.Prepare(x.data(), n, cols, ActivationKind::kBF16, pool);
+          for (size_t i = 0; i < x.size(); ++i) {
+            ASSERT_TRUE(SameBits(f32.f32[i], x[i]));
+            ASSERT_TRUE(SameBits(f16.f32[i], F32FromF16(F16FromF32(x[i])))) << x[i];
+            ASSERT_TRUE(SameBits(bf16.f32[i], F32FromBf16(Bf16FromF32(x[i])))) << x[i];
+          }
+        });
+      }
+    }
+  }
+}
+
+TEST(ActivationKindFor, FollowsTheReference) {
+  const ArithmeticOrder& llama_cpp = FindOrder("llama.cpp-avx512");
+  const ArithmeticOrder& bitnet_cpp = FindOrder("bitnet.cpp-avx512");
+  EXPECT_EQ(ActivationKindFor(TensorType::kF32, 1, llama_cpp), ActivationKind::kF32);
+  EXPECT_EQ(ActivationKindFor(TensorType::kF16, 1, llama_cpp), ActivationKind::kF16);
+  EXPECT_EQ(ActivationKindFor(TensorType::kF16, 2, llama_cpp), ActivationKind::kF16);
+  EXPECT_EQ(ActivationKindFor(TensorType::kF16, 1, bitnet_cpp), ActivationKind::kF16);
+  EXPECT_EQ(ActivationKindFor(TensorType::kF16, 2, bitnet_cpp), ActivationKind::kF32);
+  EXPECT_EQ(ActivationKindFor(TensorType::kTQ1_0, 3, llama_cpp), ActivationKind::kQ8K);
+  EXPECT_EQ(ActivationKindFor(TensorType::kTQ2_0, 3, llama_cpp), ActivationKind::kQ8K);
+  EXPECT_EQ(ActivationKindFor(TensorType::kI2_S, 3, bitnet_cpp), ActivationKind::kI8Row);
+}
+
+}  // namespace
+}  // namespace bitnet

@@ -1,0 +1,201 @@
+// F32, F16 and BF16 products in every order of operations, and the types that are decoded first.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <vector>
+
+#include "engine/gguf/quants.h"
+#include "engine/kernels/kernel_test.h"
+#include "engine/kernels/matmul.h"
+
+namespace bitnet {
+namespace {
+
+struct EncodedMatrix {
+  WeightMatrix matrix;
+  std::vector<std::byte> data;
+};
+
+EncodedMatrix Encode(TensorType type, const std::vector<float>& values, size_t rows, size_t cols) {
+  EncodedMatrix w;
+  w.data.resize(TensorBytes(type, rows, cols));
+  QuantizeTensor(type, values, rows, cols, w.data);
+  w.matrix = {.type = type, .rows = rows, .cols = cols, .data = w.data.data()};
+  return w;
+}
+
+std::vector<float> Product(const WeightMatrix& w, const std::vector<float>& x, size_t n, const ArithmeticOrder& order,
+                           ThreadPool& pool) {
+  Activations a;
+  a.Prepare(x.data(), n, w.cols, ActivationKindFor(w.type, n, order), pool);
+  std::vector<float> y(n * w.rows);
+  MatMul(w, a, order, y.data(), pool);
+  return y;
+}
+
+// matmul.h: a batch takes order.batch where the width is a whole number of lanes and the rows come in fours.
+const DotOrder& DotOrderFor(const WeightMatrix& w, size_t n, const ArithmeticOrder& order) {
+  return n >= 2 && w.cols % order.batch.lanes == 0 && w.rows % order.batch_rows == 0 ? order.batch : order.single;
+}
+
+std::vector<float> ByDefinition(const WeightMatrix& w, const std::vector<float>& x, size_t n,
+                                const ArithmeticOrder& order) {
+  const DotOrder& dot = DotOrderFor(w, n, order);
+  const bool rounds = w.type == TensorType::kF16 && (n == 1 || order.round_batch_to_f16);
+  std::vector<float> y(n * w.rows);
+  std::vector<float> row(w.cols);
+  for (size_t p = 0; p < n; ++p) {
+    for (size_t i = 0; i < w.cols; ++i) {
+      const float v = x[p * w.cols + i];
+      row[i] = rounds ? F32FromF16(F16FromF32(v)) : v;
+    }
+    for (size_t r = 0; r < w.rows; ++r) {
+      y[p * w.rows + r] =
+          w.type == TensorType::kF16
+              ? scalar::DotF16(reinterpret_cast<const uint16_t*>(w.data) + r * w.cols, row.data(), w.cols, dot)
+              : scalar::DotF32(reinterpret_cast<const float*>(w.data) + r * w.cols, row.data(), w.cols, dot);
+    }
+  }
+  return y;
+}
+
+class FloatMatMul : public ::testing::TestWithParam<TensorType> {};
+
+TEST_P(FloatMatMul, EqualsItsDefinitionInEveryOrderAndShape) {
+  ThreadPool pool(1);
+  for (const ArithmeticOrder& order : AllOrders()) {
+    for (const size_t cols : {8, 16, 24, 64, 72, 80, 100, 256, 2563}) {
+      for (const size_t rows : {1, 3, 4, 8, 12, 33, 36}) {
+        if (cols > 2000 && rows > 4) continue;
+        const EncodedMatrix w = Encode(GetParam(), RandomFloats(rows * cols, 1), rows, cols);
+        for (const size_t n : kOddSizes) {
+          const std::vector<float> x = RandomFloats(n * cols, 2);
+          const std::vector<float> expected = ByDefinition(w.matrix, x, n, order);
+          OnEveryTarget([&] {
+            ASSERT_TRUE(SameBits(Product(w.matrix, x, n, order, pool), expected))
+                << order.name << ": " << rows << " x " << cols << ", n = " << n;
+          });
+        }
+      }
+    }
+  }
+}
+
+TEST_P(FloatMatMul, AnyNumberOfThreadsGivesTheSameBytes) {
+  for (const ArithmeticOrder& order : AllOrders()) {
+    for (const size_t rows : {16, 17, 100, 132}) {
+      const EncodedMatrix w = Encode(GetParam(), RandomFloats(rows * 80, 3), rows, 80);
+      for (const size_t n : {1, 6, 41}) {
+        const std::vector<float> x = RandomFloats(n * 80, 4);
+        const std::vector<float> expected = ByDefinition(w.matrix, x, n, order);
+        for (const size_t threads : {1, 2, 3}) {
+          ThreadPool pool(threads);
+          EXPECT_TRUE(SameBits(Product(w.matrix, x, n, order, pool), expected)) << rows << ", n = " << n;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(FloatMatMul, ExtremeValues) {
+  ThreadPool pool(1);
+  for (const ArithmeticOrder& order : AllOrders()) {
+    for (const Values values : {Values::kTiny, Values::kSubnormal, Values::kZeros, Values::kMixed, Values::kHuge}) {
+      // F16 weights stay in F16's range; activations may overflow to infinity when they are rounded.
+      const EncodedMatrix w = Encode(GetParam(), RandomFloats(8 * 96, 5), 8, 96);
+      for (const size_t n : {1, 5, 8}) {
+        const std::vector<float> x = RandomFloats(n * 96, 6, values);
+        const std::vector<float> expected = ByDefinition(w.matrix, x, n, order);
+        OnEveryTarget([&] { ASSERT_TRUE(SameBits(Product(w.matrix, x, n, order, pool), expected)) << n; });
+      }
+    }
+  }
+}
+
+TEST_P(FloatMatMul, NanAndInfinityReachTheirOutputs) {
+  ThreadPool pool(1);
+  for (const ArithmeticOrder& order : AllOrders()) {
+    for (const size_t n : {1, 6}) {
+      const EncodedMatrix w = Encode(GetParam(), RandomFloats(4 * 64, 7), 4, 64);
+      std::vector<float> x = RandomFloats(n * 64, 8);
+      x[13] = std::numeric_limits<float>::quiet_NaN();
+      const std::vector<float> clean = ByDefinition(w.matrix, RandomFloats(n * 64, 8), n, order);
+      OnEveryTarget([&] {
+        const std::vector<float> y = Product(w.matrix, x, n, order, pool);
+        for (size_t i = 0; i < y.size(); ++i) {
+          ASSERT_TRUE(i < 4 ? std::isnan(y[i]) : SameBits(y[i], clean[i])) << i;
+        }
+      });
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, FloatMatMul, ::testing::Values(TensorType::kF32, TensorType::kF16),
+                         [](const auto& info) { return TypeName(info.param); });
+
+// Types whose order of operations is nobody's: right to rounding, and the same on every target.
+class OtherMatMul : public ::testing::TestWithParam<TensorType> {};
+
+TEST_P(OtherMatMul, IsNearTheProductInDouble) {
+  ThreadPool pool(2);
+  const size_t rows = 8, cols = 512;
+  const EncodedMatrix w = Encode(GetParam(), RandomFloats(rows * cols, 9), rows, cols);
+  std::vector<float> dense(rows * cols);
+  DequantizeTensor(GetParam(), w.data, rows, cols, dense);
+  for (const ArithmeticOrder& order : AllOrders()) {
+    for (const size_t n : {1, 2, 7}) {
+      const std::vector<float> x = RandomFloats(n * cols, 10);
+      std::vector<float> on_first_target;
+      OnEveryTarget([&] {
+        const std::vector<float> y = Product(w.matrix, x, n, order, pool);
+        for (size_t p = 0; p < n; ++p) {
+          for (size_t r = 0; r < rows; ++r) {
+            double sum = 0;
+            for (size_t i = 0; i < cols; ++i) {
+              const float v = x[p * cols + i];
+              const float in = GetParam() == TensorType::kBF16 ? F32FromBf16(Bf16FromF32(v)) : v;
+              sum += double{dense[r * cols + i]} * in;
+            }
+            ASSERT_NEAR(y[p * rows + r], sum, 1e-4) << order.name;
+          }
+        }
+        if (on_first_target.empty()) on_first_target = y;
+        ASSERT_TRUE(SameBits(y, on_first_target));
+      });
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, OtherMatMul, ::testing::Values(TensorType::kBF16, TensorType::kQ8_0, TensorType::kQ6_K),
+                         [](const auto& info) { return TypeName(info.param); });
+
+TEST(WeightRow, IsTheDequantizedRow) {
+  const size_t rows = 3, cols = 512;
+  for (const TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kBF16, TensorType::kQ8_0,
+                                TensorType::kQ6_K, TensorType::kTQ1_0, TensorType::kTQ2_0}) {
+    const EncodedMatrix w = Encode(type, RandomFloats(rows * cols, 11), rows, cols);
+    std::vector<float> all(rows * cols);
+    DequantizeTensor(type, w.data, rows, cols, all);
+    for (size_t r = 0; r < rows; ++r) {
+      std::vector<float> row(cols);
+      WeightRow(w.matrix, r, row.data());
+      EXPECT_TRUE(SameBits(row, std::span(all).subspan(r * cols, cols))) << TypeName(type);
+    }
+  }
+  EXPECT_THROW(WeightRow({.type = TensorType::kI2_S, .rows = 1, .cols = 128}, 0, nullptr), std::runtime_error);
+}
+
+TEST(MatMul, RefusesActivationsOfAnotherWidth) {
+  ThreadPool pool(1);
+  const EncodedMatrix w = Encode(TensorType::kF32, RandomFloats(64, 12), 1, 64);
+  const std::vector<float> x(32);
+  Activations a;
+  a.Prepare(x.data(), 1, 32, ActivationKind::kF32, pool);
+  float y;
+  EXPECT_THROW(MatMul(w.matrix, a, AllOrders().front(), &y, pool), std::logic_error);
+}
+
+}  // namespace
+}  // namespace bitnet

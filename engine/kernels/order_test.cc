@@ -1,0 +1,43 @@
+#include "engine/kernels/order.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+#include <string>
+
+namespace bitnet {
+namespace {
+
+TEST(FindOrder, FindsEachByItsName) {
+  ASSERT_FALSE(AllOrders().empty());
+  for (const ArithmeticOrder& order : AllOrders()) EXPECT_EQ(&FindOrder(order.name), &order);
+}
+
+TEST(FindOrder, ListsTheKnownOnes) {
+  try {
+    FindOrder("avx1024");
+    FAIL() << "found an order that does not exist";
+  } catch (const std::runtime_error& error) {
+    for (const ArithmeticOrder& order : AllOrders()) {
+      EXPECT_THAT(error.what(), ::testing::HasSubstr(std::string(order.name)));
+    }
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("'avx1024'"));
+  }
+}
+
+// What the kernels are written for.
+TEST(AllOrders, StayWithinWhatTheKernelsKnow) {
+  for (const ArithmeticOrder& order : AllOrders()) {
+    SCOPED_TRACE(order.name);
+    EXPECT_TRUE(order.lanes == 8 || order.lanes == 16);
+    EXPECT_EQ(order.single.accumulators, 4);
+    EXPECT_EQ(order.batch.accumulators, 1);
+    EXPECT_EQ(order.single.lanes, order.lanes);
+    EXPECT_EQ(order.batch.lanes, order.lanes);
+    EXPECT_EQ(order.kv_padding % 32, 0);
+  }
+}
+
+}  // namespace
+}  // namespace bitnet
