@@ -9,7 +9,8 @@
 int main(int argc, char** argv) {
   CLI::App app("Parity of 1-bit LLM inference engines, stage by stage.\nExit codes: 0 parity, 1 divergence, 2 error.",
                "bitnet-parity");
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // none is looked at below: a misspelt one is to be named
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   int exit_code = 0;
   parity::AddLadderCommand(app, exit_code);
   parity::AddMatrixCommand(app, exit_code);
@@ -20,6 +21,10 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;  // --help is no error
   } catch (const std::exception& error) {
     fmt::print(stderr, "bitnet-parity: {}\n", error.what());
+    return 2;
+  }
+  if (app.get_subcommands().empty()) {
+    fmt::print(stderr, "bitnet-parity: a subcommand is missing\n\n{}", app.help());
     return 2;
   }
   return exit_code;

@@ -40,6 +40,7 @@ void Summary::Add(const SummaryGroup& group, const std::string& prompt, const Ve
     return;
   }
   ++row->climbs;
+  row->asked += verdict.request.max_tokens;
   row->prompt.Add(Figures(verdict));
   const StageResult& decode = verdict.stage(Stage::kDecode);
   row->decode.Add(decode.worst);
@@ -73,7 +74,8 @@ std::vector<std::vector<std::string>> Summary::Cells() const {
         line.push_back(row.prompt.rows() > 0 ? FormatMetric(metric, row.prompt.value(metric)) : "-");
       }
       line.push_back(row.prompt.rows() > 0 ? FormatShare(row.prompt.identical_share()) : "-");
-      line.push_back(fmt::format("{}{}", row.decode.rows(), row.ties > 0 ? fmt::format(" ({} ties)", row.ties) : ""));
+      const std::string ties = row.ties > 0 ? fmt::format(" ({} ties)", row.ties) : "";
+      line.push_back(fmt::format("{}/{}{}", row.decode.rows(), row.asked, ties));
       line.push_back(row.decode.rows() > 0 ? FormatShare(row.decode.identical_share()) : "-");
     }
     line.resize(cells[0].size(), "");
@@ -106,6 +108,22 @@ std::string Summary::Closing() const {
   }
 }
 
+std::vector<std::string> Summary::Notes() const {
+  std::vector<std::pair<std::string, std::vector<std::string>>> notes;
+  for (const Row& row : rows_) {
+    for (const std::string& note : row.notes) {
+      auto entry = std::find_if(notes.begin(), notes.end(), [&note](const auto& e) { return e.first == note; });
+      if (entry == notes.end()) entry = notes.insert(notes.end(), {note, {}});
+      entry->second.push_back(fmt::format("{} {} {}", row.group.model, row.group.reference, row.group.schedule));
+    }
+  }
+  std::vector<std::string> lines;
+  for (const auto& [note, groups] : notes) {
+    lines.push_back(groups.size() == rows_.size() ? note : fmt::format("{} ({})", note, fmt::join(groups, ", ")));
+  }
+  return lines;
+}
+
 std::string Summary::Text() const {
   const std::vector<std::vector<std::string>> cells = Cells();
   std::vector<size_t> widths(cells[0].size(), 0);
@@ -124,11 +142,7 @@ std::string Summary::Text() const {
   out +=
       "\nFigures are the worst over all prompts and positions; bit-identical: share of all logits (prompt, then "
       "greedy).\n";
-  for (const Row& row : rows_) {
-    for (const std::string& note : row.notes) {
-      out += fmt::format("note: {} {} {}: {}\n", row.group.model, row.group.reference, row.group.schedule, note);
-    }
-  }
+  for (const std::string& note : Notes()) out += fmt::format("note: {}\n", note);
   for (const Problem& p : problems_) {
     out += fmt::format("failed at {}: {} {} {} {}\n  {}\n", p.stage, p.group.model, p.group.reference, p.group.schedule,
                        p.prompt, p.message);
@@ -145,11 +159,7 @@ std::string Summary::Markdown() const {
     for (size_t column = 0; column < cells[0].size(); ++column) out += "| --- ";
     out += "|\n";
   }
-  for (const Row& row : rows_) {
-    for (const std::string& note : row.notes) {
-      out += fmt::format("\nNote on {}, {}, {}: {}\n", row.group.model, row.group.reference, row.group.schedule, note);
-    }
-  }
+  for (const std::string& note : Notes()) out += fmt::format("\nNote: {}\n", note);
   for (const Problem& p : problems_) {
     out += fmt::format("\nFailed at {}: {}, {}, {}, {}: {}\n", p.stage, p.group.model, p.group.reference,
                        p.group.schedule, p.prompt, FirstLine(p.message));

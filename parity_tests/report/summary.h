@@ -41,6 +41,7 @@ class Summary {
     int climbs = 0, passed = 0, skipped = 0;
     WorstRows prompt;  // all prompt positions
     WorstRows decode;  // all generated tokens up to a difference
+    int asked = 0;     // generated tokens asked for
     int ties = 0;
     std::vector<std::string> notes;  // each once
   };
@@ -53,6 +54,8 @@ class Summary {
 
   std::vector<std::vector<std::string>> Cells() const;  // header first
   std::string Closing() const;
+  // Every note once, with the groups that it is about where these are not all.
+  std::vector<std::string> Notes() const;
 
   std::vector<Row> rows_;
   std::vector<Problem> problems_;

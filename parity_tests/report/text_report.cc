@@ -160,9 +160,11 @@ std::string TextReport(const Verdict& verdict, const TextOptions& options) {
   out += "\n";
   for (const StageResult& result : verdict.stages) {
     const bool explained = result.status == Status::kSkip || result.status == Status::kNotReached;
-    out += fmt::format("  {:<12} {}  {}\n", StageName(result.stage),
-                       Paint(fmt::format("{:<11}", StatusName(result.status)), ColorOf(result.status), options.color),
-                       explained ? result.message : result.compared);
+    const std::string& what = explained ? result.message : result.compared;
+    out += fmt::format("  {:<12} {}", StageName(result.stage),
+                       Paint(StatusName(result.status), ColorOf(result.status), options.color));
+    const size_t padding = 13 - std::min<size_t>(11, StatusName(result.status).size());
+    out += what.empty() ? "\n" : fmt::format("{:{}}{}\n", "", padding, what);
     const std::string indent(15, ' ');
     if (result.status == Status::kFail) out += Indent(Details(result, candidate, reference), indent);
     if (result.status == Status::kPass && result.worst.rows() > 0) out += indent + WorstLine(result.worst) + "\n";

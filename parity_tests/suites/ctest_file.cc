@@ -12,8 +12,10 @@ namespace {
 
 constexpr int kTimeoutSeconds = 600;
 
-// A label must not end a CMake list or an argument.
+// One short line; a label must not end a CMake list or an argument.
 std::string LabelText(std::string text) {
+  constexpr size_t kLongest = 72;
+  if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
   for (char& c : text) {
     if (c == ';' || c == ']' || c == '[' || c == '\n' || c == '\\') c = ' ';
   }
