@@ -257,6 +257,7 @@ std::string OrderOf(const BackendInfo& reference) {
   if (reference.name == "llama.cpp" && Contains(kAvx512, reference.simd)) return "llama.cpp-avx512";
   if (reference.name == "llama.cpp" && Contains(kAvx2, reference.simd)) return "llama.cpp-avx2";
   if (reference.name == "bitnet.cpp" && reference.simd == "avx512") return "bitnet.cpp-avx512";
+  if (reference.name == "bitnet.cpp" && reference.simd == "avx2") return "bitnet.cpp-avx2";
   return "";
 }
 
