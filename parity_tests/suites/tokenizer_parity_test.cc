@@ -13,7 +13,6 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <sstream>
@@ -24,7 +23,6 @@
 
 #include "engine/gguf/gguf.h"
 #include "engine/tokenizer/tokenizer.h"
-#include "engine/tokenizer/vocabulary.h"
 #include "parity_tests/suites/pair.h"
 #include "reference/backends/backend.h"
 #include "reference/backends/process.h"
@@ -112,37 +110,6 @@ std::vector<Answer> AskReference(const std::string& runner, const std::string& m
         fmt::format("{}: found {} answers, expected {}", runner, answers.size(), questions.size()));
   }
   return answers;
-}
-
-// A GGUF file with nothing but this vocabulary.
-void WriteVocabulary(const bitnet::Vocabulary& vocabulary, const std::string& path) {
-  std::vector<std::string> texts, merges;
-  std::vector<int32_t> types;
-  for (const bitnet::Token& token : vocabulary.tokens) {
-    texts.push_back(token.text);
-    types.push_back(static_cast<int32_t>(token.type));
-  }
-  for (const auto& [left, right] : vocabulary.merges) merges.push_back(left + " " + right);
-  const auto array = [](auto values) {
-    return std::make_shared<bitnet::MetadataArray>(bitnet::MetadataArray{std::move(values)});
-  };
-  bitnet::GgufWriter writer(path);
-  writer.Set("general.architecture", std::string("llama"));
-  for (const char* key :
-       {"context_length", "embedding_length", "block_count", "feed_forward_length", "attention.head_count"}) {
-    writer.Set(fmt::format("llama.{}", key), uint32_t{1});
-  }
-  writer.Set("tokenizer.ggml.model", std::string("gpt2"));
-  writer.Set("tokenizer.ggml.pre", vocabulary.pre);
-  writer.Set("tokenizer.ggml.tokens", array(std::move(texts)));
-  writer.Set("tokenizer.ggml.token_type", array(std::move(types)));
-  writer.Set("tokenizer.ggml.merges", array(std::move(merges)));
-  writer.Set("tokenizer.ggml.bos_token_id", static_cast<uint32_t>(vocabulary.bos.value()));
-  writer.Set("tokenizer.ggml.eos_token_id", static_cast<uint32_t>(vocabulary.eos.value()));
-  writer.Set("tokenizer.ggml.add_bos_token", vocabulary.add_bos);
-  writer.Set("tokenizer.ggml.add_eos_token", vocabulary.add_eos);
-  writer.WriteHeader();
-  writer.Finish();
 }
 
 // Text of everything that splits words or breaks decoders, from one seed.
@@ -402,13 +369,16 @@ TEST_P(TokenizerParity, RandomTexts) {
 // gpt-neox names no pre-tokenizer, so it gets "default", and it has user-defined tokens.
 INSTANTIATE_TEST_SUITE_P(LlamaCpp, TokenizerParity, ::testing::Values("llama-bpe", "gpt-2", "gpt-neox"), TestName);
 
-// The trained models' vocabulary: ours from the tokenizer.json, the reference's from a GGUF file that is made of it.
-TEST(TokenizerParityOfTokenizerJson, RandomTexts) {
-  const std::string json = PARITY_SOURCE_DIR "/fixtures/models/kjv-tokenizer.json";
-  const TemporaryDirectory directory;
-  const std::string gguf = directory.path() + "/kjv.gguf";
-  WriteVocabulary(bitnet::ReadTokenizerJson(json), gguf);
-  CompareOnRandomTexts(bitnet::Tokenizer::FromTokenizerJson(json), gguf, /*seed=*/2);
+// The trained models' vocabulary, from both of its files.
+TEST(TokenizerParityOfTrainedModel, RandomTextsFromGguf) {
+  const std::string gguf = PARITY_SOURCE_DIR "/fixtures/models/kjv-bitnet.tq2_0.gguf";
+  CompareOnRandomTexts(FromGguf(gguf), gguf, /*seed=*/2);
+}
+
+TEST(TokenizerParityOfTrainedModel, RandomTextsFromTokenizerJson) {
+  const std::string folder = PARITY_SOURCE_DIR "/fixtures/models/";
+  CompareOnRandomTexts(bitnet::Tokenizer::FromTokenizerJson(folder + "kjv-tokenizer.json"),
+                       folder + "kjv-bitnet.tq2_0.gguf", /*seed=*/3);
 }
 
 TEST(TokenizerParityOfErrors, BothRefuseWhatIsAboveUnicode) {
