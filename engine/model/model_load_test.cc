@@ -1,0 +1,199 @@
+// Files that are not the model that they say: each gives an error that names the file and what is wrong.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <stdexcept>
+
+#include "engine/model/model.h"
+#include "engine/model/model_for_test.h"
+
+namespace bitnet {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+std::string LoadError(TinyModel& tiny) {
+  const std::string path = tiny.Write();
+  try {
+    Model::Load(path);
+  } catch (const std::runtime_error& error) {
+    EXPECT_THAT(error.what(), HasSubstr(path)) << "names the file";
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Load, BindsEveryTensorOfTheFile) {
+  TinyModel tiny({.architecture = "bitnet-b1.58", .type = TensorType::kI2_S});
+  const Model model = Model::Load(tiny.Write());
+  EXPECT_EQ(model.hyperparameters.n_embd_head, 64u);
+  EXPECT_EQ(model.hyperparameters.n_rot, 64u);
+  EXPECT_EQ(model.hyperparameters.n_vocab, 40u);
+  EXPECT_EQ(model.hyperparameters.activation, Activation::kSquaredRelu);
+  EXPECT_TRUE(model.hyperparameters.has_sub_norms);
+  EXPECT_TRUE(model.weights.tied_output);
+  ASSERT_EQ(model.weights.layers.size(), 2u);
+  const WeightMatrix& down = model.weights.layers[1].ffn_down;
+  EXPECT_EQ(down.rows, 256u);
+  EXPECT_EQ(down.cols, 512u);
+  float largest = 0;
+  for (const float v : tiny.tensors.at("blk.1.ffn_down.weight").values) largest = std::max(largest, v);
+  EXPECT_EQ(down.scale, largest) << "the scale behind the codes";
+}
+
+TEST(Load, UntiedOutputIsUsed) {
+  TinyModel tiny({.architecture = "llama", .untied = true});
+  const Model model = Model::Load(tiny.Write());
+  EXPECT_FALSE(model.weights.tied_output);
+  EXPECT_NE(model.weights.output.data, model.weights.token_embd.data);
+}
+
+TEST(Load, MissingTensors) {
+  const TinyModel names;
+  for (const auto& [name, tensor] : names.tensors) {
+    TinyModel tiny;
+    tiny.tensors.erase(name);
+    EXPECT_THAT(LoadError(tiny), HasSubstr(name));
+  }
+}
+
+TEST(Load, WrongShapes) {
+  const TinyModel names;
+  for (const auto& [name, tensor] : names.tensors) {
+    if (name == "token_embd.weight") continue;  // its rows are the vocabulary
+    TinyModel tiny;
+    TinyTensor& t = tiny.tensors.at(name);
+    t.shape.back() *= 2;
+    t.values.resize(t.values.size() * 2, 1.0f);
+    EXPECT_THAT(LoadError(tiny), AllOf(HasSubstr(name), HasSubstr("expected [")));
+  }
+  TinyModel tiny;
+  tiny.tensors.at("token_embd.weight").shape = {128, 80};
+  EXPECT_THAT(LoadError(tiny), HasSubstr("token_embd.weight has shape [128, 80], expected [256, 80]"));
+}
+
+TEST(Load, TensorsThatWouldBeIgnored) {
+  TinyModel tiny;
+  tiny.tensors["blk.0.attn_q.bias"] = {TensorType::kF32, {256}, std::vector<float>(256)};
+  EXPECT_THAT(LoadError(tiny), HasSubstr("blk.0.attn_q.bias"));
+}
+
+TEST(Load, TypesThatAPartCannotHave) {
+  TinyModel norm;
+  norm.tensors.at("blk.1.ffn_norm.weight").type = TensorType::kF16;
+  EXPECT_THAT(LoadError(norm), AllOf(HasSubstr("blk.1.ffn_norm.weight is F16"), HasSubstr("expected F32")));
+  TinyModel embedding({.embedding_type = TensorType::kI2_S});
+  EXPECT_THAT(LoadError(embedding), HasSubstr("token_embd.weight is I2_S"));
+}
+
+TEST(Load, I2SScaleThatIsNotANumber) {
+  TinyModel tiny({.type = TensorType::kI2_S});
+  const std::string path = tiny.Write();
+  {
+    const GgufFile file = GgufFile::Open(path);
+    const TensorInfo& t = file.Tensor("blk.0.attn_k.weight");
+    const auto* file_start = file.Data(file.tensors().front()).data() - file.tensors().front().offset;
+    const size_t data_bytes = file.Data(t).data() - file_start;
+    // The data section ends the file.
+    const TensorInfo& last = file.tensors().back();
+    const size_t data_start = file.file_bytes() - (last.offset + (last.bytes + 31) / 32 * 32);
+    std::fstream out(path, std::ios::in | std::ios::out | std::ios::binary);
+    out.seekp(static_cast<std::streamoff>(data_start + data_bytes + t.cols() * t.rows() / 4));
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    out.write(reinterpret_cast<const char*>(&nan), sizeof(nan));
+  }
+  try {
+    Model::Load(path);
+    FAIL() << "loaded";
+  } catch (const std::runtime_error& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr(path), HasSubstr("blk.0.attn_k.weight"), HasSubstr("scale")));
+  }
+}
+
+struct BadValue {
+  const char* key;
+  MetadataValue value;
+  const char* message;
+};
+
+TEST(Load, HyperparametersOutOfRange) {
+  const std::vector<BadValue> cases = {
+      {"general.architecture", std::string("gpt5"), "'gpt5'"},
+      {"bitnet.embedding_length", uint32_t{0}, "embedding_length is 0"},
+      {"bitnet.embedding_length", uint32_t{0xffffffff}, "embedding_length is 4294967295"},
+      {"bitnet.embedding_length", uint32_t{257}, "no multiple of attention.head_count 4"},
+      {"bitnet.embedding_length", std::string("256"), "embedding_length"},
+      {"bitnet.block_count", uint32_t{0}, "block_count is 0"},
+      {"bitnet.block_count", uint32_t{3}, "blk.2."},
+      {"bitnet.block_count", uint32_t{1}, "blk.1."},
+      {"bitnet.attention.head_count", uint32_t{0}, "head_count is 0"},
+      {"bitnet.attention.head_count_kv", uint32_t{3}, "no multiple of attention.head_count_kv 3"},
+      {"bitnet.attention.head_count_kv", uint32_t{5}, "head_count_kv is 5"},
+      {"bitnet.feed_forward_length", uint32_t{0}, "feed_forward_length is 0"},
+      {"bitnet.context_length", uint32_t{0}, "context_length is 0"},
+      {"bitnet.attention.key_length", uint32_t{0}, "key_length is 0"},
+      {"bitnet.attention.key_length", uint32_t{32}, "blk.0."},
+      {"bitnet.rope.dimension_count", uint32_t{0}, "dimension_count is 0"},
+      {"bitnet.rope.dimension_count", uint32_t{63}, "dimension_count is 63"},
+      {"bitnet.rope.dimension_count", uint32_t{128}, "dimension_count is 128"},
+      {"bitnet.rope.freq_base", 0.0f, "freq_base is 0"},
+      {"bitnet.rope.freq_base", std::numeric_limits<float>::quiet_NaN(), "freq_base is nan"},
+      {"bitnet.rope.freq_base", std::numeric_limits<float>::infinity(), "freq_base is inf"},
+      {"bitnet.attention.layer_norm_rms_epsilon", -1.0f, "rms_epsilon is -1"},
+      {"bitnet.attention.layer_norm_rms_epsilon", std::numeric_limits<float>::quiet_NaN(), "rms_epsilon is nan"},
+      {"bitnet.rope.scaling.type", std::string("yarn"), "'yarn'"},
+  };
+  for (const BadValue& c : cases) {
+    TinyModel tiny;
+    tiny.metadata[c.key] = c.value;
+    EXPECT_THAT(LoadError(tiny), HasSubstr(c.message)) << c.key;
+  }
+  TinyModel lengths;
+  lengths.metadata["bitnet.attention.key_length"] = uint32_t{64};
+  lengths.metadata["bitnet.attention.value_length"] = uint32_t{32};
+  EXPECT_THAT(LoadError(lengths), HasSubstr("value_length is 32, expected 64"));
+}
+
+TEST(Load, RequiredKeys) {
+  for (const char* key :
+       {"general.architecture", "bitnet.embedding_length", "bitnet.block_count", "bitnet.attention.head_count",
+        "bitnet.feed_forward_length", "bitnet.context_length", "bitnet.attention.layer_norm_rms_epsilon"}) {
+    TinyModel tiny;
+    tiny.metadata.erase(key);
+    EXPECT_THAT(LoadError(tiny), HasSubstr(key));
+  }
+}
+
+TEST(Load, OptionalKeysHaveTheirDefaults) {
+  TinyModel tiny({.n_head_kv = 4});
+  tiny.metadata.erase("bitnet.attention.head_count_kv");
+  tiny.metadata.erase("bitnet.rope.freq_base");
+  tiny.metadata["bitnet.rope.scaling.type"] = std::string("none");
+  const Hyperparameters h = Model::Load(tiny.Write()).hyperparameters;
+  EXPECT_EQ(h.n_head_kv, 4u);
+  EXPECT_EQ(h.rope_freq_base, 10000.0f);
+}
+
+TEST(Load, ArchitecturesDifferInActivationAndSubNorms) {
+  struct Case {
+    const char* name;
+    Activation activation;
+    bool sub_norms;
+  };
+  for (const Case& c : {Case{"bitnet", Activation::kSilu, true},
+                        {"bitnet-b1.58", Activation::kSquaredRelu, true},
+                        {"bitnet-25", Activation::kSquaredRelu, true},
+                        {"llama", Activation::kSilu, false}}) {
+    TinyModel tiny({.architecture = c.name});
+    const Hyperparameters h = Model::Load(tiny.Write()).hyperparameters;
+    EXPECT_EQ(h.activation, c.activation) << c.name;
+    EXPECT_EQ(h.has_sub_norms, c.sub_norms) << c.name;
+  }
+}
+
+}  // namespace
+}  // namespace bitnet
