@@ -322,6 +322,14 @@ TEST_F(LadderTest, AnExchangeAmongTheTopFiveStopsAtPositions) {
   EXPECT_THAT(result.message, HasSubstr("top5_overlap 0.8 at position 4, the limit is 0.95"));
 }
 
+TEST_F(LadderTest, TheWorstPositionIsThatOfTheLimitMostExceeded) {
+  At(candidate.logits, 1, 17) += 2.2e-3f;  // max_abs: 2.2 times its limit
+  for (int64_t j = 0; j < 64; ++j) At(candidate.logits, 3, j) += j % 2 ? 1.8e-3f : -1.8e-3f;  // mse: 1.6 times
+  const StageResult result = ExpectFailureAt(Stage::kPositions);
+  EXPECT_EQ(result.position, 1);
+  EXPECT_THAT(result.message, HasSubstr("max_abs 0.0022 at position 1"));
+}
+
 TEST_F(LadderTest, NotANumberIsDivergenceInEveryProfile) {
   for (const char* profile : {"strict", "cosine", "exact"}) {
     for (const float value : {kNan, kInf, -kInf}) {
