@@ -82,6 +82,7 @@ std::vector<int32_t> NaiveEncode(const Vocabulary& vocabulary, const std::string
   for (size_t i = 0; i < vocabulary.merges.size(); ++i) ranks.emplace(vocabulary.merges[i], i);
   for (size_t i = 0; i < vocabulary.tokens.size(); ++i) ids.emplace(vocabulary.tokens[i].text, static_cast<int32_t>(i));
   std::vector<std::string> parts;
+  parts.reserve(word.size());
   for (const char c : word) parts.push_back(ByteLevel(std::string(1, c)));
   while (true) {
     size_t best = vocabulary.merges.size(), at = 0;

@@ -11,7 +11,6 @@
 namespace bitnet {
 namespace {
 
-using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -213,6 +212,7 @@ TEST(TokenizerTest, ManyThreadsGetTheSameIds) {
   std::vector<std::vector<int32_t>> results(8);
   {
     std::vector<std::jthread> threads;
+    threads.reserve(results.size());
     for (auto& result : results) threads.emplace_back([&] { result = tokenizer.Encode(text, kParse); });
   }
   for (const auto& result : results) EXPECT_EQ(result, expected);

@@ -297,6 +297,7 @@ void ExpectSameIds(const bitnet::Tokenizer& tokenizer, const std::vector<Questio
     const std::vector<int32_t> ids =
         tokenizer.Encode(text, {.add_special = add_special, .parse_special = parse_special});
     std::vector<std::string> pieces;
+    pieces.reserve(ids.size());
     for (const int32_t id : ids) pieces.push_back(tokenizer.Piece(id));
     n_ids += ids.size();
     if (ids == answers[i].ids && pieces == answers[i].pieces) continue;
