@@ -6,6 +6,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <type_traits>
@@ -79,11 +80,14 @@ class Cursor {
 
   // A number of things of at least `min_bytes` each, which must fit into what is left of the file.
   uint64_t CheckCount(uint64_t count, uint64_t min_bytes, std::string_view field) const {
-    if (count > left() / min_bytes) {
+    uint64_t expected = 0;
+    if (__builtin_mul_overflow(count, min_bytes, &expected)) expected = std::numeric_limits<uint64_t>::max();
+    if (expected > left()) {
       Fail(field,
-           fmt::format("found a count of {}, which takes at least {} bytes each, but only {} bytes of the file are "
-                       "left; the file is truncated or damaged: fetch or convert it again",
-                       count, min_bytes, left()));
+           fmt::format(
+               "found a count of {}, expected at least {} bytes for it at offset {}, found {}, {} bytes missing; "
+               "the file is truncated or the count is wrong: fetch or convert it again",
+               count, expected, position_, left(), expected - left()));
     }
     return count;
   }
@@ -250,12 +254,13 @@ TensorInfo ReadTensorInfo(Cursor& in, uint64_t index, uint64_t count) {
 // apart.
 void CheckI2sLayout(const Cursor& in, const TensorInfo& tensor, uint64_t room, uint64_t alignment) {
   const uint64_t weights = (tensor.bytes - 32) * 4;
-  const auto aligned = [&](uint64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; };
-  if (aligned(room) == aligned(tensor.bytes)) return;
+  const auto fills = [&](uint64_t bytes) {
+    return room == bytes || room == (bytes + alignment - 1) / alignment * alignment;
+  };
   std::string_view other;
-  if (aligned(room) == aligned(weights / 32 * 10))
-    other = "blocks of 32 weights in 10 bytes, each with its own F16 scale";
-  if (aligned(room) == aligned(weights / 4)) other = "codes alone, with no scale behind them";
+  if (fills(weights / 4)) other = "codes alone, with no scale behind them";
+  if (fills(weights / 32 * 10)) other = "blocks of 32 weights in 10 bytes, each with its own F16 scale";
+  if (fills(tensor.bytes)) return;
   if (other.empty()) return;
   in.Fail(
       fmt::format("tensor {}", QuoteForMessage(tensor.name)),
