@@ -103,6 +103,7 @@ ActivationKind ActivationKindFor(TensorType weights, size_t n, const ArithmeticO
       return ActivationKind::kBF16;
     case TensorType::kTQ1_0:
     case TensorType::kTQ2_0:
+    case TensorType::kQ6_K:
       return ActivationKind::kQ8K;
     case TensorType::kI2_S:
       return ActivationKind::kI8Row;

@@ -38,7 +38,9 @@ void MatMul(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& 
   const bool tiled = x.n >= 2 && w.cols % order.batch.lanes == 0 && w.rows % order.batch_rows == 0;
   const DotOrder& dot = tiled ? order.batch : order.single;
   ParallelRanges(pool, w.rows, 16, [&](size_t begin, size_t end) {
-    if (x.kind == ActivationKind::kQ8K) {
+    if (w.type == TensorType::kQ6_K) {
+      Q6KMatMulRows(w, x, order, begin, end, y);
+    } else if (x.kind == ActivationKind::kQ8K) {
       TernaryQ8KMatMulRows(w, x, begin, end, y);
     } else if (x.kind == ActivationKind::kI8Row) {
       TernaryI8MatMulRows(w, x, begin, end, y);

@@ -36,6 +36,7 @@ struct ArithmeticOrder {
   int batch_rows;           // ... and the number of weight rows a multiple of this
   bool round_batch_to_f16;  // F16 rows in a batch: is the float32 side rounded to F16? (one position: always)
   bool scores_as_single;    // scores in a batch take the one-position way
+  bool q6_k_offset_apart;   // Q6_K: see MatMul
   int kv_padding;           // the attention row is as long as the cells in use, rounded up to this many
 };
 

@@ -1,0 +1,162 @@
+// Q6_K weights with Q8_K activations.
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "engine/kernels/matmul_internal.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/q6k_matmul.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace bitnet {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D8 = hn::CappedTag<uint8_t, 32>;
+using DI8 = hn::RebindToSigned<D8>;
+using D16 = hn::Repartition<int16_t, D8>;
+using DU16 = hn::Repartition<uint16_t, D8>;
+using DI32 = hn::Repartition<int32_t, D8>;
+using DF32 = hn::RebindToFloat<DI32>;
+using VU8 = hn::Vec<D8>;
+using V16 = hn::Vec<D16>;
+using VI32 = hn::Vec<DI32>;
+using VF32 = hn::Vec<DF32>;
+
+constexpr size_t kBlockBytes = 210;  // 128 bytes of low bits, 64 of high bits, 16 scales, F16 scale
+
+// One block of 256 weights in chunks of 32.
+struct Block {
+  VU8 codes[8];   // 0 .. 63; the weight is 32 less
+  V16 scales[8];  // of each pair of codes: 8 times that of the first 16 weights, 8 times the other's
+  V16 scales_16;  // the 16 of them as they are
+  float d;
+};
+
+HWY_INLINE Block Unpack(const uint8_t* p) {
+  const D8 d8;
+  const DU16 du16;
+  const D16 d16;
+  const auto low_mask = hn::Set(d8, 15);
+  const auto high_mask = hn::Set(d8, 0x30);
+  Block block;
+  for (size_t half = 0; half < 2; ++half) {
+    const VU8 low[2] = {hn::LoadU(d8, p + 64 * half), hn::LoadU(d8, p + 64 * half + 32)};
+    const auto high = hn::BitCast(du16, hn::LoadU(d8, p + 128 + 32 * half));
+    const VU8 bits[4] = {hn::BitCast(d8, hn::ShiftLeft<4>(high)), hn::BitCast(d8, hn::ShiftLeft<2>(high)),
+                         hn::BitCast(d8, high), hn::BitCast(d8, hn::ShiftRight<2>(high))};
+    for (size_t k = 0; k < 4; ++k) {
+      const VU8 nibbles = k < 2 ? low[k % 2] : hn::BitCast(d8, hn::ShiftRight<4>(hn::BitCast(du16, low[k % 2])));
+      block.codes[4 * half + k] = hn::Or(hn::And(nibbles, low_mask), hn::And(bits[k], high_mask));
+    }
+  }
+  const auto* scales = reinterpret_cast<const int8_t*>(p + 192);
+  const auto first = hn::FirstN(d16, 8);
+  for (size_t k = 0; k < 8; ++k) {
+    block.scales[k] = hn::IfThenElse(first, hn::Set(d16, scales[2 * k]), hn::Set(d16, scales[2 * k + 1]));
+  }
+  block.scales_16 = hn::PromoteTo(d16, hn::LoadU(hn::Rebind<int8_t, D16>(), scales));
+  uint16_t d;
+  std::memcpy(&d, p + 208, 2);
+  block.d = hwy::F32FromF16(hwy::float16_t::FromBits(d));
+  return block;
+}
+
+// (4..7)+(0..3), (2,3)+(0,1), 1+0 of eight lanes.
+HWY_INLINE float Fold8(const float* l) { return ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7])); }
+
+// Row r against kPositions positions from `position` on. sums16: [n, cols/16], the sums of each 16 of q; null where the
+// offset of 32 is taken off each pair.
+template <size_t kPositions>
+HWY_INLINE void Tile(const WeightMatrix& w, const Activations& x, const int16_t* sums16, size_t r, size_t position,
+                     float* y) {
+  const D8 d8;
+  const DI8 di8;
+  const D16 d16;
+  const DI32 di32;
+  const DF32 df32;
+  const size_t n_blocks = w.cols / 256;
+  const uint8_t* p = reinterpret_cast<const uint8_t*>(w.data) + r * n_blocks * kBlockBytes;
+  VF32 lanes[kPositions];
+  for (VF32& v : lanes) v = hn::Zero(df32);
+  for (size_t b = 0; b < n_blocks; ++b, p += kBlockBytes) {
+    const Block block = Unpack(p);
+    for (size_t i = 0; i < kPositions; ++i) {
+      const size_t at = position + i;
+      const int8_t* q = x.q.data() + at * x.q_stride + b * 256;
+      VI32 sum = hn::Zero(di32);
+      for (size_t k = 0; k < 8; ++k) {
+        const auto qk = hn::LoadU(di8, q + 32 * k);
+        V16 pairs = hn::SatWidenMulPairwiseAdd(d16, block.codes[k], qk);
+        if (sums16 == nullptr) pairs = hn::Sub(pairs, hn::SatWidenMulPairwiseAdd(d16, hn::Set(d8, 32), qk));
+        sum = hn::Add(sum, hn::WidenMulPairwiseAdd(di32, pairs, block.scales[k]));
+      }
+      if (sums16 != nullptr) {
+        const auto offset = hn::LoadU(d16, sums16 + (at * n_blocks + b) * 16);
+        sum = hn::Sub(sum, hn::ShiftLeft<5>(hn::WidenMulPairwiseAdd(di32, offset, block.scales_16)));
+      }
+      const float scale = x.d[at * n_blocks + b] * block.d;
+      lanes[i] = hn::MulAdd(hn::Set(df32, scale), hn::ConvertTo(df32, sum), lanes[i]);
+    }
+  }
+  for (size_t i = 0; i < kPositions; ++i) {
+    alignas(32) float l[8];
+    hn::Store(lanes[i], df32, l);
+    y[(position + i) * w.rows + r] = Fold8(l);
+  }
+}
+
+void Q6K(const WeightMatrix& w, const Activations& x, bool offset_apart, size_t begin, size_t end, float* y) {
+  std::vector<int16_t> sums16(offset_apart ? x.n * w.cols / 16 : 0);
+  for (size_t i = 0; i < sums16.size(); ++i) {
+    for (size_t k = 0; k < 16; ++k) sums16[i] = static_cast<int16_t>(sums16[i] + x.q[i * 16 + k]);
+  }
+  const int16_t* sums = offset_apart ? sums16.data() : nullptr;
+  for (size_t r = begin; r < end; ++r) {
+    size_t p = 0;
+    for (; p + 4 <= x.n; p += 4) Tile<4>(w, x, sums, r, p, y);
+    for (; p < x.n; ++p) Tile<1>(w, x, sums, r, p, y);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace bitnet
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace bitnet {
+
+HWY_EXPORT(Q6K);
+
+void Q6KMatMulRows(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& order, size_t row_begin,
+                   size_t row_end, float* y) {
+  HWY_DYNAMIC_DISPATCH(Q6K)(w, x, order.q6_k_offset_apart, row_begin, row_end, y);
+}
+
+namespace scalar {
+
+float DotQ6K(const uint8_t* codes, const int8_t* scales, const float* d_w, const int8_t* q, const float* d, size_t cols,
+             bool offset_apart) {
+  float lane[8] = {};
+  for (size_t b = 0; b < cols / 256; ++b) {
+    int32_t sum[8] = {};
+    for (size_t i = 0; i < 256; ++i) {
+      const size_t at = b * 256 + i;
+      sum[i % 32 / 4] += scales[at / 16] * codes[at] * q[at];
+      sum[offset_apart ? i / 32 : i % 32 / 4] -= scales[at / 16] * 32 * q[at];
+    }
+    for (size_t l = 0; l < 8; ++l) lane[l] = std::fma(d[b] * d_w[b], static_cast<float>(sum[l]), lane[l]);
+  }
+  for (size_t half = 4; half > 0; half /= 2) {
+    for (size_t l = 0; l < half; ++l) lane[l] += lane[l + half];
+  }
+  return lane[0];
+}
+
+}  // namespace scalar
+}  // namespace bitnet
+#endif  // HWY_ONCE
