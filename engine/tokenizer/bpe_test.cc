@@ -98,6 +98,7 @@ std::vector<int32_t> NaiveEncode(const Vocabulary& vocabulary, const std::string
     parts.erase(parts.begin() + static_cast<std::ptrdiff_t>(at) + 1);
   }
   std::vector<int32_t> result;
+  result.reserve(parts.size());
   for (const std::string& part : parts) result.push_back(ids.at(part));
   return result;
 }
