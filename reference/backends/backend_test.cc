@@ -209,6 +209,8 @@ TEST_F(BackendTest, ARecordedCaptureAnswersItsRequest) {
   EXPECT_EQ(cut.logits.rows, 2);
   EXPECT_EQ(cut.logits.data.size(), 8u);
   EXPECT_EQ(cut.shapes.logits[0], 2);
+  EXPECT_EQ(cut.request.positions, 2);
+  EXPECT_EQ(cut.request.max_tokens, 1);
   EXPECT_EQ(cut.generated.size(), 1u);
   EXPECT_EQ(cut.decode_logits.data.size(), 4u);
   // By ids instead of text.

@@ -177,8 +177,15 @@ TEST_F(CaptureStoreTest, AFileIsHashedAgainOnlyWhenItChanges) {
     std::ofstream(note.path()) << std::string(64, 'b') << '\n';
   }
   EXPECT_EQ(store_.FileHash(model_), std::string(64, 'b'));
+  // Another size, or another time of modification: hashed again.
+  const auto time = fs::last_write_time(model_);
   std::ofstream(model_, std::ios::app) << "more";
+  fs::last_write_time(model_, time);
   EXPECT_EQ(store_.FileHash(model_), HashFile(model_));
+  const std::string before = HashFile(model_);
+  std::fstream(model_, std::ios::in | std::ios::out) << "N";
+  fs::last_write_time(model_, time + std::chrono::seconds(1));
+  EXPECT_NE(store_.FileHash(model_), before);
   EXPECT_THROW(store_.FileHash(root_.path() + "/none"), std::runtime_error);
 }
 

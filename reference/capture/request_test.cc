@@ -56,7 +56,13 @@ TEST(RequestTest, EveryFieldSurvives) {
   EXPECT_EQ(read.token_ids, request.token_ids);
   EXPECT_EQ(read.schedule, Schedule::kTokenByToken);
   EXPECT_EQ(read.extra, request.extra);
-  // No two fields share a key, and none is left out: each change of the document changes the request.
+  std::vector<std::string> keys;
+  for (const auto& item : document.items()) keys.push_back(item.key());
+  EXPECT_THAT(keys, testing::UnorderedElementsAre("schema", "model", "tokenizer", "prompt", "prompt_template", "text",
+                                                  "add_special", "parse_special", "token_ids", "positions",
+                                                  "max_tokens", "ignore_eos", "schedule", "n_ctx", "n_ubatch",
+                                                  "threads", "seed", "trace", "raw_tensors", "cpu_variant", "note"));
+  // No two fields share a key, and each is read: a change of the document changes the request.
   for (const auto& [key, value] : document.items()) {
     if (key == "schema") continue;
     json other = document;

@@ -335,7 +335,7 @@ TEST_F(RunnerTest, ErrorsAreNamedAndLeaveNothingBehind) {
     r.n_ctx = 12;
     r.max_tokens = 3;
   });
-  expect("trace: 'qproj' matches no stage", [](Request& r) { r.trace = "qproj"; });
+  expect("'qproj' matches no stage", [](Request& r) { r.trace = "qproj"; });
   expect("has no vocabulary", [](Request& r) {
     r.token_ids.reset();
     r.text = "Hello";

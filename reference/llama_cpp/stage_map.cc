@@ -28,6 +28,12 @@ constexpr Entry kEntries[] = {
     {"ffn_norm", "ffn_norm"},
     {"ffn_gate", "ffn_gate"},
     {"ffn_up", "ffn_up"},
+    // A bias or a scale behind the product: the later node is the stage's value.
+    {"ffn_gate_b", "ffn_gate"},
+    {"ffn_gate_s", "ffn_gate"},
+    {"ffn_up_b", "ffn_up"},
+    {"ffn_up_s", "ffn_up"},
+    {"ffn_down_s", "ffn_down"},
     {"ffn_sub_out", "ffn_act"},
     {"ffn_swiglu", "ffn_act"},
     {"ffn_gate_par", "ffn_act"},
@@ -88,8 +94,8 @@ MappedNode MapNode(const NodeName& name, std::string_view op) {
     if (op == "ROPE") return {NodeKind::kStage, is_q ? "q_rope" : "k_rope", false};
     return {NodeKind::kStage, is_q ? "q_proj" : "k_proj", is_view};
   }
-  // ffn_down in llama.cpp; in bitnet.cpp's b1.58 graph, the activation times ffn_up.
-  if (name.base == "ffn_out" && op == "MUL") return {NodeKind::kStage, "ffn_act", false};
+  // The product ffn_down; in bitnet.cpp's b1.58 graph, the activation times ffn_up.
+  if (name.base == "ffn_out" && IsAnyOf(op, {"GLU", "MUL"})) return {NodeKind::kStage, "ffn_act", false};
   for (const Entry& entry : kEntries) {
     if (name.base != entry.base) continue;
     if (entry.stage.empty()) return {NodeKind::kInternal, "", false};

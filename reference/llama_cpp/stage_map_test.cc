@@ -44,6 +44,8 @@ TEST(StageMapTest, BothGenerationsOfNames) {
   EXPECT_EQ(StageOf("ffn_sub_out-1", "GLU"), "ffn_act");
   EXPECT_EQ(StageOf("ffn_gate_par-1", "MUL"), "ffn_act");
   EXPECT_EQ(StageOf("ffn_out-1", "MUL_MAT"), "ffn_down");
+  EXPECT_EQ(StageOf("ffn_out-1", "GLU"), "ffn_act");
+  EXPECT_EQ(StageOf("ffn_gate_s-1", "MUL"), "ffn_gate");
   EXPECT_EQ(StageOf("ffn_out-1", "MUL"), "ffn_act");
   EXPECT_EQ(StageOf("result_output", "MUL_MAT"), "logits");
 }
