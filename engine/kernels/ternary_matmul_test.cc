@@ -112,8 +112,10 @@ TEST_P(TernaryMatMul, EqualsItsDefinitionForEveryShape) {
   for (const size_t cols : Widths()) {
     for (const size_t rows :
          cols > 2000 ? std::vector<size_t>{1, 5} : std::vector<size_t>{1, 2, 3, 4, 5, 31, 32, 33, 67}) {
-      const TernaryWeights w = Weights(rows, cols);
-      for (const size_t n : kOddSizes) ExpectDefinition(w, RandomFloats(n * cols, 1), n, pool);
+      for (const bool same_scale : {false, true}) {
+        const TernaryWeights w = Weights(rows, cols, -1, same_scale);
+        for (const size_t n : kOddSizes) ExpectDefinition(w, RandomFloats(n * cols, 1), n, pool);
+      }
     }
   }
 }

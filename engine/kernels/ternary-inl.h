@@ -1,0 +1,55 @@
+// What the products of ternary weights share: vectors of codes 0, 1, 2 and of int8, and their dot product.
+#if defined(BITNET_PARITY_ENGINE_KERNELS_TERNARY_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef BITNET_PARITY_ENGINE_KERNELS_TERNARY_INL_H_
+#undef BITNET_PARITY_ENGINE_KERNELS_TERNARY_INL_H_
+#else
+#define BITNET_PARITY_ENGINE_KERNELS_TERNARY_INL_H_
+#endif
+
+#include <cstddef>
+#include <cstdint>
+
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace bitnet {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D8 = hn::CappedTag<uint8_t, 64>;
+using DI8 = hn::RebindToSigned<D8>;
+using DI32 = hn::Repartition<int32_t, D8>;
+using DF32 = hn::RebindToFloat<DI32>;
+using VU8 = hn::Vec<D8>;
+using VI32 = hn::Vec<DI32>;
+using VF32 = hn::Vec<DF32>;
+constexpr size_t kVectorBytes = HWY_MAX_LANES_D(D8);
+
+// Rows of a strip stay in cache while the positions pass.
+constexpr size_t kStripRows = 32;
+
+// sum + groups of four products; codes are at most 2, so 16 bits are never exceeded on the way.
+HWY_INLINE VI32 AddProducts(VU8 codes, VU8 q, VI32 sum) {
+#if HWY_TARGET <= HWY_AVX3_DL
+  return hn::SumOfMulQuadAccumulate(DI32(), codes, hn::BitCast(DI8(), q), sum);
+#else
+  const hn::Repartition<int16_t, D8> d16;
+  const auto pairs = hn::SatWidenMulPairwiseAdd(d16, codes, hn::BitCast(DI8(), q));
+  return hn::Add(sum, hn::WidenMulPairwiseAdd(DI32(), pairs, hn::Set(d16, 1)));
+#endif
+}
+
+// Bits kBit, kBit + 1 of each byte.
+template <int kBit>
+HWY_INLINE VU8 TwoBits(VU8 bytes) {
+  const hn::Repartition<uint16_t, D8> d16;
+  const VU8 mask = hn::Set(D8(), 3);
+  if constexpr (kBit == 0) return hn::And(bytes, mask);
+  return hn::And(hn::BitCast(D8(), hn::ShiftRight<kBit>(hn::BitCast(d16, bytes))), mask);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace bitnet
+HWY_AFTER_NAMESPACE();
+
+#endif  // BITNET_PARITY_ENGINE_KERNELS_TERNARY_INL_H_

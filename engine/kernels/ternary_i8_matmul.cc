@@ -1,0 +1,175 @@
+// I2_S weights with int8 activations of one scale a row: sums of integers, so every order gives the same bits.
+#include "engine/kernels/matmul_internal.h"
+#include "hwy/aligned_allocator.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/ternary_i8_matmul.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+// After foreach_target.h: compiled once a target.
+#include "engine/kernels/ternary-inl.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace bitnet {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Codes 32*v .. 32*v + 31 of each block of 128: byte j of its 32 bytes holds weights j, 32+j, 64+j, 96+j from the high
+// bits down.
+HWY_INLINE void UnpackI2S(VU8 bytes, VU8 (&codes)[4]) {
+  codes[0] = TwoBits<6>(bytes);
+  codes[1] = TwoBits<4>(bytes);
+  codes[2] = TwoBits<2>(bytes);
+  codes[3] = TwoBits<0>(bytes);
+}
+
+// Where Activations::q keeps what the codes of the register at byte `i` of a row multiply; 64 further for each v. Two
+// blocks fill an AVX-512 register; with AVX2 block 0 of a pair takes every other 32 bytes, block 1 the others.
+HWY_INLINE size_t PlaceOfBytes(size_t i) { return kVectorBytes == 64 ? i * 4 : i / 64 * 256 + i % 64; }
+
+// The row's end may be half a register away: codes 0 there, beside q 0.
+HWY_INLINE VU8 LoadRow(const uint8_t* row, size_t i, size_t row_bytes) {
+  return i + kVectorBytes <= row_bytes ? hn::LoadU(D8(), row + i) : hn::LoadN(D8(), row + i, row_bytes - i);
+}
+
+const uint8_t* RowOf(const WeightMatrix& w, size_t row) {
+  return reinterpret_cast<const uint8_t*>(w.data) + row * (w.cols / 4);
+}
+
+// sums: [kRows, kPositions] registers.
+template <size_t kRows, size_t kPositions>
+HWY_INLINE void StoreOutputs(const WeightMatrix& w, const Activations& x, size_t row, size_t position,
+                             const int32_t* sums, float* y) {
+  const DI32 d;
+  for (size_t r = 0; r < kRows; ++r) {
+    for (size_t p = 0; p < kPositions; ++p) {
+      const VI32 sum = hn::Load(d, sums + (r * kPositions + p) * hn::Lanes(d));
+      const float dot = static_cast<float>(hn::ReduceSum(d, sum));
+      y[(position + p) * w.rows + row + r] =
+          (dot - static_cast<float>(x.sums[position + p])) / x.d[position + p] * w.scale;
+    }
+  }
+}
+
+// One position: each weight is unpacked, used once and forgotten.
+template <size_t kRows>
+HWY_INLINE void OnePosition(const WeightMatrix& w, const Activations& x, size_t row, size_t position, float* y) {
+  const size_t row_bytes = w.cols / 4;
+  const uint8_t* q = reinterpret_cast<const uint8_t*>(x.q.data()) + position * x.q_stride;
+  VI32 sum[kRows];
+  for (VI32& s : sum) s = hn::Zero(DI32());
+  for (size_t i = 0; i < row_bytes; i += kVectorBytes) {
+    const uint8_t* qi = q + PlaceOfBytes(i);
+    for (size_t r = 0; r < kRows; ++r) {
+      VU8 codes[4];
+      UnpackI2S(LoadRow(RowOf(w, row + r), i, row_bytes), codes);
+      for (size_t v = 0; v < 4; ++v) sum[r] = AddProducts(codes[v], hn::LoadU(D8(), qi + 64 * v), sum[r]);
+    }
+  }
+  // Through memory: an array that is indexed by a variable would leave its registers in the loop above.
+  HWY_ALIGN int32_t sums[kRows * hn::MaxLanes(DI32())];
+  for (size_t r = 0; r < kRows; ++r) hn::Store(sum[r], DI32(), sums + r * hn::MaxLanes(DI32()));
+  StoreOutputs<kRows, 1>(w, x, row, position, sums, y);
+}
+
+// Rows [begin, end) as a byte a code, each in the order of Activations::q.
+void UnpackStrip(const WeightMatrix& w, size_t begin, size_t end, size_t stride, uint8_t* strip) {
+  const size_t row_bytes = w.cols / 4;
+  for (size_t r = begin; r < end; ++r) {
+    uint8_t* out = strip + (r - begin) * stride;
+    // The last block of an odd number has no neighbour.
+    for (size_t i = row_bytes * 4 / 256 * 256; i < stride; ++i) out[i] = 0;
+    for (size_t i = 0; i < row_bytes; i += kVectorBytes) {
+      VU8 codes[4];
+      UnpackI2S(LoadRow(RowOf(w, r), i, row_bytes), codes);
+      for (size_t v = 0; v < 4; ++v) hn::StoreU(codes[v], D8(), out + PlaceOfBytes(i) + 64 * v);
+    }
+  }
+}
+
+template <size_t kRows, size_t kPositions>
+HWY_INLINE void Tile(const WeightMatrix& w, const Activations& x, const uint8_t* codes, size_t row, size_t position,
+                     float* y) {
+  const uint8_t* q = reinterpret_cast<const uint8_t*>(x.q.data()) + position * x.q_stride;
+  VI32 sum[kRows][kPositions];
+  for (auto& sums : sum) {
+    for (VI32& s : sums) s = hn::Zero(DI32());
+  }
+  for (size_t i = 0; i < x.q_stride; i += kVectorBytes) {
+    VU8 c[kRows];
+    for (size_t r = 0; r < kRows; ++r) c[r] = hn::Load(D8(), codes + r * x.q_stride + i);
+    for (size_t p = 0; p < kPositions; ++p) {
+      const VU8 qp = hn::LoadU(D8(), q + p * x.q_stride + i);
+      for (size_t r = 0; r < kRows; ++r) sum[r][p] = AddProducts(c[r], qp, sum[r][p]);
+    }
+  }
+  HWY_ALIGN int32_t sums[kRows * kPositions * hn::MaxLanes(DI32())];
+  for (size_t r = 0; r < kRows; ++r) {
+    for (size_t p = 0; p < kPositions; ++p) {
+      hn::Store(sum[r][p], DI32(), sums + (r * kPositions + p) * hn::MaxLanes(DI32()));
+    }
+  }
+  StoreOutputs<kRows, kPositions>(w, x, row, position, sums, y);
+}
+
+template <size_t kPositions>
+HWY_NOINLINE void StripTimes(const WeightMatrix& w, const Activations& x, const uint8_t* strip, size_t begin,
+                             size_t end, size_t position, float* y) {
+  constexpr size_t kRows = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+  size_t r = begin;
+  for (; r + kRows <= end; r += kRows) {
+    Tile<kRows, kPositions>(w, x, strip + (r - begin) * x.q_stride, r, position, y);
+  }
+  for (; r < end; ++r) Tile<1, kPositions>(w, x, strip + (r - begin) * x.q_stride, r, position, y);
+}
+
+void TernaryI8(const WeightMatrix& w, const Activations& x, size_t begin, size_t end, float* y) {
+  // As many positions as registers hold sums for, beside the codes of four or two rows.
+  constexpr size_t kPositions = HWY_TARGET <= HWY_AVX3 ? 6 : 4;
+  if (x.n < kPositions) {
+    for (size_t p = 0; p < x.n; ++p) {
+      size_t r = begin;
+      for (; r + 4 <= end; r += 4) OnePosition<4>(w, x, r, p, y);
+      for (; r < end; ++r) OnePosition<1>(w, x, r, p, y);
+    }
+    return;
+  }
+  hwy::AlignedVector<uint8_t> strip(kStripRows * x.q_stride);
+  for (size_t r = begin; r < end; r += kStripRows) {
+    const size_t r_end = r + kStripRows < end ? r + kStripRows : end;
+    UnpackStrip(w, r, r_end, x.q_stride, strip.data());
+    size_t p = 0;
+    for (; p + kPositions <= x.n; p += kPositions) StripTimes<kPositions>(w, x, strip.data(), r, r_end, p, y);
+    for (; p + 2 <= x.n; p += 2) StripTimes<2>(w, x, strip.data(), r, r_end, p, y);
+    for (; p < x.n; ++p) StripTimes<1>(w, x, strip.data(), r, r_end, p, y);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace bitnet
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace bitnet {
+
+HWY_EXPORT(TernaryI8);
+
+void TernaryI8MatMulRows(const WeightMatrix& w, const Activations& x, size_t row_begin, size_t row_end, float* y) {
+  HWY_DYNAMIC_DISPATCH(TernaryI8)(w, x, row_begin, row_end, y);
+}
+
+namespace scalar {
+
+float DotTernaryI8(const uint8_t* codes, float scale, const int8_t* q, float s, size_t cols) {
+  int32_t dot = 0;
+  int32_t sum = 0;
+  for (size_t i = 0; i < cols; ++i) {
+    dot += codes[i] * q[i];
+    sum += q[i];
+  }
+  return (static_cast<float>(dot) - static_cast<float>(sum)) / s * scale;
+}
+
+}  // namespace scalar
+}  // namespace bitnet
+#endif  // HWY_ONCE

@@ -1,0 +1,412 @@
+// TQ1_0 and TQ2_0 weights with Q8_K activations, in eight lanes a row; see MatMul.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "engine/kernels/matmul_internal.h"
+#include "hwy/aligned_allocator.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/ternary_q8k_matmul.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+// After foreach_target.h: compiled once a target.
+#include "engine/kernels/ternary-inl.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace bitnet {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// A register holds 32 bytes of each of as many weight rows as fit: two with AVX-512, one with AVX2.
+constexpr size_t kRowsPerVector = kVectorBytes / 32;
+constexpr size_t kLanes = kVectorBytes / 4;
+using D256 = hn::CappedTag<uint8_t, 32>;
+using D128 = hn::CappedTag<uint8_t, 16>;
+
+// The 32 bytes at `p`, once for each row.
+HWY_INLINE VU8 Repeat32(const void* p) {
+#if HWY_TARGET <= HWY_AVX3
+  return VU8{_mm512_broadcast_i64x4(_mm256_loadu_si256(static_cast<const __m256i*>(p)))};
+#else
+  return hn::LoadU(D8(), static_cast<const uint8_t*>(p));
+#endif
+}
+
+HWY_INLINE VU8 RowsFrom(hn::Vec<D256> a, hn::Vec<D256> b) {
+#if HWY_TARGET <= HWY_AVX3
+  return hn::Combine(D8(), b, a);
+#else
+  (void)b;
+  return a;
+#endif
+}
+
+HWY_INLINE VU8 LoadRows32(const uint8_t* a, const uint8_t* b) {
+  const D256 d;
+  return RowsFrom(hn::LoadU(d, a), hn::LoadU(d, b));
+}
+
+HWY_INLINE float F16At(const uint8_t* p) {
+  uint16_t bits;
+  std::memcpy(&bits, p, 2);
+  return hwy::F32FromF16(hwy::float16_t::FromBits(bits));
+}
+
+struct Tq20 {
+  static constexpr size_t kBlockBytes = 66;  // 64 bytes of codes, F16 scale
+  static constexpr size_t kScaleAt = 64;
+  // codes[v]: weights 32*v .. 32*v+31 of both rows' blocks.
+  static HWY_INLINE void Unpack(const uint8_t* a, const uint8_t* b, VU8 (&codes)[8]) {
+    for (size_t half = 0; half < 2; ++half) {
+      const VU8 bytes = LoadRows32(a + 32 * half, b + 32 * half);
+      codes[4 * half + 0] = TwoBits<0>(bytes);
+      codes[4 * half + 1] = TwoBits<2>(bytes);
+      codes[4 * half + 2] = TwoBits<4>(bytes);
+      codes[4 * half + 3] = TwoBits<6>(bytes);
+    }
+  }
+};
+
+// A byte holds five trits as the fraction ceil(value * 256 / 243); the next digit is the integer part of three times
+// it. Bytes 0-31: weights 32*k + byte; bytes 32-47: weights 160 + 16*k + byte; 4 more bytes: weights 240 + 4*k + byte,
+// k < 4.
+struct Tq10 {
+  static constexpr size_t kBlockBytes = 54;  // 48 + 4 bytes of codes, F16 scale
+  static constexpr size_t kScaleAt = 52;
+
+  // floor(3 * fraction / 256)
+  static HWY_INLINE VU8 Digit(VU8 fraction) {
+    const VU8 one = hn::Set(D8(), 1);
+    return hn::Add(hn::Min(hn::SaturatedSub(fraction, hn::Set(D8(), 85)), one),
+                   hn::Min(hn::SaturatedSub(fraction, hn::Set(D8(), 170)), one));
+  }
+  static HWY_INLINE VU8 TimesThree(VU8 v) { return hn::Add(hn::Add(v, v), v); }
+  static HWY_INLINE VU8 TimesBytes(VU8 v, VU8 factors) {
+    const hn::Repartition<uint16_t, D8> d16;
+    const auto low = hn::Set(d16, 0x00ff);
+    const auto v16 = hn::BitCast(d16, v), f16 = hn::BitCast(d16, factors);
+    const auto even = hn::And(hn::Mul(v16, f16), low);
+    const auto odd = hn::ShiftLeft<8>(hn::Mul(hn::ShiftRight<8>(v16), hn::ShiftRight<8>(f16)));
+    return hn::BitCast(D8(), hn::Or(even, odd));
+  }
+
+  static HWY_INLINE hn::Vec<D256> TwoHalves(hn::Vec<D128> low, hn::Vec<D128> high) {
+    return hn::Combine(D256(), high, low);
+  }
+  static HWY_INLINE hn::Vec<D128> Repeat4(const uint8_t* p) {
+    uint32_t four;
+    std::memcpy(&four, p, 4);
+    return hn::BitCast(D128(), hn::Set(hn::Repartition<uint32_t, D128>(), four));
+  }
+
+  static HWY_INLINE void Unpack(const uint8_t* a, const uint8_t* b, VU8 (&codes)[8]) {
+    alignas(32) static constexpr uint8_t kDigits01[32] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+                                                          3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3};
+    alignas(32) static constexpr uint8_t kDigit4AndLast[32] = {81, 81, 81, 81, 81, 81, 81, 81, 81, 81, 81,
+                                                               81, 81, 81, 81, 81, 1,  1,  1,  1,  3,  3,
+                                                               3,  3,  9,  9,  9,  9,  27, 27, 27, 27};
+    VU8 first = LoadRows32(a, b);
+    for (size_t k = 0; k < 5; ++k) {
+      codes[k] = Digit(first);
+      first = TimesThree(first);
+    }
+    const D128 d;
+    const auto a16 = hn::LoadU(d, a + 32), b16 = hn::LoadU(d, b + 32);
+    const VU8 two = TimesBytes(RowsFrom(TwoHalves(a16, a16), TwoHalves(b16, b16)), Repeat32(kDigits01));
+    codes[5] = Digit(two);
+    codes[6] = Digit(TimesThree(TimesThree(two)));
+    const VU8 rest = RowsFrom(TwoHalves(a16, Repeat4(a + 48)), TwoHalves(b16, Repeat4(b + 48)));
+    codes[7] = Digit(TimesBytes(rest, Repeat32(kDigit4AndLast)));
+  }
+};
+
+HWY_INLINE VF32 ScaleOfRows(float a, float b) {
+  const DF32 df;
+  return hn::IfThenElse(hn::FirstN(df, 8), hn::Set(df, a), hn::Set(df, b));
+}
+
+// A pair of rows (with AVX2 one row) as the file holds it.
+template <class Format>
+struct PackedRows {
+  const uint8_t* a;
+  const uint8_t* b;
+  HWY_INLINE void Codes(size_t block, VU8 (&codes)[8]) const {
+    Format::Unpack(a + block * Format::kBlockBytes, b + block * Format::kBlockBytes, codes);
+  }
+  HWY_INLINE VF32 Scale(size_t block) const {
+    const size_t at = block * Format::kBlockBytes + Format::kScaleAt;
+    return ScaleOfRows(F16At(a + at), F16At(b + at));
+  }
+};
+
+// kPositions positions against one pair of rows, which are unpacked on the way. out: [kPositions, 8 * kRowsPerVector]
+// lanes.
+template <class Format, size_t kPositions>
+HWY_INLINE void PackedTile(const PackedRows<Format>& rows, const Activations& x, size_t position, float* out) {
+  const DF32 df;
+  const size_t n_blocks = x.cols / 256;
+  const int8_t* q = x.q.data() + position * x.q_stride;
+  const float* d = x.d.data() + position * n_blocks;
+  const int32_t* minus_sums = x.sums.data() + position * n_blocks * 8;
+  VF32 lanes[kPositions];
+  for (VF32& v : lanes) v = hn::Zero(df);
+  for (size_t block = 0; block < n_blocks; ++block) {
+    VU8 codes[8];
+    rows.Codes(block, codes);
+    const VF32 d_w = rows.Scale(block);
+    for (size_t p = 0; p < kPositions; ++p) {
+      const int8_t* qp = q + p * x.q_stride + block * 256;
+      VI32 sum = hn::BitCast(DI32(), Repeat32(minus_sums + (p * n_blocks + block) * 8));
+      for (size_t v = 0; v < 8; ++v) sum = AddProducts(codes[v], Repeat32(qp + 32 * v), sum);
+      const VF32 scale = hn::Mul(hn::Set(df, d[p * n_blocks + block]), d_w);
+      lanes[p] = hn::MulAdd(hn::ConvertTo(df, sum), scale, lanes[p]);
+    }
+  }
+  // Through memory: an array that is indexed by a variable would leave its registers in the loop above.
+  for (size_t p = 0; p < kPositions; ++p) hn::Store(lanes[p], df, out + p * kLanes);
+}
+
+// (4..7)+(0..3), (2,3)+(0,1), 1+0 of eight lanes.
+HWY_INLINE float Fold8(const float* l) { return ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7])); }
+
+// lanes: of rows r and r + 1 at kPositions positions.
+template <size_t kPositions>
+HWY_INLINE void StoreRows(const WeightMatrix& w, size_t position, size_t r, size_t end, const float* lanes, float* y) {
+  for (size_t p = 0; p < kPositions; ++p) {
+    const float* l = lanes + p * kLanes;
+    float* out = y + (position + p) * w.rows;
+    out[r] = Fold8(l);
+    if (kRowsPerVector == 2 && r + 1 < end) out[r + 1] = Fold8(l + 8);
+  }
+}
+
+template <class Format>
+const uint8_t* RowOf(const WeightMatrix& w, size_t row) {
+  return reinterpret_cast<const uint8_t*>(w.data) + row * (w.cols / 256) * Format::kBlockBytes;
+}
+
+template <class Format, size_t kPositions>
+HWY_NOINLINE void PackedTimes(const WeightMatrix& w, const Activations& x, size_t position, size_t begin, size_t end,
+                              float* y) {
+  HWY_ALIGN float lanes[kPositions * kLanes];
+  for (size_t r = begin; r < end; r += kRowsPerVector) {
+    const PackedRows<Format> rows = {RowOf<Format>(w, r), RowOf<Format>(w, r + 1 < end ? r + 1 : r)};
+    PackedTile<Format, kPositions>(rows, x, position, lanes);
+    StoreRows<kPositions>(w, position, r, end, lanes, y);
+  }
+}
+
+// A strip of rows, unpacked once for all positions.
+struct Strip {
+  size_t begin, end;  // rows
+  size_t n_blocks;
+  hwy::AlignedVector<uint8_t> codes;  // [row pairs, n_blocks, 8] registers
+  hwy::AlignedVector<float> d_w;      // [rows, n_blocks]
+  // Trained 1-bit models have one scale in all blocks of a tensor. Then d * d_w is the same for every row:
+  bool one_scale;
+  float scale_of_products = std::numeric_limits<float>::quiet_NaN();
+  hwy::AlignedVector<float> products;  // [n, n_blocks]
+
+  Strip(size_t n, size_t cols)
+      : n_blocks(cols / 256), codes(kStripRows * cols), d_w(kStripRows * n_blocks), products(n * n_blocks) {}
+
+  template <class Format>
+  void Unpack(const WeightMatrix& w, size_t row_begin, size_t row_end) {
+    begin = row_begin;
+    end = row_end;
+    for (size_t r = begin; r < end; r += kRowsPerVector) {
+      const uint8_t* a = RowOf<Format>(w, r);
+      const uint8_t* b = RowOf<Format>(w, r + 1 < end ? r + 1 : r);
+      uint8_t* out = codes.data() + (r - begin) * n_blocks * 256;
+      for (size_t block = 0; block < n_blocks; ++block) {
+        VU8 c[8];
+        Format::Unpack(a + block * Format::kBlockBytes, b + block * Format::kBlockBytes, c);
+        for (size_t v = 0; v < 8; ++v) hn::Store(c[v], D8(), out + (block * 8 + v) * kVectorBytes);
+      }
+    }
+    one_scale = true;
+    for (size_t i = 0; i < (end - begin) * n_blocks; ++i) {
+      d_w[i] = F16At(RowOf<Format>(w, begin) + i * Format::kBlockBytes + Format::kScaleAt);
+      one_scale = one_scale && d_w[i] == d_w[0];
+    }
+  }
+
+  void ComputeProducts(const Activations& x) {
+    if (!one_scale || scale_of_products == d_w[0]) return;
+    scale_of_products = d_w[0];
+    for (size_t i = 0; i < products.size(); ++i) products[i] = x.d[i] * scale_of_products;
+  }
+
+  size_t Vectors() const { return (end - begin + kRowsPerVector - 1) / kRowsPerVector; }
+  const uint8_t* Codes(size_t vector, size_t block) const {
+    return codes.data() + (vector * n_blocks + block) * 8 * kVectorBytes;
+  }
+  HWY_INLINE VF32 Scale(size_t vector, size_t block) const {
+    const float* a = d_w.data() + vector * kRowsPerVector * n_blocks + block;
+    return ScaleOfRows(a[0], begin + vector * kRowsPerVector + 1 < end ? a[(kRowsPerVector - 1) * n_blocks] : a[0]);
+  }
+};
+
+// What the first-level cache holds beside the codes of a tile: this many positions ...
+constexpr size_t kPanel = 8;
+// ... of this many blocks.
+constexpr size_t kMaxChunk = 10;
+
+// kVectors vectors of rows times kPositions positions over some blocks, added to lanes: [kVectors, kPanel, kLanes].
+// kProduct: the weights' scale is in d already.
+template <bool kProduct, size_t kVectors, size_t kPositions>
+HWY_INLINE void Tile(const Strip& strip, size_t vector, const Activations& x, size_t position, size_t block_begin,
+                     size_t block_end, const float* d, float* lanes) {
+  const DF32 df;
+  const size_t n_blocks = strip.n_blocks;
+  const int8_t* q = x.q.data() + position * x.q_stride;
+  const int32_t* minus_sums = x.sums.data() + position * n_blocks * 8;
+  VF32 lane[kVectors][kPositions];
+  for (size_t r = 0; r < kVectors; ++r) {
+    for (size_t p = 0; p < kPositions; ++p) lane[r][p] = hn::Load(df, lanes + (r * kPanel + p) * kLanes);
+  }
+  for (size_t block = block_begin; block < block_end; ++block) {
+    VI32 sum[kVectors][kPositions];
+    for (size_t p = 0; p < kPositions; ++p) {
+      const VI32 start = hn::BitCast(DI32(), Repeat32(minus_sums + (p * n_blocks + block) * 8));
+      for (size_t r = 0; r < kVectors; ++r) sum[r][p] = start;
+    }
+    // By halves, or the codes would not leave enough registers.
+    for (size_t half = 0; half < 2; ++half) {
+      VU8 codes[kVectors][4];
+      for (size_t r = 0; r < kVectors; ++r) {
+        const uint8_t* from = strip.Codes(vector + r, block) + half * 4 * kVectorBytes;
+        for (size_t v = 0; v < 4; ++v) codes[r][v] = hn::Load(D8(), from + v * kVectorBytes);
+      }
+      for (size_t v = 0; v < 4; ++v) {
+        for (size_t p = 0; p < kPositions; ++p) {
+          const VU8 qp = Repeat32(q + p * x.q_stride + block * 256 + half * 128 + v * 32);
+          for (size_t r = 0; r < kVectors; ++r) sum[r][p] = AddProducts(codes[r][v], qp, sum[r][p]);
+        }
+      }
+    }
+    for (size_t p = 0; p < kPositions; ++p) {
+      const VF32 d_p = hn::Set(df, d[p * n_blocks + block]);
+      for (size_t r = 0; r < kVectors; ++r) {
+        const VF32 scale = kProduct ? d_p : hn::Mul(d_p, strip.Scale(vector + r, block));
+        lane[r][p] = hn::MulAdd(hn::ConvertTo(df, sum[r][p]), scale, lane[r][p]);
+      }
+    }
+  }
+  for (size_t r = 0; r < kVectors; ++r) {
+    for (size_t p = 0; p < kPositions; ++p) hn::Store(lane[r][p], df, lanes + (r * kPanel + p) * kLanes);
+  }
+}
+
+// A strip times kPanel positions and fewer, which come in groups of kPositions.
+template <bool kProduct, size_t kPositions>
+HWY_NOINLINE void PanelTimes(const WeightMatrix& w, const Activations& x, const Strip& strip, size_t position, size_t n,
+                             float* y) {
+  constexpr size_t kVectors = HWY_TARGET <= HWY_AVX3 ? 2 : 1;
+  const size_t n_blocks = strip.n_blocks;
+  const float* d = (kProduct ? strip.products.data() : x.d.data()) + position * n_blocks;
+  HWY_ALIGN float lanes[kStripRows / kRowsPerVector * kPanel * kLanes] = {};
+  const size_t chunks = (n_blocks + kMaxChunk - 1) / kMaxChunk;
+  for (size_t c = 0; c < chunks; ++c) {
+    const size_t first = n_blocks * c / chunks, last = n_blocks * (c + 1) / chunks;
+    for (size_t v = 0; v < strip.Vectors();) {
+      const size_t vectors = v + kVectors <= strip.Vectors() ? kVectors : 1;
+      for (size_t p = 0; p < n; p += kPositions) {
+        float* out = lanes + (v * kPanel + p) * kLanes;
+        if (vectors == kVectors) {
+          Tile<kProduct, kVectors, kPositions>(strip, v, x, position + p, first, last, d + p * n_blocks, out);
+        } else {
+          Tile<kProduct, 1, kPositions>(strip, v, x, position + p, first, last, d + p * n_blocks, out);
+        }
+      }
+      v += vectors;
+    }
+  }
+  for (size_t v = 0; v < strip.Vectors(); ++v) {
+    const float* of_rows = lanes + v * kPanel * kLanes;
+    for (size_t p = 0; p < n; ++p) {
+      StoreRows<1>(w, position + p, strip.begin + v * kRowsPerVector, strip.end, of_rows + p * kLanes, y);
+    }
+  }
+}
+
+template <size_t kPositions>
+void StripTimes(const WeightMatrix& w, const Activations& x, const Strip& strip, size_t position, size_t n, float* y) {
+  if (strip.one_scale) {
+    PanelTimes<true, kPositions>(w, x, strip, position, n, y);
+  } else {
+    PanelTimes<false, kPositions>(w, x, strip, position, n, y);
+  }
+}
+
+template <class Format>
+void Q8KAllPositions(const WeightMatrix& w, const Activations& x, size_t begin, size_t end, float* y) {
+  if (x.n < kPanel) {
+    for (size_t r = begin; r < end; r += kStripRows) {
+      const size_t r_end = std::min(r + kStripRows, end);
+      size_t p = 0;
+      for (; p + 4 <= x.n; p += 4) PackedTimes<Format, 4>(w, x, p, r, r_end, y);
+      for (; p < x.n; ++p) PackedTimes<Format, 1>(w, x, p, r, r_end, y);
+    }
+    return;
+  }
+  Strip strip(x.n, x.cols);
+  for (size_t r = begin; r < end; r += kStripRows) {
+    strip.Unpack<Format>(w, r, std::min(r + kStripRows, end));
+    strip.ComputeProducts(x);
+    size_t p = 0;
+    for (; p + kPanel <= x.n; p += kPanel) StripTimes<4>(w, x, strip, p, kPanel, y);
+    if (p + 4 <= x.n) {
+      StripTimes<4>(w, x, strip, p, 4, y);
+      p += 4;
+    }
+    if (p < x.n) StripTimes<1>(w, x, strip, p, x.n - p, y);
+  }
+}
+
+void TernaryQ8K(const WeightMatrix& w, const Activations& x, size_t begin, size_t end, float* y) {
+  if (w.type == TensorType::kTQ2_0) {
+    Q8KAllPositions<Tq20>(w, x, begin, end, y);
+  } else {
+    Q8KAllPositions<Tq10>(w, x, begin, end, y);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace bitnet
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace bitnet {
+
+HWY_EXPORT(TernaryQ8K);
+
+void TernaryQ8KMatMulRows(const WeightMatrix& w, const Activations& x, size_t row_begin, size_t row_end, float* y) {
+  HWY_DYNAMIC_DISPATCH(TernaryQ8K)(w, x, row_begin, row_end, y);
+}
+
+namespace scalar {
+
+float DotTernaryQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, const float* d, size_t cols) {
+  float lane[8] = {};
+  for (size_t b = 0; b < cols / 256; ++b) {
+    for (size_t l = 0; l < 8; ++l) {
+      int32_t sum = 0;
+      for (size_t i = 0; i < 256; ++i) {
+        if (i % 32 / 4 == l) sum += codes[b * 256 + i] * q[b * 256 + i];
+      }
+      for (size_t i = 0; i < 32; ++i) sum -= q[b * 256 + l * 32 + i];
+      lane[l] = std::fma(static_cast<float>(sum), d[b] * d_w[b], lane[l]);
+    }
+  }
+  for (size_t half = 4; half > 0; half /= 2) {
+    for (size_t l = 0; l < half; ++l) lane[l] += lane[l + half];
+  }
+  return lane[0];
+}
+
+}  // namespace scalar
+}  // namespace bitnet
+#endif  // HWY_ONCE
