@@ -4,8 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,8 +18,7 @@ class GgufBytes {
     Raw("GGUF").Put(version).Put(n_tensors).Put(n_pairs);
   }
   GgufBytes& Raw(std::string_view text) {
-    const auto bytes = std::as_bytes(std::span(text));
-    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+    bytes_ += text;
     return *this;
   }
   template <typename T>
@@ -38,10 +37,10 @@ class GgufBytes {
     bytes_.resize((bytes_.size() + alignment - 1) / alignment * alignment + bytes);
     return *this;
   }
-  std::span<const std::byte> bytes() const { return bytes_; }
+  std::span<const std::byte> bytes() const { return std::as_bytes(std::span(bytes_)); }
 
  private:
-  std::vector<std::byte> bytes_;
+  std::string bytes_;
 };
 
 }  // namespace bitnet

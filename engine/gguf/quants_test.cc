@@ -1,0 +1,314 @@
+// Layouts against bytes set by hand, and every type against itself. (fixtures/quants_ggml_test.cc compares with ggml.)
+#include "engine/gguf/quants.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+
+#include "engine/gguf/tensor_type.h"
+
+namespace bitnet {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr uint16_t kHalf = 0x3800;  // 0.5 in F16
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+template <typename Action>
+std::string ErrorOf(Action&& action) {
+  try {
+    action();
+    return "";
+  } catch (const std::runtime_error& error) {
+    return error.what();
+  }
+}
+
+void Put16(std::vector<std::byte>& bytes, size_t at, uint16_t value) {
+  std::memcpy(bytes.data() + at, &value, sizeof(value));
+}
+
+std::vector<float> Dequantized(TensorType type, std::span<const std::byte> row, size_t cols) {
+  std::vector<float> out(cols, NAN);
+  DequantizeRow(type, row, out);
+  return out;
+}
+
+TernaryTensor RandomTernary(uint64_t rows, uint64_t cols, float scale) {
+  std::mt19937_64 random(rows * cols);
+  TernaryTensor tensor{rows, cols, scale, std::vector<int8_t>(rows * cols)};
+  for (int8_t& code : tensor.codes) code = static_cast<int8_t>(static_cast<int>(random() % 3) - 1);
+  return tensor;
+}
+
+TEST(Half, EveryBitPatternIsItsFormula) {
+  for (uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
+    const float value = F32FromF16(static_cast<uint16_t>(bits));
+    const double sign = bits >> 15 ? -1 : 1;
+    if (exponent == 31) {
+      EXPECT_EQ(std::isnan(value), mantissa != 0) << bits;
+      EXPECT_EQ(std::isinf(value), mantissa == 0) << bits;
+    } else {
+      EXPECT_EQ(value, sign * (exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25)))
+          << bits;
+    }
+    if (!std::isnan(value)) {
+      EXPECT_EQ(F16FromF32(value), bits);
+    }
+    const float wide = F32FromBf16(static_cast<uint16_t>(bits));
+    EXPECT_EQ(std::isnan(wide), (bits & 0x7fff) > 0x7f80) << bits;
+    if (!std::isnan(wide)) {
+      EXPECT_EQ(Bf16FromF32(wide), bits);
+    }
+  }
+}
+
+TEST(Half, RoundsToNearestEven) {
+  // Between each two neighbours: below, at and above the middle.
+  for (uint32_t bits = 0; bits < 0x7bff; ++bits) {
+    const float low = F32FromF16(static_cast<uint16_t>(bits)), high = F32FromF16(static_cast<uint16_t>(bits + 1));
+    const float middle = low + (high - low) / 2;
+    EXPECT_EQ(F16FromF32(std::nextafter(middle, low)), bits);
+    EXPECT_EQ(F16FromF32(middle), bits % 2 == 0 ? bits : bits + 1);
+    EXPECT_EQ(F16FromF32(std::nextafter(middle, high)), bits + 1);
+  }
+  EXPECT_EQ(F16FromF32(65519.99f), 0x7bff);
+  EXPECT_EQ(F16FromF32(65520.0f), 0x7c00);
+  EXPECT_EQ(F16FromF32(1e-30f), 0);
+  EXPECT_EQ(F16FromF32(-kInfinity), 0xfc00);
+  EXPECT_EQ(Bf16FromF32(1.00390625f), 0x3f80) << "halfway, to even";
+  EXPECT_EQ(Bf16FromF32(1.01171875f), 0x3f82) << "halfway, to even";
+  EXPECT_TRUE(std::isnan(F32FromBf16(Bf16FromF32(NAN))));
+  EXPECT_TRUE(std::isnan(F32FromF16(F16FromF32(NAN))));
+}
+
+TEST(Layout, Q8_0) {
+  std::vector<std::byte> row(68);
+  Put16(row, 0, kHalf);
+  row[2] = std::byte{3};
+  row[33] = std::byte{0x80};  // -128
+  Put16(row, 34, 0x4000);     // 2
+  row[36] = std::byte{0xff};  // -1
+  const auto w = Dequantized(TensorType::kQ8_0, row, 64);
+  EXPECT_EQ(w[0], 1.5f);
+  EXPECT_EQ(w[1], 0.0f);
+  EXPECT_EQ(w[31], -64.0f);
+  EXPECT_EQ(w[32], -2.0f);
+}
+
+TEST(Layout, Q6_K) {
+  std::vector<std::byte> row(210);
+  for (size_t g = 0; g < 16; ++g) row[192 + g] = static_cast<std::byte>(g == 15 ? -1 : static_cast<int>(g) + 1);
+  Put16(row, 208, kHalf);
+  row[0] = std::byte{0x21};             // weight 0: low 1; weight 64: low 2
+  row[32 + 31] = std::byte{0x43};       // weight 63: low 3; weight 127: low 4
+  row[128] = std::byte{0b10'01'00'11};  // weights 0: 3, 32: 0, 64: 1, 96: 2
+  row[64 + 5] = std::byte{0x0f};        // weight 133: low 15
+  row[160 + 5] = std::byte{0x02};       // weight 133: high 2
+  const auto w = Dequantized(TensorType::kQ6_K, row, 256);
+  EXPECT_EQ(w[0], 0.5f * 1 * (49 - 32));
+  EXPECT_EQ(w[1], 0.5f * 1 * -32);
+  EXPECT_EQ(w[16], 0.5f * 2 * -32);
+  EXPECT_EQ(w[32], 0.5f * 3 * -32);
+  EXPECT_EQ(w[63], 0.5f * 4 * (3 - 32));
+  EXPECT_EQ(w[64], 0.5f * 5 * (18 - 32));
+  EXPECT_EQ(w[96], 0.5f * 7 * (32 - 32));
+  EXPECT_EQ(w[127], 0.5f * 8 * (4 - 32));
+  EXPECT_EQ(w[133], 0.5f * 9 * (47 - 32));
+  EXPECT_EQ(w[255], 0.5f * -1 * -32);
+}
+
+TEST(Layout, TQ1_0) {
+  std::vector<std::byte> row(54);
+  Put16(row, 52, kHalf);
+  // Trits 2 1 0 1 2: 2*81 + 1*27 + 0 + 3 + 2 = 194; ceil(194 * 256 / 243) = 205.
+  row[7] = row[32 + 7] = std::byte{205};
+  row[48 + 3] = std::byte{203};  // 2 1 0 1 (0): 162 + 27 + 3 = 192, 203
+  const auto w = Dequantized(TensorType::kTQ1_0, row, 256);
+  const float expected[] = {0.5f, 0, -0.5f, 0, 0.5f};
+  for (size_t n = 0; n < 5; ++n) {
+    EXPECT_EQ(w[32 * n + 7], expected[n]) << n;
+    EXPECT_EQ(w[160 + 16 * n + 7], expected[n]) << n;
+    if (n < 4) {
+      EXPECT_EQ(w[240 + 4 * n + 3], expected[n]) << n;
+    }
+  }
+  EXPECT_EQ(w[0], -0.5f);
+}
+
+TEST(Layout, TQ2_0) {
+  std::vector<std::byte> row(66);
+  Put16(row, 64, kHalf);
+  row[5] = std::byte{0b11'10'01'00};
+  row[32 + 31] = std::byte{0b00'01'10'00};
+  const auto w = Dequantized(TensorType::kTQ2_0, row, 256);
+  EXPECT_EQ(w[5], -0.5f);
+  EXPECT_EQ(w[37], 0.0f);
+  EXPECT_EQ(w[69], 0.5f);
+  EXPECT_EQ(w[101], 1.0f);
+  EXPECT_EQ(w[128 + 31], -0.5f);
+  EXPECT_EQ(w[128 + 63], 0.5f);
+  EXPECT_EQ(w[128 + 95], 0.0f);
+  EXPECT_EQ(w[255], -0.5f);
+}
+
+TEST(Layout, I2S) {
+  std::vector<std::byte> data(2 * 32 + 32);
+  data[4] = std::byte{0b00'01'10'01};
+  data[32] = std::byte{0b10'00'00'01};
+  const float scale = 0.25f;
+  std::memcpy(data.data() + 64, &scale, sizeof(scale));
+  std::vector<float> w(256);
+  DequantizeTensor(TensorType::kI2_S, data, 2, 128, w);
+  EXPECT_EQ(w[4], -0.25f);
+  EXPECT_EQ(w[36], 0.0f);
+  EXPECT_EQ(w[68], 0.25f);
+  EXPECT_EQ(w[100], 0.0f);
+  EXPECT_EQ(w[128], 0.25f);
+  EXPECT_EQ(w[128 + 96], 0.0f);
+  EXPECT_EQ(w[255], -0.25f);
+}
+
+TEST(Ternary, EveryTypeGivesTheSameNumbersBack) {
+  const TernaryTensor tensor = RandomTernary(5, 768, 0.15625f);
+  for (const TensorTypeTraits& t : AllTensorTypes()) {
+    if (t.type == TensorType::kQ6_K) continue;
+    const auto data = EncodeTernary(t.type, tensor);
+    ASSERT_EQ(data.size(), TensorBytes(t.type, 5, 768)) << t.name;
+    std::vector<float> back(5 * 768);
+    DequantizeTensor(t.type, data, 5, 768, back);
+    for (size_t i = 0; i < back.size(); ++i) ASSERT_EQ(back[i], tensor.scale * tensor.codes[i]) << t.name << " " << i;
+    const auto found = FindTernary(back, 5, 768);
+    ASSERT_TRUE(found) << t.name;
+    EXPECT_EQ(found->scale, tensor.scale) << t.name;
+    EXPECT_EQ(found->codes, tensor.codes) << t.name;
+    // Rounding to the nearest finds the same bytes, save in Q8_0, where it would make 127 steps of the scale.
+    std::vector<std::byte> nearest(data.size());
+    QuantizeTensor(t.type, back, 5, 768, nearest);
+    EXPECT_EQ(nearest == data, t.type != TensorType::kQ8_0) << t.name;
+  }
+  EXPECT_THAT(ErrorOf([&] { EncodeTernary(TensorType::kQ6_K, tensor); }), HasSubstr("Q6_K does not hold"));
+}
+
+TEST(Ternary, ScalesThatATypeCannotHoldAreRefused) {
+  const TernaryTensor f32_only = RandomTernary(1, 256, 0.1f);
+  for (const TensorType type : {TensorType::kF32, TensorType::kI2_S}) EXPECT_NO_THROW(EncodeTernary(type, f32_only));
+  for (const TensorType type :
+       {TensorType::kF16, TensorType::kBF16, TensorType::kQ8_0, TensorType::kTQ1_0, TensorType::kTQ2_0}) {
+    EXPECT_THAT(ErrorOf([&] { EncodeTernary(type, f32_only); }), HasSubstr("cannot hold the scale 0.1"))
+        << TypeName(type);
+  }
+  const TernaryTensor f16_only = RandomTernary(1, 256, 1 + 0x1p-10f);
+  EXPECT_NO_THROW(EncodeTernary(TensorType::kTQ2_0, f16_only));
+  EXPECT_THAT(ErrorOf([&] { EncodeTernary(TensorType::kBF16, f16_only); }), HasSubstr("cannot hold the scale"));
+  EXPECT_THAT(ErrorOf([&] { EncodeTernary(TensorType::kTQ2_0, RandomTernary(1, 256, 1e5f)); }),
+              HasSubstr("cannot hold"));
+}
+
+TEST(Ternary, OtherNumbersAreNotTernary) {
+  EXPECT_TRUE(FindTernary(std::vector<float>{1, -1, 0, -0.0f}, 2, 2));
+  EXPECT_FALSE(FindTernary(std::vector<float>{1, -1, 0, 0.5f}, 2, 2));
+  EXPECT_FALSE(FindTernary(std::vector<float>{1, -1, 0, std::nextafter(1.0f, 2.0f)}, 2, 2));
+  EXPECT_FALSE(FindTernary(std::vector<float>{1, NAN, 0, 1}, 2, 2));
+  EXPECT_FALSE(FindTernary(std::vector<float>{NAN, 0, 0, 0}, 2, 2));
+  EXPECT_FALSE(FindTernary(std::vector<float>{kInfinity, -kInfinity, 0, 0}, 2, 2));
+  const auto zeros = FindTernary(std::vector<float>(4), 2, 2);
+  ASSERT_TRUE(zeros);
+  EXPECT_EQ(zeros->scale, 1.0f);
+  EXPECT_THAT(ErrorOf([] { FindTernary(std::vector<float>(4), 2, 3); }), HasSubstr("found 16 bytes, expected 24"));
+}
+
+TEST(Quantize, ErrorsStayWithinHalfAStep) {
+  std::mt19937_64 random(3);
+  std::normal_distribution<float> normal(0, 0.02f);
+  std::vector<float> row(1024), back(1024);
+  for (float& x : row) x = normal(random);
+  const auto check = [&](TensorType type, auto&& allowed) {
+    std::vector<std::byte> data(RowBytes(type, row.size()));
+    QuantizeRow(type, row, data);
+    DequantizeRow(type, data, back);
+    for (size_t i = 0; i < row.size(); ++i)
+      ASSERT_LE(std::abs(back[i] - row[i]), allowed(i)) << TypeName(type) << " " << i;
+  };
+  const auto peak = [&](size_t i, size_t block) {
+    float magnitude = 0;
+    for (size_t k = i / block * block; k < i / block * block + block; ++k)
+      magnitude = std::max(magnitude, std::abs(row[k]));
+    return magnitude;
+  };
+  check(TensorType::kF32, [](size_t) { return 0; });
+  check(TensorType::kF16, [&](size_t i) { return std::abs(row[i]) * 0x1p-11f + 0x1p-25f; });
+  check(TensorType::kBF16, [&](size_t i) { return std::abs(row[i]) * 0x1p-8f; });
+  check(TensorType::kQ8_0, [&](size_t i) { return peak(i, 32) / 127 * 0.57f; });
+  // A step of the group, where 31 steps are the most to the side opposite its largest value; and 32 times what rounding
+  // the step to 1/127 of the block's largest can change it.
+  check(TensorType::kQ6_K, [&](size_t i) { return peak(i, 16) / 32 * 1.01f + peak(i, 256) / 127 * 0.51f; });
+  check(TensorType::kTQ1_0, [&](size_t i) { return peak(i, 256) * 0.501f; });
+  check(TensorType::kTQ2_0, [&](size_t i) { return peak(i, 256) * 0.501f; });
+}
+
+TEST(Quantize, ZerosStayZerosAndTinyNumbersDoNotBreak) {
+  for (const TensorTypeTraits& t : AllTensorTypes()) {
+    for (const float value : {0.0f, 1e-45f, 1e-39f}) {
+      std::vector<float> values(512, value), back(512, NAN);
+      values[3] = 0;
+      std::vector<std::byte> data(TensorBytes(t.type, 2, 256));
+      QuantizeTensor(t.type, values, 2, 256, data);
+      DequantizeTensor(t.type, data, 2, 256, back);
+      for (const float x : back) ASSERT_LE(std::abs(x), value + 1e-40f) << t.name;
+    }
+  }
+}
+
+TEST(Quantize, WrongSizesAndNumbersAreRefused) {
+  std::vector<float> row(256);
+  std::vector<std::byte> data(66);
+  EXPECT_THAT(ErrorOf([&] { DequantizeRow(TensorType::kTQ2_0, std::span(data).first(65), row); }),
+              HasSubstr("found 65 bytes, expected 66"));
+  EXPECT_THAT(ErrorOf([&] { QuantizeRow(TensorType::kTQ1_0, row, data); }), HasSubstr("found 66 bytes, expected 54"));
+  EXPECT_THAT(ErrorOf([&] { DequantizeRow(TensorType::kTQ2_0, data, std::span(row).first(100)); }),
+              HasSubstr("multiple"));
+  EXPECT_THAT(ErrorOf([&] { DequantizeTensor(TensorType::kTQ2_0, data, 1, 256, std::span(row).first(255)); }),
+              HasSubstr("found 255 values"));
+  EXPECT_THAT(ErrorOf([&] { DequantizeRow(static_cast<TensorType>(12), data, row); }), HasSubstr("type 12"));
+  std::vector<std::byte> i2s(64);
+  EXPECT_THAT(ErrorOf([&] { DequantizeRow(TensorType::kI2_S, i2s, row); }), HasSubstr("DequantizeTensor"));
+  EXPECT_THAT(ErrorOf([&] { QuantizeRow(TensorType::kI2_S, row, i2s); }), HasSubstr("QuantizeTensor"));
+  for (const TensorType type :
+       {TensorType::kQ8_0, TensorType::kQ6_K, TensorType::kTQ1_0, TensorType::kTQ2_0, TensorType::kI2_S}) {
+    std::vector<std::byte> out(TensorBytes(type, 1, 256));
+    for (const float bad : {static_cast<float>(NAN), kInfinity}) {
+      row[200] = bad;
+      EXPECT_THAT(ErrorOf([&] { QuantizeTensor(type, row, 1, 256, out); }), HasSubstr("expected a finite number"));
+    }
+    row[200] = 1e30f;
+    if (type != TensorType::kI2_S) {
+      EXPECT_THAT(ErrorOf([&] { QuantizeTensor(type, row, 1, 256, out); }), HasSubstr("F16 cannot hold it"));
+    }
+    row[200] = 0;
+  }
+}
+
+TEST(TensorType, NamesAndSizes) {
+  EXPECT_EQ(TypeName(TensorType::kTQ2_0), "TQ2_0");
+  EXPECT_EQ(TypeName(static_cast<TensorType>(99)), "type 99");
+  EXPECT_EQ(TensorTypeFromName("tq2_0"), TensorType::kTQ2_0);
+  EXPECT_EQ(TensorTypeFromName("I2_S"), TensorType::kI2_S);
+  EXPECT_EQ(TensorTypeFromName("TQ2"), std::nullopt);
+  EXPECT_EQ(TensorBytes(TensorType::kI2_S, 6912, 2560), size_t{6912} * 2560 / 4 + 32);
+  EXPECT_EQ(TensorBytes(TensorType::kTQ2_0, 2, 512), 4u * 66);
+  EXPECT_EQ(TensorBytes(TensorType::kTQ1_0, 2, 512), 4u * 54);
+  EXPECT_EQ(TensorBytes(TensorType::kQ6_K, 1, 256), 210u);
+  EXPECT_EQ(TensorBytes(TensorType::kQ8_0, 3, 64), 3u * 68);
+  EXPECT_THAT(ErrorOf([] { TensorBytes(TensorType::kI2_S, 1, 64); }), HasSubstr("multiple of its block of 128"));
+}
+
+}  // namespace
+}  // namespace bitnet
