@@ -43,7 +43,7 @@ class WritingSink : public bitnet::TraceSink {
     return selection_.Wants(bitnet::StageName(stage), layer);
   }
   void OnTensor(const bitnet::TracedTensor& t) override {
-    if (positions_ > 0 && t.position >= positions_) return;
+    if ((positions_ > 0 && t.position >= positions_) || !selection_.WantsSeq(t.position)) return;
     std::vector<int64_t> shape;
     if (t.rows > 1) shape.push_back(static_cast<int64_t>(t.rows));
     shape.push_back(static_cast<int64_t>(t.cols));

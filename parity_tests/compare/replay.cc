@@ -21,7 +21,7 @@ namespace parity {
 namespace {
 
 using bitnet::TensorType;
-using TraceStage = bitnet::Stage;
+using EngineStage = bitnet::Stage;
 
 // Rows of one stage at consecutive positions.
 struct Rows {
@@ -62,38 +62,38 @@ std::string_view ReplayVerdictName(ReplayVerdict verdict) {
   return "";
 }
 
-double ReplayTolerance(TraceStage stage, TensorType weights, size_t width) {
+double ReplayTolerance(EngineStage stage, TensorType weights, size_t width) {
   const double terms = static_cast<double>(std::max<size_t>(width, 1));
   switch (stage) {
     // Copies and single additions have one result.
-    case TraceStage::kEmbeddings:
-    case TraceStage::kFfnInp:
-    case TraceStage::kLayerOut:
+    case EngineStage::kEmbeddings:
+    case EngineStage::kFfnInp:
+    case EngineStage::kLayerOut:
       return 0;
     // The mean moves by one rounding for each pairwise sum, which the square root halves; then a division and two
     // products.
-    case TraceStage::kAttnNorm:
-    case TraceStage::kAttnSubNorm:
-    case TraceStage::kFfnNorm:
-    case TraceStage::kFfnSubNorm:
-    case TraceStage::kOutputNorm:
+    case EngineStage::kAttnNorm:
+    case EngineStage::kAttnSubNorm:
+    case EngineStage::kFfnNorm:
+    case EngineStage::kFfnSubNorm:
+    case EngineStage::kOutputNorm:
       return 4 + std::sqrt(terms) / 2;
     // Angle, cosine and sine each within a unit, two products and a sum; an angle of thousands of radians is itself
     // rounded, and every pair of a head multiplies that once more.
-    case TraceStage::kQRope:
-    case TraceStage::kKRope:
+    case EngineStage::kQRope:
+    case EngineStage::kKRope:
       return 64;
     // exp of one scaled difference: the polynomial's two units, and the score's rounding, which the exponential
     // magnifies by its magnitude.
-    case TraceStage::kAttnScoresSoftmax:
+    case EngineStage::kAttnScoresSoftmax:
       return 32;
     // One exponential (two units), a sum, a division, a product.
-    case TraceStage::kFfnAct:
+    case EngineStage::kFfnAct:
       return 8;
     // A sum of n products in another order: errors add like a random walk, 4 deviations; with int8 activations only the
     // blocks' sums are float.
-    case TraceStage::kAttnScores:
-    case TraceStage::kAttnOut:
+    case EngineStage::kAttnScores:
+    case EngineStage::kAttnOut:
       return 4 * std::sqrt(terms) + 2;
     default:
       return 4 * std::sqrt(IsTernary(weights) ? terms / 32 : terms) + 2;
@@ -142,7 +142,7 @@ struct Replay::Impl {
     return batches;
   }
 
-  Rows Read(TraceStage stage, int layer, size_t first, size_t n) const {
+  Rows Read(EngineStage stage, int layer, size_t first, size_t n) const {
     Rows rows{.first = first, .row = {}};
     for (size_t p = first; p < first + n; ++p) {
       const std::string name(bitnet::StageName(stage));
@@ -155,7 +155,7 @@ struct Replay::Impl {
     return rows;
   }
 
-  std::vector<float> Input(TraceStage stage, int layer, size_t first, size_t n, size_t width) const {
+  std::vector<float> Input(EngineStage stage, int layer, size_t first, size_t n, size_t width) const {
     const Rows rows = Read(stage, layer, first, n);
     for (const auto& r : rows.row) {
       if (r.size() != width) {
@@ -168,8 +168,8 @@ struct Replay::Impl {
 
   // The residual stream that enters a layer.
   std::vector<float> Residual(int layer, size_t first, size_t n) const {
-    return layer == 0 ? Input(TraceStage::kEmbeddings, -1, first, n, h.n_embd)
-                      : Input(TraceStage::kLayerOut, layer - 1, first, n, h.n_embd);
+    return layer == 0 ? Input(EngineStage::kEmbeddings, -1, first, n, h.n_embd)
+                      : Input(EngineStage::kLayerOut, layer - 1, first, n, h.n_embd);
   }
 
   std::vector<float> Norm(std::vector<float> x, std::span<const float> gamma, size_t n) {
@@ -201,7 +201,7 @@ struct Replay::Impl {
   }
 
   // Scores, or the sum of V on the reference's own probabilities, by position.
-  std::vector<std::vector<float>> Attend(TraceStage stage, int layer, size_t first, size_t n) {
+  std::vector<std::vector<float>> Attend(EngineStage stage, int layer, size_t first, size_t n) {
     const size_t kv_width = size_t{h.n_head_kv} * h.n_embd_head;
     const size_t q_width = size_t{h.n_head} * h.n_embd_head;
     const size_t keys = first + n;
@@ -209,10 +209,10 @@ struct Replay::Impl {
     one_layer.n_layer = 1;
     const size_t cells = std::max<size_t>(static_cast<size_t>(std::max(reference.shapes.kv_cells, 0)), keys);
     bitnet::KvCache cache(one_layer, cells);
-    const bool scores = stage == TraceStage::kAttnScores;
+    const bool scores = stage == EngineStage::kAttnScores;
     const std::vector<float> zeros(keys * kv_width);
-    const std::vector<float> k = scores ? Input(TraceStage::kKRope, layer, 0, keys, kv_width) : zeros;
-    const std::vector<float> v = scores ? zeros : Input(TraceStage::kVProj, layer, 0, keys, kv_width);
+    const std::vector<float> k = scores ? Input(EngineStage::kKRope, layer, 0, keys, kv_width) : zeros;
+    const std::vector<float> v = scores ? zeros : Input(EngineStage::kVProj, layer, 0, keys, kv_width);
     cache.Store(0, 0, keys, k.data(), v.data());
 
     std::vector<float> q(n * q_width);
@@ -220,10 +220,10 @@ struct Replay::Impl {
     bitnet::AttentionTrace trace;
     trace.stride = keys;
     if (scores) {
-      q = Input(TraceStage::kQRope, layer, first, n, q_width);
+      q = Input(EngineStage::kQRope, layer, first, n, q_width);
       trace.scores = inside.data();
     } else {
-      const Rows p = Read(TraceStage::kAttnScoresSoftmax, layer, first, n);
+      const Rows p = Read(EngineStage::kAttnScoresSoftmax, layer, first, n);
       for (size_t i = 0; i < n; ++i) {
         const size_t count = first + i + 1;
         if (p.row[i].size() != h.n_head * count) {
@@ -258,7 +258,7 @@ struct Replay::Impl {
   }
 
   std::vector<std::vector<float>> Softmax(int layer, size_t first, size_t n) {
-    Rows scores = Read(TraceStage::kAttnScores, layer, first, n);
+    Rows scores = Read(EngineStage::kAttnScores, layer, first, n);
     const float scale = 1.0f / std::sqrt(static_cast<float>(h.n_embd_head));
     for (auto& row : scores.row) {
       const size_t keys = row.size() / h.n_head;
@@ -268,23 +268,23 @@ struct Replay::Impl {
   }
 
   // Our output of an operation on the reference's inputs, [n, width] joined.
-  std::vector<float> Compute(TraceStage stage, int layer, size_t first, size_t n) {
+  std::vector<float> Compute(EngineStage stage, int layer, size_t first, size_t n) {
     const size_t q_width = size_t{h.n_head} * h.n_embd_head;
     const size_t kv_width = size_t{h.n_head_kv} * h.n_embd_head;
     const bitnet::ModelWeights& weights = model.weights;
-    const auto in = [&](TraceStage s, size_t width) { return Input(s, layer, first, n, width); };
+    const auto in = [&](EngineStage s, size_t width) { return Input(s, layer, first, n, width); };
     if (layer < 0) {
       switch (stage) {
-        case TraceStage::kEmbeddings: {
+        case EngineStage::kEmbeddings: {
           std::vector<float> y(n * h.n_embd);
           for (size_t i = 0; i < n; ++i)
             bitnet::WeightRow(weights.token_embd, Token(first + i), y.data() + i * h.n_embd);
           return y;
         }
-        case TraceStage::kOutputNorm:
+        case EngineStage::kOutputNorm:
           return Norm(Residual(static_cast<int>(h.n_layer), first, n), weights.output_norm, n);
-        case TraceStage::kLogits:
-          return Project(Input(TraceStage::kOutputNorm, -1, first, n, h.n_embd), weights.output, n);
+        case EngineStage::kLogits:
+          return Project(Input(EngineStage::kOutputNorm, -1, first, n, h.n_embd), weights.output, n);
         default:
           break;
       }
@@ -292,39 +292,39 @@ struct Replay::Impl {
     }
     const bitnet::LayerWeights& w = weights.layers[static_cast<size_t>(layer)];
     switch (stage) {
-      case TraceStage::kAttnNorm:
+      case EngineStage::kAttnNorm:
         return Norm(Residual(layer, first, n), w.attn_norm, n);
-      case TraceStage::kQProj:
-        return Project(in(TraceStage::kAttnNorm, h.n_embd), w.attn_q, n);
-      case TraceStage::kKProj:
-        return Project(in(TraceStage::kAttnNorm, h.n_embd), w.attn_k, n);
-      case TraceStage::kVProj:
-        return Project(in(TraceStage::kAttnNorm, h.n_embd), w.attn_v, n);
-      case TraceStage::kQRope:
-        return Rotate(in(TraceStage::kQProj, q_width), h.n_head, first, n);
-      case TraceStage::kKRope:
-        return Rotate(in(TraceStage::kKProj, kv_width), h.n_head_kv, first, n);
-      case TraceStage::kAttnScores:
-      case TraceStage::kAttnOut:
+      case EngineStage::kQProj:
+        return Project(in(EngineStage::kAttnNorm, h.n_embd), w.attn_q, n);
+      case EngineStage::kKProj:
+        return Project(in(EngineStage::kAttnNorm, h.n_embd), w.attn_k, n);
+      case EngineStage::kVProj:
+        return Project(in(EngineStage::kAttnNorm, h.n_embd), w.attn_v, n);
+      case EngineStage::kQRope:
+        return Rotate(in(EngineStage::kQProj, q_width), h.n_head, first, n);
+      case EngineStage::kKRope:
+        return Rotate(in(EngineStage::kKProj, kv_width), h.n_head_kv, first, n);
+      case EngineStage::kAttnScores:
+      case EngineStage::kAttnOut:
         return Rows{first, Attend(stage, layer, first, n)}.Joined();
-      case TraceStage::kAttnScoresSoftmax:
+      case EngineStage::kAttnScoresSoftmax:
         return Rows{first, Softmax(layer, first, n)}.Joined();
-      case TraceStage::kAttnSubNorm:
-        return Norm(in(TraceStage::kAttnOut, q_width), w.attn_sub_norm, n);
-      case TraceStage::kAttnOProj:
-        return Project(in(h.has_sub_norms ? TraceStage::kAttnSubNorm : TraceStage::kAttnOut, q_width), w.attn_output,
+      case EngineStage::kAttnSubNorm:
+        return Norm(in(EngineStage::kAttnOut, q_width), w.attn_sub_norm, n);
+      case EngineStage::kAttnOProj:
+        return Project(in(h.has_sub_norms ? EngineStage::kAttnSubNorm : EngineStage::kAttnOut, q_width), w.attn_output,
                        n);
-      case TraceStage::kFfnInp:
-        return Add(in(TraceStage::kAttnOProj, h.n_embd), Residual(layer, first, n));
-      case TraceStage::kFfnNorm:
-        return Norm(in(TraceStage::kFfnInp, h.n_embd), w.ffn_norm, n);
-      case TraceStage::kFfnGate:
-        return Project(in(TraceStage::kFfnNorm, h.n_embd), w.ffn_gate, n);
-      case TraceStage::kFfnUp:
-        return Project(in(TraceStage::kFfnNorm, h.n_embd), w.ffn_up, n);
-      case TraceStage::kFfnAct: {
-        std::vector<float> y = in(TraceStage::kFfnGate, h.n_ff);
-        const std::vector<float> up = in(TraceStage::kFfnUp, h.n_ff);
+      case EngineStage::kFfnInp:
+        return Add(in(EngineStage::kAttnOProj, h.n_embd), Residual(layer, first, n));
+      case EngineStage::kFfnNorm:
+        return Norm(in(EngineStage::kFfnInp, h.n_embd), w.ffn_norm, n);
+      case EngineStage::kFfnGate:
+        return Project(in(EngineStage::kFfnNorm, h.n_embd), w.ffn_gate, n);
+      case EngineStage::kFfnUp:
+        return Project(in(EngineStage::kFfnNorm, h.n_embd), w.ffn_up, n);
+      case EngineStage::kFfnAct: {
+        std::vector<float> y = in(EngineStage::kFfnGate, h.n_ff);
+        const std::vector<float> up = in(EngineStage::kFfnUp, h.n_ff);
         for (size_t i = 0; i < n; ++i) {
           float* row = y.data() + i * h.n_ff;
           if (h.activation == bitnet::Activation::kSilu) {
@@ -335,12 +335,12 @@ struct Replay::Impl {
         }
         return y;
       }
-      case TraceStage::kFfnSubNorm:
-        return Norm(in(TraceStage::kFfnAct, h.n_ff), w.ffn_sub_norm, n);
-      case TraceStage::kFfnDown:
-        return Project(in(h.has_sub_norms ? TraceStage::kFfnSubNorm : TraceStage::kFfnAct, h.n_ff), w.ffn_down, n);
-      case TraceStage::kLayerOut:
-        return Add(in(TraceStage::kFfnDown, h.n_embd), in(TraceStage::kFfnInp, h.n_embd));
+      case EngineStage::kFfnSubNorm:
+        return Norm(in(EngineStage::kFfnAct, h.n_ff), w.ffn_sub_norm, n);
+      case EngineStage::kFfnDown:
+        return Project(in(h.has_sub_norms ? EngineStage::kFfnSubNorm : EngineStage::kFfnAct, h.n_ff), w.ffn_down, n);
+      case EngineStage::kLayerOut:
+        return Add(in(EngineStage::kFfnDown, h.n_embd), in(EngineStage::kFfnInp, h.n_embd));
       default:
         throw std::logic_error(fmt::format("{} is no operation of a layer", bitnet::StageName(stage)));
     }
@@ -357,31 +357,31 @@ struct Replay::Impl {
   }
 
   // The type of an operation's weights, and how many terms one of its outputs adds up.
-  std::pair<TensorType, size_t> Terms(TraceStage stage, int layer) const {
+  std::pair<TensorType, size_t> Terms(EngineStage stage, int layer) const {
     const auto of = [](const bitnet::WeightMatrix& w) { return std::pair{w.type, w.cols}; };
-    if (stage == TraceStage::kLogits) return of(model.weights.output);
+    if (stage == EngineStage::kLogits) return of(model.weights.output);
     if (layer < 0) return {TensorType::kF32, h.n_embd};
     const bitnet::LayerWeights& w = model.weights.layers[static_cast<size_t>(layer)];
     switch (stage) {
-      case TraceStage::kQProj:
+      case EngineStage::kQProj:
         return of(w.attn_q);
-      case TraceStage::kKProj:
+      case EngineStage::kKProj:
         return of(w.attn_k);
-      case TraceStage::kVProj:
+      case EngineStage::kVProj:
         return of(w.attn_v);
-      case TraceStage::kAttnOProj:
+      case EngineStage::kAttnOProj:
         return of(w.attn_output);
-      case TraceStage::kFfnGate:
+      case EngineStage::kFfnGate:
         return of(w.ffn_gate);
-      case TraceStage::kFfnUp:
+      case EngineStage::kFfnUp:
         return of(w.ffn_up);
-      case TraceStage::kFfnDown:
+      case EngineStage::kFfnDown:
         return of(w.ffn_down);
-      case TraceStage::kAttnScores:
+      case EngineStage::kAttnScores:
         return {TensorType::kF16, h.n_embd_head};
-      case TraceStage::kAttnOut:
+      case EngineStage::kAttnOut:
         return {TensorType::kF16, n_positions};
-      case TraceStage::kFfnSubNorm:
+      case EngineStage::kFfnSubNorm:
         return {TensorType::kF32, h.n_ff};
       default:
         return {TensorType::kF32, h.n_embd};
@@ -394,18 +394,18 @@ Replay::Replay(const bitnet::Model& model, const Capture& reference, const bitne
     : impl_(std::make_unique<Impl>(model, reference, order, threads)) {}
 Replay::~Replay() = default;
 
-std::vector<TraceStage> Replay::Operations(int layer) const {
-  if (layer < 0) return {TraceStage::kEmbeddings, TraceStage::kOutputNorm, TraceStage::kLogits};
-  std::vector<TraceStage> stages;
-  for (int s = static_cast<int>(TraceStage::kAttnNorm); s <= static_cast<int>(TraceStage::kLayerOut); ++s) {
-    const auto stage = static_cast<TraceStage>(s);
-    const bool sub_norm = stage == TraceStage::kAttnSubNorm || stage == TraceStage::kFfnSubNorm;
+std::vector<EngineStage> Replay::Operations(int layer) const {
+  if (layer < 0) return {EngineStage::kEmbeddings, EngineStage::kOutputNorm, EngineStage::kLogits};
+  std::vector<EngineStage> stages;
+  for (int s = static_cast<int>(EngineStage::kAttnNorm); s <= static_cast<int>(EngineStage::kLayerOut); ++s) {
+    const auto stage = static_cast<EngineStage>(s);
+    const bool sub_norm = stage == EngineStage::kAttnSubNorm || stage == EngineStage::kFfnSubNorm;
     if (!sub_norm || impl_->h.has_sub_norms) stages.push_back(stage);
   }
   return stages;
 }
 
-ReplayResult Replay::Operation(TraceStage stage, int layer) {
+ReplayResult Replay::Operation(EngineStage stage, int layer) {
   ReplayResult result;
   result.stage = stage;
   result.layer = layer;
@@ -463,7 +463,7 @@ ReplayResult Replay::Operation(TraceStage stage, int layer) {
 
 std::vector<ReplayResult> Replay::Layer(int layer) {
   std::vector<ReplayResult> results;
-  for (const TraceStage stage : Operations(layer)) results.push_back(Operation(stage, layer));
+  for (const EngineStage stage : Operations(layer)) results.push_back(Operation(stage, layer));
   return results;
 }
 

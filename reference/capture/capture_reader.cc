@@ -10,7 +10,7 @@
 #include "reference/capture/capture.h"
 #include "reference/capture/json_fields.h"
 #include "reference/capture/npy.h"
-#include "reference/capture/stages.h"
+#include "reference/capture/trace_record.h"
 
 namespace parity {
 namespace {
@@ -26,13 +26,7 @@ void CheckHash(const JsonFields& fields, const std::string& key, const std::stri
 
 // Files are named relative to the capture and stay inside it.
 std::string CheckFileName(const JsonFields& fields, const std::string& key, const std::string& name) {
-  const fs::path path(name);
-  bool inside = !name.empty() && path.is_relative();
-  for (const fs::path& part : path) inside = inside && part != "..";
-  if (!inside) {
-    ThrowJsonError(fields.origin(), fields.Place(key),
-                   fmt::format("found '{}', expected the name of a file inside the capture", name));
-  }
+  CheckFileInside(name, fields.origin(), fields.Place(key));
   return name;
 }
 
@@ -83,43 +77,6 @@ void ReadShapes(JsonFields fields, size_t n_tokens, Capture* capture) {
   KeepUnknown(fields, "shapes", &capture->extra);
 }
 
-TraceRecord ReadTraceRecord(const json& line, const std::string& origin) {
-  TraceRecord record;
-  JsonFields fields(line, origin);
-  fields.Read("name", &record.name);
-  fields.Read("seq", &record.seq);
-  fields.Read("layer", &record.layer);
-  fields.Read("stage", &record.stage);
-  fields.Read("shape", &record.shape);
-  fields.Read("dtype", &record.dtype);
-  fields.Read("blake3", &record.blake3);
-  fields.Read("rms", &record.rms);
-  fields.Read("num_elements", &record.num_elements);
-  if (fields.ReadIfPresent("tensor_file", &record.tensor_file) && !record.tensor_file.empty()) {
-    CheckFileName(fields, "tensor_file", record.tensor_file);
-  }
-  CheckHash(fields, "blake3", record.blake3);
-  if (record.dtype != "F32") ThrowJsonError(origin, "dtype", fmt::format("found '{}', expected 'F32'", record.dtype));
-  int64_t product = 1;
-  for (int64_t n : record.shape) {
-    if (n < 0 || __builtin_mul_overflow(product, n, &product))
-      ThrowJsonError(origin, "shape", "not the shape of a tensor");
-  }
-  if (product != record.num_elements) {
-    ThrowJsonError(
-        origin, "num_elements",
-        fmt::format("found {}, the shape [{}] holds {}", record.num_elements, fmt::join(record.shape, ", "), product));
-  }
-  if (record.seq < 0 || record.layer < -1) ThrowJsonError(origin, "seq, layer", "out of range");
-  if (record.name != TraceName(record.seq, record.layer, record.stage)) {
-    ThrowJsonError(origin, "name",
-                   fmt::format("found '{}', but seq, layer and stage make '{}'", record.name,
-                               TraceName(record.seq, record.layer, record.stage)));
-  }
-  record.extra = fields.Unknown();
-  return record;
-}
-
 void ReadTraceFile(const std::string& path, std::set<std::string>* names, std::vector<TraceRecord>* records) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw std::runtime_error(fmt::format("{}: no such file, but capture.json lists it in files.traces", path));
@@ -133,7 +90,7 @@ void ReadTraceFile(const std::string& path, std::set<std::string>* names, std::v
     } catch (const json::exception& error) {
       throw std::runtime_error(fmt::format("{}: not valid JSON: {}", origin, error.what()));
     }
-    records->push_back(ReadTraceRecord(object, origin));
+    records->push_back(TraceRecordFromJson(object, origin));
     if (!names->insert(records->back().name).second) {
       ThrowJsonError(origin, "name", fmt::format("'{}' occurs twice in this capture", records->back().name));
     }

@@ -4,18 +4,15 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
-#include <tuple>
 
 #include "reference/capture/json_fields.h"
 #include "reference/capture/npy.h"
-#include "reference/capture/stages.h"
 
 namespace parity {
 namespace {
@@ -31,21 +28,6 @@ json TextsToJson(const std::vector<std::string>& texts) {
 
 // NaN and infinities have no JSON number: null.
 json NumberToJson(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
-
-json ToJson(const TraceRecord& record) {
-  json object = record.extra.is_object() ? record.extra : json::object();
-  object.update(json{{"name", record.name},
-                     {"seq", record.seq},
-                     {"layer", record.layer},
-                     {"stage", record.stage},
-                     {"shape", record.shape},
-                     {"dtype", record.dtype},
-                     {"blake3", record.blake3},
-                     {"rms", NumberToJson(record.rms)},
-                     {"num_elements", record.num_elements}});
-  if (!record.tensor_file.empty()) object["tensor_file"] = TextToJson(record.tensor_file);
-  return object;
-}
 
 json ToJson(const Capture& capture, const std::vector<std::string>& trace_files) {
   json document = capture.extra.is_object() ? capture.extra : json::object();
@@ -99,29 +81,9 @@ void WriteMatrix(const std::string& path, const Matrix& matrix) {
   WriteNpy(path, std::vector<int64_t>{matrix.rows, matrix.cols}, matrix.data);
 }
 
-std::string TensorFileName(const std::string& trace_name) {
-  std::string file = trace_name;
-  std::replace(file.begin(), file.end(), '/', '_');
-  return "tensors/" + file + ".npy";
-}
+std::string TensorFileName(const std::string& trace_name) { return "tensors/" + TraceFileStem(trace_name) + ".npy"; }
 
 }  // namespace
-
-TraceRecord MakeTraceRecord(int seq, int layer, const std::string& stage, std::vector<int64_t> shape,
-                            std::span<const float> data) {
-  TraceRecord record;
-  record.name = TraceName(seq, layer, stage);
-  record.seq = seq;
-  record.layer = layer;
-  record.stage = stage;
-  record.shape = std::move(shape);
-  record.blake3 = HashBytes(data.data(), data.size_bytes());
-  double sum = 0;
-  for (float x : data) sum += static_cast<double>(x) * x;
-  record.rms = data.empty() ? 0 : std::sqrt(sum / static_cast<double>(data.size()));
-  record.num_elements = static_cast<int64_t>(data.size());
-  return record;
-}
 
 CaptureWriter::CaptureWriter(const std::string& directory) {
   fs::path target = fs::absolute(directory).lexically_normal();
@@ -166,14 +128,9 @@ void CaptureWriter::Finish(const Capture& capture) {
     records.push_back(std::move(record));
   }
   for (const auto& [name, record] : records_) records.push_back(record);
-  // The order of the forward pass: embeddings, the layers, the output.
-  const auto order = [](const TraceRecord& r) {
-    const int stage = StageIndex(r.stage);
-    const int layer = r.layer >= 0 ? r.layer : stage <= 0 ? -1 : INT_MAX;
-    return std::tuple(r.seq, layer, stage, r.name);
-  };
-  std::sort(records.begin(), records.end(),
-            [&](const TraceRecord& a, const TraceRecord& b) { return order(a) < order(b); });
+  std::sort(records.begin(), records.end(), [](const TraceRecord& a, const TraceRecord& b) {
+    return ComputationOrder(a) < ComputationOrder(b);
+  });
 
   std::vector<std::string> trace_files;
   for (size_t i = 0; i < records.size();) {

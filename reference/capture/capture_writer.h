@@ -15,12 +15,9 @@
 #include <vector>
 
 #include "reference/capture/capture.h"
+#include "reference/capture/trace_record.h"
 
 namespace parity {
-
-// The record of one tensor: hash, RMS and number of elements of `data`, which is row-major float32 of this shape.
-TraceRecord MakeTraceRecord(int seq, int layer, const std::string& stage, std::vector<int64_t> shape,
-                            std::span<const float> data);
 
 class CaptureWriter {
  public:

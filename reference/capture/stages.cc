@@ -6,42 +6,58 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <sstream>
 #include <stdexcept>
 
 namespace parity {
 namespace {
 
-constexpr std::array<Stage, 22> kStages = {{
+constexpr std::array<TraceStage, 22> kStages = {{
     {"embeddings", false, true}, {"attn_norm", true, true},      {"q_proj", true, true},
-    {"k_proj", true, true},      {"v_proj", true, true},         {"q_rope", true, false},
-    {"k_rope", true, false},     {"attn_scores", true, false},   {"attn_scores_softmax", true, false},
-    {"attn_out", true, true},    {"attn_sub_norm", true, false}, {"attn_o_proj", true, true},
+    {"k_proj", true, false},     {"v_proj", true, false},        {"q_rope", true, false},
+    {"k_rope", true, false},     {"attn_scores", true, false},   {"attn_scores_softmax", true, true},
+    {"attn_out", true, false},   {"attn_sub_norm", true, false}, {"attn_o_proj", true, false},
     {"ffn_inp", true, false},    {"ffn_norm", true, false},      {"ffn_gate", true, false},
-    {"ffn_up", true, false},     {"ffn_act", true, true},        {"ffn_sub_norm", true, false},
-    {"ffn_down", true, true},    {"layer_out", true, true},      {"output_norm", false, true},
+    {"ffn_up", true, false},     {"ffn_act", true, false},       {"ffn_sub_norm", true, false},
+    {"ffn_down", true, false},   {"layer_out", true, false},     {"output_norm", false, false},
     {"logits", false, true},
 }};
 
-bool Matches(const std::string& pattern, std::string_view stage, const std::string& place) {
-  const std::string text = pattern.find('/') == std::string::npos ? std::string(stage) : place;
-  return fnmatch(pattern.c_str(), text.c_str(), 0) == 0;
+constexpr const char* kSyntax =
+    "expected none, core, full or globs, then filters, as core;seq=0-3;layer=0,5-7;stage=attn_*";
+
+[[noreturn]] void Fail(const std::string& spec, const std::string& what) {
+  throw std::runtime_error(fmt::format("trace: '{}': {}; {}", spec, what, kSyntax));
 }
 
-bool MatchesAnyStage(const std::string& pattern) {
-  const size_t slash = pattern.find('/');
-  if (slash == std::string::npos) {
-    return std::any_of(kStages.begin(), kStages.end(), [&](const Stage& s) { return Matches(pattern, s.name, ""); });
-  }
-  const std::string stage_part = pattern.substr(slash + 1);
-  return pattern.starts_with("blk") && std::any_of(kStages.begin(), kStages.end(), [&](const Stage& s) {
-           return s.in_layer && fnmatch(stage_part.c_str(), std::string(s.name).c_str(), 0) == 0;
-         });
+std::vector<std::string> Split(const std::string& text, char separator) {
+  std::vector<std::string> parts;
+  std::stringstream stream(text);
+  for (std::string part; std::getline(stream, part, separator);) parts.push_back(part);
+  return parts;
+}
+
+bool GlobMatches(const std::string& glob, std::string_view text) {
+  return fnmatch(glob.c_str(), std::string(text).c_str(), 0) == 0;
+}
+
+// Bits of the stages whose names match.
+uint32_t StagesLike(const std::string& glob) {
+  uint32_t bits = 0;
+  for (size_t i = 0; i < kStages.size(); ++i) bits |= static_cast<uint32_t>(GlobMatches(glob, kStages[i].name)) << i;
+  return bits;
+}
+
+[[noreturn]] void FailGlob(const std::string& spec, const std::string& glob) {
+  std::vector<std::string_view> names;
+  for (const TraceStage& stage : kStages) names.push_back(stage.name);
+  Fail(spec, fmt::format("'{}' matches no stage (they are {}, or blk<layer>/<stage>)", glob, fmt::join(names, " ")));
 }
 
 }  // namespace
 
-std::span<const Stage> AllStages() { return kStages; }
+std::span<const TraceStage> AllStages() { return kStages; }
 
 int StageIndex(std::string_view name) {
   for (size_t i = 0; i < kStages.size(); ++i) {
@@ -54,33 +70,94 @@ std::string TraceName(int seq, int layer, std::string_view stage) {
   return layer < 0 ? fmt::format("t{}/{}", seq, stage) : fmt::format("t{}/blk{}/{}", seq, layer, stage);
 }
 
+std::string JoinTraceSpec(const std::string& stages, const std::string& filter) {
+  return filter.empty() ? stages : stages + ";" + filter;
+}
+
 TraceSelection::TraceSelection(const std::string& spec) {
-  std::stringstream stream(spec);
-  for (std::string pattern; std::getline(stream, pattern, ',');) {
-    if (pattern.empty() || pattern == "none") continue;
-    if (pattern == "full") pattern = "*";
-    if (pattern == "core") {
-      for (const Stage& stage : kStages) {
-        if (stage.core) patterns_.emplace_back(stage.name);
-      }
-      continue;
+  const std::vector<std::string> parts = Split(spec, ';');
+  if (!parts.empty() && parts.front().find('=') != std::string::npos) AddStages("full", spec);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].find('=') != std::string::npos) {
+      AddFilter(parts[i], spec);
+    } else if (i == 0) {
+      AddStages(parts[i], spec);
+    } else {
+      Fail(spec, fmt::format("'{}' is no filter", parts[i]));
     }
-    if (!MatchesAnyStage(pattern)) {
-      std::vector<std::string_view> names;
-      for (const Stage& stage : kStages) names.push_back(stage.name);
-      throw std::runtime_error(fmt::format(
-          "trace: '{}' matches no stage; expected none, core, full, or globs over these: {} (or blk<layer>/<stage>)",
-          pattern, fmt::join(names, " ")));
-    }
-    patterns_.push_back(pattern);
   }
 }
 
+void TraceSelection::AddStages(const std::string& part, const std::string& spec) {
+  for (const std::string& glob : Split(part, ',')) {
+    if (glob.empty() || glob == "none") continue;
+    if (glob == "core") {
+      for (size_t i = 0; i < kStages.size(); ++i) stages_ |= static_cast<uint32_t>(kStages[i].core) << i;
+      continue;
+    }
+    if (const size_t slash = glob.find('/'); slash != std::string::npos) {
+      const uint32_t like = StagesLike(glob.substr(slash + 1));
+      bool in_layer = false;
+      for (size_t i = 0; i < kStages.size(); ++i) in_layer |= kStages[i].in_layer && (like >> i & 1u) != 0;
+      if (!in_layer || !glob.starts_with("blk")) FailGlob(spec, glob);
+      patterns_.push_back(glob);
+      continue;
+    }
+    const uint32_t like = StagesLike(glob == "full" ? "*" : glob);
+    if (like == 0) FailGlob(spec, glob);
+    stages_ |= like;
+  }
+}
+
+void TraceSelection::AddFilter(const std::string& part, const std::string& spec) {
+  const size_t equals = part.find('=');
+  const std::string key = part.substr(0, equals), list = part.substr(equals + 1);
+  if (list.empty()) Fail(spec, fmt::format("'{}' has no value", part));
+  if (key == "stage") {
+    uint32_t like = 0;
+    for (const std::string& glob : Split(list, ',')) {
+      const uint32_t bits = StagesLike(glob);
+      if (bits == 0) FailGlob(spec, glob);
+      like |= bits;
+    }
+    stage_filter_ &= like;
+    return;
+  }
+  if (key != "seq" && key != "layer") Fail(spec, fmt::format("'{}' is none of seq, layer, stage", key));
+  for (const std::string& item : Split(list, ',')) {
+    const auto number = [&](const std::string& text) {
+      int value = 0;
+      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+      if (error != std::errc() || end != text.data() + text.size() || value < (key == "layer" ? -1 : 0)) {
+        Fail(spec, fmt::format("'{}' in '{}' is no number or range", item, part));
+      }
+      return value;
+    };
+    const size_t dash = item.find('-', 1);
+    const Range range = dash == std::string::npos ? Range{number(item), number(item)}
+                                                  : Range{number(item.substr(0, dash)), number(item.substr(dash + 1))};
+    if (range.last < range.first) Fail(spec, fmt::format("the range '{}' ends before it begins", item));
+    (key == "seq" ? seqs_ : layers_).push_back(range);
+  }
+}
+
+bool TraceSelection::Within(const std::vector<Range>& ranges, int value) {
+  return ranges.empty() || std::any_of(ranges.begin(), ranges.end(),
+                                       [=](const Range& r) { return r.first <= value && value <= r.last; });
+}
+
 bool TraceSelection::Wants(std::string_view stage, int layer) const {
+  if (empty() || !Within(layers_, layer)) return false;
+  const int index = StageIndex(stage);
+  if (index < 0 || (stage_filter_ >> index & 1u) == 0) return false;
+  if ((stages_ >> index & 1u) != 0) return true;
   if (patterns_.empty()) return false;
   const std::string place = fmt::format("blk{}/{}", layer, stage);
-  return std::any_of(patterns_.begin(), patterns_.end(),
-                     [&](const std::string& p) { return Matches(p, stage, place); });
+  return std::any_of(patterns_.begin(), patterns_.end(), [&](const std::string& p) { return GlobMatches(p, place); });
+}
+
+bool TraceSelection::Wants(std::string_view stage, int layer, int seq) const {
+  return WantsSeq(seq) && Wants(stage, layer);
 }
 
 }  // namespace parity

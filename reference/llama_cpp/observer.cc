@@ -129,6 +129,7 @@ void Observer::Record(const ggml_tensor* t, const std::string& stage, int layer,
   for (int i = 0; i < n_tokens_; ++i) {
     const int position = first_ + i;
     if (position >= traced_positions_) break;
+    if (!selection_.WantsSeq(position)) continue;
     std::vector<int64_t> shape;
     values.clear();
     if (IsScores(stage)) {
@@ -164,7 +165,7 @@ std::vector<std::string> Observer::Notes() const {
   if (!unknown_.empty())
     notes.push_back(fmt::format("graph nodes that are no known stage: {}", fmt::join(unknown_, ", ")));
   std::vector<std::string_view> missing;
-  for (const Stage& stage : AllStages()) {
+  for (const TraceStage& stage : AllStages()) {
     if (selection_.Wants(stage.name, stage.in_layer ? 0 : -1) && !stages_seen_.contains(std::string(stage.name))) {
       missing.push_back(stage.name);
     }

@@ -1,0 +1,127 @@
+#include "reference/capture/trace_record.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <climits>
+#include <cmath>
+#include <filesystem>
+#include <stdexcept>
+
+#include "reference/capture/hash.h"
+#include "reference/capture/json_fields.h"
+#include "reference/capture/stages.h"
+
+namespace parity {
+namespace {
+
+// Eight sums side by side: a compiler can keep them in registers, and the result does not depend on which.
+double SumOfSquares(std::span<const float> data) {
+  std::array<double, 8> sums = {};
+  size_t i = 0;
+  for (; i + sums.size() <= data.size(); i += sums.size()) {
+    for (size_t lane = 0; lane < sums.size(); ++lane) {
+      const double x = data[i + lane];
+      sums[lane] += x * x;
+    }
+  }
+  for (; i < data.size(); ++i) sums[0] += static_cast<double>(data[i]) * data[i];
+  double sum = 0;
+  for (const double s : sums) sum += s;
+  return sum;
+}
+
+}  // namespace
+
+TraceRecord MakeTraceRecord(int seq, int layer, const std::string& stage, std::vector<int64_t> shape,
+                            std::span<const float> data) {
+  TraceRecord record;
+  record.name = TraceName(seq, layer, stage);
+  record.seq = seq;
+  record.layer = layer;
+  record.stage = stage;
+  record.shape = std::move(shape);
+  record.blake3 = HashBytes(data.data(), data.size_bytes());
+  record.rms = data.empty() ? 0 : std::sqrt(SumOfSquares(data) / static_cast<double>(data.size()));
+  record.num_elements = static_cast<int64_t>(data.size());
+  return record;
+}
+
+nlohmann::json ToJson(const TraceRecord& record) {
+  nlohmann::json object = record.extra.is_object() ? record.extra : nlohmann::json::object();
+  object.update(nlohmann::json{{"name", record.name},
+                     {"seq", record.seq},
+                     {"layer", record.layer},
+                     {"stage", record.stage},
+                     {"shape", record.shape},
+                     {"dtype", record.dtype},
+                     {"blake3", record.blake3},
+                     // NaN and infinities have no JSON number.
+                     {"rms", std::isfinite(record.rms) ? nlohmann::json(record.rms) : nlohmann::json(nullptr)},
+                     {"num_elements", record.num_elements}});
+  if (!record.tensor_file.empty()) object["tensor_file"] = TextToJson(record.tensor_file);
+  return object;
+}
+
+TraceRecord TraceRecordFromJson(const nlohmann::json& json, const std::string& origin) {
+  TraceRecord record;
+  JsonFields fields(json, origin);
+  fields.Read("name", &record.name);
+  fields.Read("seq", &record.seq);
+  fields.Read("layer", &record.layer);
+  fields.Read("stage", &record.stage);
+  fields.Read("shape", &record.shape);
+  fields.Read("dtype", &record.dtype);
+  fields.Read("blake3", &record.blake3);
+  fields.Read("rms", &record.rms);
+  fields.Read("num_elements", &record.num_elements);
+  if (fields.ReadIfPresent("tensor_file", &record.tensor_file) && !record.tensor_file.empty()) {
+    CheckFileInside(record.tensor_file, origin, "tensor_file");
+  }
+  if (record.blake3.size() != 64 || record.blake3.find_first_not_of("0123456789abcdef") != std::string::npos) {
+    ThrowJsonError(origin, "blake3",
+                   fmt::format("found '{}', expected a BLAKE3 hash (64 lower-case hex digits)", record.blake3));
+  }
+  if (record.dtype != "F32") ThrowJsonError(origin, "dtype", fmt::format("found '{}', expected 'F32'", record.dtype));
+  int64_t product = 1;
+  for (int64_t n : record.shape) {
+    if (n < 0 || __builtin_mul_overflow(product, n, &product))
+      ThrowJsonError(origin, "shape", "not the shape of a tensor");
+  }
+  if (product != record.num_elements) {
+    ThrowJsonError(
+        origin, "num_elements",
+        fmt::format("found {}, the shape [{}] holds {}", record.num_elements, fmt::join(record.shape, ", "), product));
+  }
+  if (record.seq < 0 || record.layer < -1) ThrowJsonError(origin, "seq, layer", "out of range");
+  if (record.name != TraceName(record.seq, record.layer, record.stage)) {
+    ThrowJsonError(origin, "name",
+                   fmt::format("found '{}', but seq, layer and stage make '{}'", record.name,
+                               TraceName(record.seq, record.layer, record.stage)));
+  }
+  record.extra = fields.Unknown();
+  return record;
+}
+
+std::tuple<int, int, int, std::string> ComputationOrder(const TraceRecord& record) {
+  const int stage = StageIndex(record.stage);
+  const int layer = record.layer >= 0 ? record.layer : stage <= 0 ? -1 : INT_MAX;
+  return {record.seq, layer, stage, record.name};
+}
+
+std::string TraceFileStem(const std::string& trace_name) {
+  std::string stem = trace_name;
+  std::replace(stem.begin(), stem.end(), '/', '_');
+  return stem;
+}
+
+void CheckFileInside(const std::string& name, const std::string& origin, const std::string& key) {
+  const std::filesystem::path path(name);
+  bool inside = !name.empty() && path.is_relative();
+  for (const std::filesystem::path& part : path) inside = inside && part != "..";
+  if (!inside) ThrowJsonError(origin, key, fmt::format("found '{}', expected the name of a file inside the capture", name));
+}
+
+}  // namespace parity

@@ -1,0 +1,36 @@
+// The record of one traced tensor, and its JSON (docs/capture-format.md).
+#ifndef BITNET_PARITY_REFERENCE_CAPTURE_TRACE_RECORD_H_
+#define BITNET_PARITY_REFERENCE_CAPTURE_TRACE_RECORD_H_
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "reference/capture/capture.h"
+
+namespace parity {
+
+// The record of one tensor: hash, RMS (summed in double) and number of elements of `data`, which is row-major float32
+// of this shape.
+TraceRecord MakeTraceRecord(int seq, int layer, const std::string& stage, std::vector<int64_t> shape,
+                            std::span<const float> data);
+
+nlohmann::json ToJson(const TraceRecord& record);
+
+// Throws std::runtime_error, naming `origin` and the key, unless every key is right and agrees with the others.
+TraceRecord TraceRecordFromJson(const nlohmann::json& json, const std::string& origin);
+
+// Sorts by position, and within one in the order of the forward pass: embeddings, the layers, the output.
+std::tuple<int, int, int, std::string> ComputationOrder(const TraceRecord& record);
+
+// "t0_blk0_attn_norm" of "t0/blk0/attn_norm".
+std::string TraceFileStem(const std::string& trace_name);
+
+// Throws std::runtime_error unless `name` is that of a file below the directory that it is relative to.
+void CheckFileInside(const std::string& name, const std::string& origin, const std::string& key);
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_REFERENCE_CAPTURE_TRACE_RECORD_H_
