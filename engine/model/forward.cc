@@ -70,13 +70,15 @@ struct Context::Impl {
         trace(o.trace),
         pool(std::max<size_t>(o.threads, 1)) {}
 
-  bool Wants(Stage stage, int layer) const { return trace != nullptr && trace->Wants(stage, layer); }
+  bool Wants(Stage stage, int layer) const {
+    return kTracepoints && trace != nullptr && trace->Wants(stage, layer);
+  }
 
-  // data: [n, width], one traced tensor a position.
-  void Trace(Stage stage, int layer, size_t n, size_t width, const float* data) {
+  // data: [n, width], one traced tensor a position, of the batch from its row `first` on.
+  void Trace(Stage stage, int layer, size_t n, size_t width, const float* data, size_t first = 0) {
     if (!Wants(stage, layer)) return;
     for (size_t i = 0; i < n; ++i) {
-      trace->OnTensor({stage, layer, static_cast<int>(n_past + i), 1, width, {data + i * width, width}});
+      trace->OnTensor({stage, layer, static_cast<int>(n_past + first + i), 1, width, {data + i * width, width}});
     }
   }
 
@@ -198,10 +200,10 @@ struct Context::Impl {
     const ModelWeights& w = model.weights;
     RmsNorm(b.x.data() + (n - rows) * h.n_embd, rows, h.n_embd, w.output_norm.data(), h.rms_norm_eps, b.normed.data(),
             pool);
-    if (rows == n) Trace(Stage::kOutputNorm, -1, n, h.n_embd, b.normed.data());
+    Trace(Stage::kOutputNorm, -1, rows, h.n_embd, b.normed.data(), n - rows);
     Prepare(b.normed, rows, w.output);
     MatMul(w.output, activations, order, logits.data(), pool);
-    if (rows == n) Trace(Stage::kLogits, -1, n, h.n_vocab, logits.data());
+    Trace(Stage::kLogits, -1, rows, h.n_vocab, logits.data(), n - rows);
   }
 
   void CheckInput(std::span<const int32_t> tokens) const {

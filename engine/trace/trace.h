@@ -9,6 +9,13 @@
 
 namespace bitnet {
 
+// False where the tracepoints were compiled away (CMake: PARITY_TRACEPOINTS=OFF); a sink is then never called.
+#ifdef BITNET_NO_TRACEPOINTS
+inline constexpr bool kTracepoints = false;
+#else
+inline constexpr bool kTracepoints = true;
+#endif
+
 enum class Stage {
   kEmbeddings,
   kAttnNorm,
