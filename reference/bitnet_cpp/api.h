@@ -9,7 +9,11 @@
 #include <ggml-backend.h>
 #include <ggml.h>
 #include <llama.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <string>
 
 namespace parity::api {
@@ -19,6 +23,19 @@ inline constexpr char kBackendName[] = "bitnet.cpp";
 inline std::string Version() { return PARITY_BITNET_CPP_VERSION; }
 
 inline std::string BuildCommit() { return PARITY_BITNET_CPP_VERSION ", " PARITY_BITNET_CPP_COMPILER; }
+
+// Called first thing in main. The engine's I2_S product of a batch keeps rows / threads x positions float32 on the
+// stack: 14 MB for 6912 rows, 512 positions and one thread, where 8 MB is usual. A process and its threads take the
+// size of their stacks from the limit with which it starts, so this one starts again with a larger one.
+inline void PrepareProcess(char** argv) {
+  constexpr rlim_t kStackBytes = rlim_t{256} << 20;
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur >= std::min(kStackBytes, limit.rlim_max)) return;
+  limit.rlim_cur = std::min(kStackBytes, limit.rlim_max);
+  if (setrlimit(RLIMIT_STACK, &limit) != 0) return;
+  setenv("OMP_STACKSIZE", "256M", 0);
+  execv("/proc/self/exe", argv);
+}
 
 // CPU kernels are part of libggml: there is nothing to load, and nothing to pick.
 inline constexpr bool kHasCpuPlugins = false;

@@ -19,6 +19,9 @@ inline std::string Version() { return std::string(llama_version()); }
 
 inline std::string BuildCommit() { return ggml_commit(); }
 
+// Called first thing in main.
+inline void PrepareProcess(char**) {}
+
 // CPU kernels come as plugins, one library for each instruction set.
 inline constexpr bool kHasCpuPlugins = true;
 inline void LoadBestCpuPlugin(const std::string& directory) { ggml_backend_load_all_from_path(directory.c_str()); }

@@ -12,6 +12,7 @@
 #include "reference/capture/request.h"
 #include "reference/llama_cpp/engine.h"
 #include "reference/llama_cpp/run.h"
+#include PARITY_ENGINE_API
 
 namespace parity {
 namespace {
@@ -94,4 +95,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace parity
 
-int main(int argc, char** argv) { return parity::Main(argc, argv); }
+int main(int argc, char** argv) {
+  parity::api::PrepareProcess(argv);
+  return parity::Main(argc, argv);
+}
