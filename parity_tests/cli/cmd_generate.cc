@@ -11,8 +11,11 @@
 #include "engine/model/sampler.h"
 #include "engine/tokenizer/prompt_template.h"
 #include "engine/tokenizer/tokenizer.h"
+#include "engine/kernels/targets.h"
+#include "parity_tests/candidate/directory_sink.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
+#include "reference/capture/hash.h"
 
 namespace parity {
 namespace {
@@ -30,6 +33,8 @@ struct GenerateOptions {
   bool ignore_eos = false;
   bool greedy = false;
   bool dump_ids = false;
+  std::string trace_dir, trace, trace_select;
+  bool dump_raw = false;
   bitnet::SamplerOptions sampler;
   RunOptions run;
 };
@@ -38,6 +43,37 @@ using Clock = std::chrono::steady_clock;
 
 double Seconds(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
+}
+
+// Nothing unless a trace directory is given. Without --trace: core, or what --trace-select lets through of everything.
+std::unique_ptr<DirectorySink> MakeTrace(const GenerateOptions& o) {
+  if (o.trace_dir.empty()) {
+    if (!o.trace.empty() || !o.trace_select.empty() || o.dump_raw) {
+      throw std::runtime_error("--trace, --trace-select and --dump-raw need --trace-dir (or BITNET_TRACE_DIR)");
+    }
+    return nullptr;
+  }
+  if (!bitnet::kTracepoints) {
+    throw std::runtime_error("--trace-dir: this build has no tracepoints; configure with -DPARITY_TRACEPOINTS=ON");
+  }
+  const std::string stages = !o.trace.empty() ? o.trace : o.trace_select.empty() ? "core" : "full";
+  return std::make_unique<DirectorySink>(JoinTraceSpec(stages, o.trace_select), o.trace_dir, o.dump_raw);
+}
+
+void FinishTrace(const GenerateOptions& o, const bitnet::Model& model, const bitnet::Context& context,
+                 const std::vector<int32_t>& prompt, const std::vector<int32_t>& generated, DirectorySink& trace) {
+  Capture run;
+  run.backend = {.name = "native",
+                 .version = "",
+                 .build = fmt::format("arithmetic of {}", context.order().name),
+                 .simd = bitnet::TargetName(),
+                 .threads = o.run.Threads()};
+  run.model.path = o.model;
+  run.model.blake3 = HashFile(o.model);
+  run.model.architecture = model.hyperparameters.architecture;
+  run.tokens = prompt;
+  run.generated = generated;
+  trace.Finish(run);
 }
 
 void Generate(const GenerateOptions& o) {
@@ -54,9 +90,11 @@ void Generate(const GenerateOptions& o) {
     fmt::print(stderr, "note: the prompt begins with BOS more than once\n");
 
   const size_t needed = prompt.size() + static_cast<size_t>(o.max_tokens);
+  std::unique_ptr<DirectorySink> trace = MakeTrace(o);
   bitnet::Context context(model, {.n_ctx = o.n_ctx > 0 ? static_cast<size_t>(o.n_ctx) : needed,
                                   .threads = static_cast<size_t>(o.run.Threads()),
-                                  .order = o.order.empty() ? nullptr : &bitnet::FindOrder(o.order)});
+                                  .order = o.order.empty() ? nullptr : &bitnet::FindOrder(o.order),
+                                  .trace = trace.get()});
   bitnet::SamplerOptions sampling = o.sampler;
   sampling.seed = o.run.seed;
   if (o.greedy) sampling.temperature = 0;
@@ -87,6 +125,10 @@ void Generate(const GenerateOptions& o) {
     }
   }
   const Clock::time_point done = Clock::now();
+  if (trace != nullptr) {
+    FinishTrace(o, model, context, prompt, generated, *trace);
+    fmt::print(stderr, "{} traces in {}\n", trace->size(), o.trace_dir);
+  }
   const double prompt_rate = static_cast<double>(prompt.size()) / Seconds(start, prompt_done);
   const double decode_rate = static_cast<double>(generated.size()) / Seconds(prompt_done, done);
   if (stream) {
@@ -134,6 +176,12 @@ void AddGenerateCommand(CLI::App& app, int& exit_code) {
   command.add_option("--format", o->format, "text or json")
       ->capture_default_str()
       ->check(CLI::IsMember({"text", "json"}));
+  command.add_option("--trace-dir", o->trace_dir, "Write the forward pass's tensors there, a .trace file each")
+      ->envname("BITNET_TRACE_DIR");
+  command.add_option("--trace", o->trace, "What is traced: core (default), full, or globs over stages");
+  command.add_option("--trace-select", o->trace_select, "Filters, as seq=0-3;layer=0,5-7;stage=attn_*")
+      ->envname("BITNET_TRACE_SELECT");
+  command.add_flag("--dump-raw", o->dump_raw, "Keep the traced tensors as .npy too");
   o->run.AddTo(command);
   command.callback([o, &exit_code] {
     Generate(*o);

@@ -11,6 +11,7 @@ namespace parity {
 void AddGenerateCommand(CLI::App& app, int& exit_code);
 void AddLadderCommand(CLI::App& app, int& exit_code);
 void AddMatrixCommand(CLI::App& app, int& exit_code);
+void AddTraceDiffCommand(CLI::App& app, int& exit_code);
 
 }  // namespace parity
 

@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
   parity::AddLadderCommand(app, exit_code);
   parity::AddMatrixCommand(app, exit_code);
   parity::AddGenerateCommand(app, exit_code);
+  parity::AddTraceDiffCommand(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -5,19 +5,12 @@
 
 #include "parity_tests/compare/quote.h"
 #include "parity_tests/report/causes.h"
+#include "parity_tests/report/color.h"
 #include "parity_tests/report/figures.h"
 #include "parity_tests/report/report.h"
 
 namespace parity {
 namespace {
-
-enum class Color { kNone, kGreen, kRed, kYellow, kBold, kDim };
-
-std::string Paint(std::string_view text, Color color, bool on) {
-  constexpr std::string_view kCodes[] = {"0", "32", "31", "33", "1", "2"};
-  if (!on || color == Color::kNone) return std::string(text);
-  return fmt::format("\x1b[{}m{}\x1b[0m", kCodes[static_cast<size_t>(color)], text);
-}
 
 Color ColorOf(Status status) {
   switch (status) {

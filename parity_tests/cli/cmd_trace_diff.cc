@@ -1,0 +1,46 @@
+// bitnet-parity trace-diff A B: two engines' tensors, side by side.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "parity_tests/cli/commands.h"
+#include "parity_tests/cli/common.h"
+#include "parity_tests/report/trace_report.h"
+#include "reference/capture/trace_directory.h"
+
+namespace parity {
+namespace {
+
+struct TraceDiffCommand {
+  std::string a, b, format = "text";
+  bool raw = false, all = false;
+};
+
+int Run(const TraceDiffCommand& command) {
+  const Capture a = ReadTraces(command.a), b = ReadTraces(command.b);
+  const TraceDiff diff =
+      DiffTraces(a, b, {.raw = command.raw ? RawTensors::kRequired : RawTensors::kIfThere, .check_complete = true});
+  if (command.format == "json") {
+    fmt::print("{}", DumpJson(TraceDiffJson(diff)));
+  } else {
+    fmt::print("{}", TraceDiffText(diff, {.color = ColorWanted(), .rows = command.all ? size_t{0} : size_t{20}}));
+  }
+  return diff.equal() ? 0 : 1;
+}
+
+}  // namespace
+
+void AddTraceDiffCommand(CLI::App& app, int& exit_code) {
+  auto command = std::make_shared<TraceDiffCommand>();
+  CLI::App* sub = app.add_subcommand("trace-diff", "Compare the tensors that two engines traced; first divergence first");
+  sub->add_option("a", command->a, "a capture or a trace directory")->required();
+  sub->add_option("b", command->b, "another of the same model and prompt")->required();
+  sub->add_flag("--raw", command->raw, "raw tensors must be there on both sides");
+  sub->add_flag("--all", command->all, "list every tensor that differs");
+  sub->add_option("--format", command->format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  sub->callback([command, &exit_code] { exit_code = Run(*command); });
+}
+
+}  // namespace parity

@@ -1,0 +1,131 @@
+#include "parity_tests/report/trace_report.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cmath>
+#include <vector>
+
+#include "parity_tests/report/color.h"
+#include "parity_tests/report/figures.h"
+
+namespace parity {
+namespace {
+
+std::string Side(const std::string& directory, const BackendInfo& backend) {
+  return backend.name.empty() ? directory : fmt::format("{}  {}", directory, DescribeBackend(backend));
+}
+
+std::string Shape(const std::vector<int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+
+Color ColorOf(TensorStatus status) {
+  return status == TensorStatus::kEqual ? Color::kGreen : status == TensorStatus::kDiffers ? Color::kYellow : Color::kRed;
+}
+
+// What is known of one tensor, in words.
+std::string Describe(const TensorDifference& d) {
+  if (d.status == TensorStatus::kShape) {
+    return fmt::format("  a is {} {}, b is {} {}\n", d.dtype_a, Shape(d.shape_a), d.dtype_b, Shape(d.shape_b));
+  }
+  std::string out = fmt::format("  {} {}; rms {:.9g} and {:.9g}, a relative difference of {:.3g}{}\n", d.dtype_a,
+                                Shape(d.shape_a), d.rms_a, d.rms_b, d.rms_relative,
+                                d.status == TensorStatus::kSuspicious ? " (over 1 %: more than rounding)" : "");
+  if (d.raw) {
+    out += fmt::format("  {} of {} elements differ; max abs {:.3g} at element {}: {:.9g} and {:.9g}; mse {:.3g}, cosine {}\n",
+                       d.raw->differing, d.num_elements, d.raw->max_abs, d.raw->worst_index, d.raw->worst_a,
+                       d.raw->worst_b, d.raw->mse, FormatMetric(Metric::kCosine, d.raw->cosine));
+  } else {
+    out += "  the hashes differ; by how much, raw tensors would say\n";
+  }
+  return out;
+}
+
+std::string Row(const TensorDifference& d) {
+  std::string row = fmt::format("{:<34} {:<10} {:>9.3g}", d.name, TensorStatusName(d.status), d.rms_relative);
+  if (d.raw) {
+    row += fmt::format(" {:>13} {:>9.3g} {:>9.3g} {:>11} {:>8}", fmt::format("{}/{}", d.raw->differing, d.num_elements),
+                       d.raw->max_abs, d.raw->mse, FormatMetric(Metric::kCosine, d.raw->cosine), d.raw->worst_index);
+  }
+  return row;
+}
+
+nlohmann::json Number(double value) {
+  if (std::isfinite(value)) return value;
+  return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
+}
+
+}  // namespace
+
+std::string TraceDiffText(const TraceDiff& diff, const TraceTextOptions& options) {
+  std::string out;
+  if (diff.first) {
+    const TensorDifference& d = diff.tensors[*diff.first];
+    out += Paint(fmt::format("DIVERGENCE at {}", d.name), Color::kRed, options.color) + "\n" + Describe(d);
+  } else {
+    out += Paint("EQUAL", Color::kGreen, options.color) + "\n";
+  }
+  out += fmt::format("  {:<10} {}\n  {:<10} {}\n", "a", Side(diff.a, diff.backend_a), "b", Side(diff.b, diff.backend_b));
+  out += fmt::format("  {:<10} {} in both: {} equal, {} differ, {} suspicious, {} of another shape\n", "tensors",
+                     diff.tensors.size(), diff.count(TensorStatus::kEqual), diff.count(TensorStatus::kDiffers),
+                     diff.count(TensorStatus::kSuspicious), diff.count(TensorStatus::kShape));
+  for (const auto& [side, names] : {std::pair{"a", &diff.only_a}, std::pair{"b", &diff.only_b}}) {
+    if (names->empty()) continue;
+    out += fmt::format("  {:<10} only in {}: {} tensors, the first {}\n", "note", side, names->size(), names->front());
+  }
+  for (const std::string& note : diff.notes) out += fmt::format("  {:<10} {}\n", "note", note);
+  if (!diff.first) return out;
+
+  out += Paint(fmt::format("\n{:<34} {:<10} {:>9} {:>13} {:>9} {:>9} {:>11} {:>8}", "tensor", "", "rms diff", "differing",
+                           "max abs", "mse", "cosine", "worst at"),
+               Color::kBold, options.color) +
+         "\n";
+  size_t shown = 0, left = 0;
+  for (const TensorDifference& d : diff.tensors) {
+    if (d.status == TensorStatus::kEqual) continue;
+    if (options.rows > 0 && shown == options.rows) {
+      ++left;
+      continue;
+    }
+    out += Paint(Row(d), ColorOf(d.status), options.color) + "\n";
+    ++shown;
+  }
+  if (left > 0) out += fmt::format("... and {} more\n", left);
+  return out;
+}
+
+nlohmann::json TraceDiffJson(const TraceDiff& diff) {
+  nlohmann::json json = {{"schema", "bitnet-parity/trace-diff/1"},
+                         {"verdict", diff.equal() ? "equal" : "divergence"},
+                         {"a", diff.a},
+                         {"b", diff.b},
+                         {"first", diff.first ? nlohmann::json(diff.tensors[*diff.first].name) : nlohmann::json()},
+                         {"only_a", diff.only_a},
+                         {"only_b", diff.only_b},
+                         {"notes", diff.notes},
+                         {"tensors", nlohmann::json::array()}};
+  for (const TensorDifference& d : diff.tensors) {
+    nlohmann::json tensor = {{"name", d.name},
+                             {"seq", d.seq},
+                             {"layer", d.layer},
+                             {"stage", d.stage},
+                             {"status", TensorStatusName(d.status)},
+                             {"hash_equal", d.status == TensorStatus::kEqual},
+                             {"shape_a", d.shape_a},
+                             {"shape_b", d.shape_b},
+                             {"dtype_a", d.dtype_a},
+                             {"dtype_b", d.dtype_b},
+                             {"rms_a", Number(d.rms_a)},
+                             {"rms_b", Number(d.rms_b)},
+                             {"rms_relative", Number(d.rms_relative)}};
+    if (d.raw) {
+      tensor["raw"] = {{"max_abs", Number(d.raw->max_abs)},   {"mse", Number(d.raw->mse)},
+                       {"cosine", Number(d.raw->cosine)},     {"worst_index", d.raw->worst_index},
+                       {"worst_a", Number(d.raw->worst_a)},   {"worst_b", Number(d.raw->worst_b)},
+                       {"differing", d.raw->differing}};
+    }
+    json["tensors"].push_back(std::move(tensor));
+  }
+  return json;
+}
+
+}  // namespace parity
