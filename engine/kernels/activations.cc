@@ -20,28 +20,41 @@ namespace bitnet {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// max|x| of [0, n); n is a multiple of 16. NaN is passed over, as `ax > amax` does.
+// max|x| of [0, n); n is a multiple of 64. NaN is passed over, as `ax > amax` does.
 HWY_INLINE float MaxAbs(const float* x, size_t n) {
   const hn::CappedTag<float, 16> d;
-  auto m = hn::Zero(d);
-  for (size_t i = 0; i < n; i += hn::Lanes(d)) {
-    const auto a = hn::Abs(hn::LoadU(d, x + i));
-    m = hn::IfThenElse(hn::Gt(a, m), a, m);
+  const size_t step = hn::Lanes(d);
+  const auto larger = [d](auto m, const float* p) HWY_ATTR {
+    const auto a = hn::Abs(hn::LoadU(d, p));
+    return hn::IfThenElse(hn::Gt(a, m), a, m);
+  };
+  auto m0 = hn::Zero(d), m1 = m0, m2 = m0, m3 = m0;
+  for (size_t i = 0; i < n; i += 4 * step) {
+    m0 = larger(m0, x + i);
+    m1 = larger(m1, x + i + step);
+    m2 = larger(m2, x + i + 2 * step);
+    m3 = larger(m3, x + i + 3 * step);
   }
-  return hn::ReduceMax(d, m);
+  return hn::ReduceMax(d, hn::Max(hn::Max(m0, m1), hn::Max(m2, m3)));
 }
 
 // round-half-even(x * scale), at most 127 and at least -128, to int8. n is a multiple of 16.
 HWY_INLINE void RoundToI8(const float* x, size_t n, float scale, int8_t* q) {
   const hn::CappedTag<float, 16> d;
-  const hn::RebindToSigned<decltype(d)> di;
   const hn::Rebind<int8_t, decltype(d)> d8;
   const auto s = hn::Set(d, scale);
   for (size_t i = 0; i < n; i += hn::Lanes(d)) {
-    const auto v = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), s));
-    const auto clipped = hn::Max(hn::Min(v, hn::Set(di, 127)), hn::Set(di, -128));
-    hn::StoreU(hn::DemoteTo(d8, clipped), d8, q + i);
+    // DemoteTo saturates.
+    hn::StoreU(hn::DemoteTo(d8, hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), s))), d8, q + i);
   }
+}
+
+HWY_INLINE int32_t Sum32(const int8_t* q) {
+  const hn::CappedTag<int32_t, 8> d;
+  const hn::Rebind<int8_t, decltype(d)> d8;
+  auto sum = hn::Zero(d);
+  for (size_t i = 0; i < 32; i += hn::Lanes(d)) sum = hn::Add(sum, hn::PromoteTo(d, hn::LoadU(d8, q + i)));
+  return hn::ReduceSum(d, sum);
 }
 
 void QuantizeQ8KRow(const float* x, size_t cols, int8_t* q, float* d, int32_t* minus_sums) {
@@ -57,11 +70,7 @@ void QuantizeQ8KRow(const float* x, size_t cols, int8_t* q, float* d, int32_t* m
       RoundToI8(x, 256, iscale, q);
       d[b] = 1.0f / iscale;
     }
-    for (size_t l = 0; l < 8; ++l) {
-      int32_t sum = 0;
-      for (size_t i = 0; i < 32; ++i) sum += q[l * 32 + i];
-      minus_sums[b * 8 + l] = -sum;
-    }
+    for (size_t l = 0; l < 8; ++l) minus_sums[b * 8 + l] = -Sum32(q + l * 32);
   }
 }
 
@@ -75,7 +84,7 @@ void QuantizeI8RowInterleaved(const float* x, size_t cols, int8_t* q, size_t q_s
     const size_t in_pair = i % 256;
     int8_t* out = q + (i - in_pair) + (in_pair % 128) * 2 + in_pair / 128 * 32;
     RoundToI8(x + i, 32, *scale, out);
-    for (size_t j = 0; j < 32; ++j) total += out[j];
+    total += Sum32(out);
   }
   *sum = total;
 }

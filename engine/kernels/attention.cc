@@ -23,6 +23,23 @@ struct AttentionJob {
   int lanes;
   size_t n_kv;  // length of the reference's attention row
 };
+
+// Some queries, and room for what is computed of them.
+struct AttentionQueries {
+  struct Query {
+    size_t n_keys;
+    // nullptr, or where its scores and probabilities go to and come from.
+    float* trace_scores;
+    float* trace_softmax;
+    const float* given_softmax;
+  };
+  size_t n;
+  const Query* query;  // [n], n_keys rising
+  const float* q;      // [n, head_dim], rounded to F16
+  float* rows;         // [n, stride]: scores, then probabilities
+  size_t stride;       // n_kv + 64 or more
+  float* out;          // [n, head_dim]
+};
 }  // namespace bitnet
 #endif
 
@@ -45,11 +62,16 @@ HWY_INLINE void Softmax(float* x, size_t n, float scale) {
   using L = Lanes<kLanes>;
   const typename L::D d;
   const size_t padded = (n + kLanes - 1) / kLanes * kLanes;
-  float max = -std::numeric_limits<float>::infinity();
-  for (size_t i = 0; i < n; ++i) {
-    x[i] *= scale;
-    max = std::max(max, x[i]);
+  const auto minus_inf = hn::Set(d, -std::numeric_limits<float>::infinity());
+  std::fill(x + n, x + padded, -std::numeric_limits<float>::infinity());
+  const auto vscale = hn::Set(d, scale);
+  auto most = minus_inf;
+  for (size_t i = 0; i < padded; i += L::kWidth) {
+    const auto v = hn::Mul(hn::LoadU(d, x + i), vscale);
+    hn::StoreU(v, d, x + i);
+    most = hn::IfThenElse(hn::Gt(v, most), v, most);
   }
+  const float max = hn::ReduceMax(d, most);
   std::fill(x + n, x + padded, -std::numeric_limits<float>::infinity());
   double sum = 0;
   const auto vmax = hn::Set(d, max);
@@ -67,24 +89,44 @@ void SoftmaxAnyLanes(float* x, size_t n, float scale, int lanes) {
   lanes == 16 ? Softmax<16>(x, n, scale) : Softmax<8>(x, n, scale);
 }
 
-// One query head at one position. q: [head_dim], rounded to F16; row: scratch for n_kv + 64 numbers; out: [head_dim].
-void AttendHead(const AttentionJob& job, size_t head, const float* q, size_t n_keys, float* row, float* out,
-                float* trace_scores, float* trace_softmax, const float* given_softmax) {
+// y[c, r] = row r of w times row c of x, in either of the orders of a batch.
+void Products(const hwy::float16_t* w, size_t rows, size_t w_stride, const float* x, size_t cols, size_t x_stride,
+              size_t n, const DotOrder& order, float* y, size_t y_stride) {
+  if (order.accumulators == 1 && order.lanes == 16) {
+    DotAll<16>(w, rows, w_stride, x, cols, x_stride, n, order.adjacent_fold, y, y_stride);
+  } else if (order.accumulators == 1) {
+    DotAll<8>(w, rows, w_stride, x, cols, x_stride, n, order.adjacent_fold, y, y_stride);
+  } else {
+    for (size_t r = 0; r < rows; ++r) {
+      for (size_t c = 0; c < cols; ++c) y[c * y_stride + r] = Dot(w + r * w_stride, x + c * x_stride, n, order);
+    }
+  }
+}
+
+// Queries that read the same key head, by position.
+void AttendQueries(const AttentionJob& job, size_t kv_head, const AttentionQueries& queries) {
   const size_t head_dim = job.shape->head_dim;
   const size_t width = job.shape->n_head_kv * head_dim;
-  const size_t kv_head = head / (job.shape->n_head / job.shape->n_head_kv);
   const auto* k = reinterpret_cast<const hwy::float16_t*>(job.kv->k) + kv_head * head_dim;
   const auto* v = reinterpret_cast<const hwy::float16_t*>(job.kv->v) + kv_head * head_dim * job.kv->n_cells;
-  for (size_t j = 0; j < n_keys; ++j) row[j] = Dot(k + j * width, q, head_dim, job.scores);
-  if (trace_scores != nullptr) std::copy_n(row, n_keys, trace_scores);
-  SoftmaxAnyLanes(row, n_keys, 1.0f / std::sqrt(static_cast<float>(head_dim)), job.lanes);
-  if (trace_softmax != nullptr) std::copy_n(row, n_keys, trace_softmax);
-  if (given_softmax != nullptr) std::copy_n(given_softmax, n_keys, row);
+  // The last query's keys, a whole number of tiles; there are at least as many cells.
+  const size_t most = queries.query[queries.n - 1].n_keys;
+  Products(k, (most + 3) / 4 * 4, width, queries.q, queries.n, head_dim, head_dim, job.scores, queries.rows,
+           queries.stride);
   // Masked keys have probability 0: a row that ends with the step in which the last key lies gives the same sum.
-  const size_t length = std::min((n_keys + 63) / 64 * 64, job.n_kv);
-  std::fill(row + n_keys, row + length, 0.0f);
-  if (job.round_probabilities) RoundToF16(row, length, row);
-  for (size_t i = 0; i < head_dim; ++i) out[i] = Dot(v + i * job.kv->n_cells, row, length, job.values);
+  const size_t length = std::min((most + 63) / 64 * 64, job.n_kv);
+  for (size_t c = 0; c < queries.n; ++c) {
+    const AttentionQueries::Query& query = queries.query[c];
+    float* row = queries.rows + c * queries.stride;
+    if (query.trace_scores != nullptr) std::copy_n(row, query.n_keys, query.trace_scores);
+    SoftmaxAnyLanes(row, query.n_keys, 1.0f / std::sqrt(static_cast<float>(head_dim)), job.lanes);
+    if (query.trace_softmax != nullptr) std::copy_n(row, query.n_keys, query.trace_softmax);
+    if (query.given_softmax != nullptr) std::copy_n(query.given_softmax, query.n_keys, row);
+    std::fill(row + query.n_keys, row + length, 0.0f);
+    if (job.round_probabilities) RoundToF16(row, length, row);
+  }
+  Products(v, head_dim, job.kv->n_cells, queries.rows, queries.n, queries.stride, length, job.values, queries.out,
+           head_dim);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -94,7 +136,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace bitnet {
 
-HWY_EXPORT(AttendHead);
+HWY_EXPORT(AttendQueries);
 HWY_EXPORT(SoftmaxAnyLanes);
 
 namespace {
@@ -127,18 +169,42 @@ void Attention(const float* q, size_t n, size_t first, const KvView& kv, const A
   const AttentionJob job = MakeJob(n, first, kv, shape, order);
   const AttentionTrace inside = trace != nullptr ? *trace : AttentionTrace{};
   const size_t width = shape.n_head * shape.head_dim;
-  ParallelRanges(pool, n * shape.n_head, 1, [&](size_t begin, size_t end) {
-    hwy::AlignedVector<float> row(job.n_kv + 64);
-    hwy::AlignedVector<float> rounded(shape.head_dim);
-    for (size_t t = begin; t < end; ++t) {
-      const size_t i = t / shape.n_head;
-      const size_t head = t % shape.n_head;
-      const size_t at = i * width + head * shape.head_dim;
-      RoundToF16(q + at, shape.head_dim, rounded.data());
-      const auto row_of = [&](auto* tensor) { return tensor != nullptr ? tensor + t * inside.stride : nullptr; };
-      HWY_DYNAMIC_DISPATCH(AttendHead)
-      (job, head, rounded.data(), first + i + 1, row.data(), out + at, row_of(inside.scores), row_of(inside.softmax),
-       row_of(inside.given_softmax));
+  // One task: the heads that share keys at some positions; at a single position one head, or there would be few tasks.
+  constexpr size_t kPositions = 5;
+  const size_t group = shape.n_head / shape.n_head_kv;
+  const size_t heads = n == 1 ? 1 : group;
+  const size_t blocks = (n + kPositions - 1) / kPositions;
+  const size_t room = std::min(n, kPositions) * heads;
+  const size_t stride = job.n_kv + 64;
+  ParallelRanges(pool, shape.n_head / heads * blocks, 1, [&](size_t begin, size_t end) {
+    hwy::AlignedVector<float> rows(room * stride);
+    hwy::AlignedVector<float> rounded(room * shape.head_dim);
+    hwy::AlignedVector<float> results(room * shape.head_dim);
+    std::vector<AttentionQueries::Query> queries;
+    for (size_t task = begin; task < end; ++task) {
+      const size_t head = task / blocks * heads;
+      const size_t position = task % blocks * kPositions;
+      const size_t positions = std::min(kPositions, n - position);
+      queries.clear();
+      for (size_t c = 0; c < positions * heads; ++c) {
+        const size_t i = position + c / heads;
+        const size_t t = i * shape.n_head + head + c % heads;
+        const auto row_of = [&](auto* tensor) { return tensor != nullptr ? tensor + t * inside.stride : nullptr; };
+        RoundToF16(q + t * shape.head_dim, shape.head_dim, rounded.data() + c * shape.head_dim);
+        queries.push_back({first + i + 1, row_of(inside.scores), row_of(inside.softmax), row_of(inside.given_softmax)});
+      }
+      HWY_DYNAMIC_DISPATCH(AttendQueries)
+      (job, head / group,
+       {.n = queries.size(),
+        .query = queries.data(),
+        .q = rounded.data(),
+        .rows = rows.data(),
+        .stride = stride,
+        .out = results.data()});
+      for (size_t c = 0; c < queries.size(); ++c) {
+        std::copy_n(results.data() + c * shape.head_dim, shape.head_dim,
+                    out + (position + c / heads) * width + (head + c % heads) * shape.head_dim);
+      }
     }
   });
 }

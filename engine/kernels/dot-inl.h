@@ -61,6 +61,70 @@ HWY_INLINE float Dot(const TW* w, const float* x, size_t n, const DotOrder& orde
                                  : DotLanes<8, 1>(w, x, n, order.adjacent_fold);
 }
 
+// kRows x kCols dot products with one accumulator each, y[c * y_stride + r] = row r of w times row c of x; what is
+// loaded is used kRows or kCols times. n is a multiple of kLanes.
+template <size_t kLanes, size_t kRows, size_t kCols, class TW>
+HWY_INLINE void DotBlock(const TW* w, size_t w_stride, const float* x, size_t x_stride, size_t n, bool adjacent,
+                         float* y, size_t y_stride) {
+  Lanes<kLanes> acc[kCols][kRows];
+  for (size_t c = 0; c < kCols; ++c) {
+    for (size_t r = 0; r < kRows; ++r) acc[c][r] = ZeroLanes<kLanes>();
+  }
+  for (size_t i = 0; i < n; i += kLanes) {
+    Lanes<kLanes> wv[kRows];
+    for (size_t r = 0; r < kRows; ++r) wv[r] = LoadLanes<kLanes>(w + r * w_stride + i);
+    for (size_t c = 0; c < kCols; ++c) {
+      const Lanes<kLanes> xv = LoadLanes<kLanes>(x + c * x_stride + i);
+      for (size_t r = 0; r < kRows; ++r) acc[c][r] = MulAdd(wv[r], xv, acc[c][r]);
+    }
+  }
+  // Through memory: an array that is indexed by a variable would leave its registers in the loop above.
+  HWY_ALIGN float sums[kCols * kRows * kLanes];
+  for (size_t c = 0; c < kCols; ++c) {
+    for (size_t r = 0; r < kRows; ++r) StoreLanes(acc[c][r], sums + (c * kRows + r) * kLanes);
+  }
+  for (size_t c = 0; c < kCols; ++c) {
+    for (size_t r = 0; r < kRows; ++r) {
+      y[c * y_stride + r] = Fold(LoadLanes<kLanes>(sums + (c * kRows + r) * kLanes), adjacent);
+    }
+  }
+}
+
+// Rows and columns of a DotBlock, as many as registers hold.
+template <size_t kLanes>
+struct DotBlockSize {
+  static constexpr size_t kRows = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+  static constexpr size_t kCols = (HWY_TARGET <= HWY_AVX3 ? 5 : 4) / Lanes<kLanes>::kParts;
+};
+
+// All products of `rows` rows of w with `cols` rows of x.
+template <size_t kLanes, class TW>
+HWY_INLINE void DotAll(const TW* w, size_t rows, size_t w_stride, const float* x, size_t cols, size_t x_stride,
+                       size_t n, bool adjacent, float* y, size_t y_stride) {
+  constexpr size_t kRows = DotBlockSize<kLanes>::kRows;
+  constexpr size_t kCols = DotBlockSize<kLanes>::kCols;
+  for (size_t c = 0; c < cols;) {
+    const size_t together = c + kCols <= cols ? kCols : 1;
+    const float* xc = x + c * x_stride;
+    float* yc = y + c * y_stride;
+    size_t r = 0;
+    for (; r + kRows <= rows; r += kRows) {
+      if (together == kCols) {
+        DotBlock<kLanes, kRows, kCols>(w + r * w_stride, w_stride, xc, x_stride, n, adjacent, yc + r, y_stride);
+      } else {
+        DotBlock<kLanes, kRows, 1>(w + r * w_stride, w_stride, xc, x_stride, n, adjacent, yc + r, y_stride);
+      }
+    }
+    for (; r < rows; ++r) {
+      for (size_t k = 0; k < together; ++k) {
+        DotBlock<kLanes, 1, 1>(w + r * w_stride, w_stride, xc + k * x_stride, x_stride, n, adjacent,
+                               yc + k * y_stride + r, y_stride);
+      }
+    }
+    c += together;
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace bitnet
 HWY_AFTER_NAMESPACE();

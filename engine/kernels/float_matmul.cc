@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "engine/kernels/matmul_internal.h"
@@ -14,51 +15,14 @@ HWY_BEFORE_NAMESPACE();
 namespace bitnet {
 namespace HWY_NAMESPACE {
 
-// kRows x kCols dot products with one accumulator each; what is loaded is used kRows or kCols times.
-template <size_t kLanes, size_t kRows, size_t kCols, class TW>
-HWY_INLINE void DotBlock(const TW* w, const float* x, size_t cols, bool adjacent, float* y, size_t y_stride) {
-  Lanes<kLanes> acc[kCols][kRows];
-  for (size_t c = 0; c < kCols; ++c) {
-    for (size_t r = 0; r < kRows; ++r) acc[c][r] = ZeroLanes<kLanes>();
-  }
-  for (size_t i = 0; i < cols; i += kLanes) {
-    Lanes<kLanes> wv[kRows];
-    for (size_t r = 0; r < kRows; ++r) wv[r] = LoadLanes<kLanes>(w + r * cols + i);
-    for (size_t c = 0; c < kCols; ++c) {
-      const Lanes<kLanes> xv = LoadLanes<kLanes>(x + c * cols + i);
-      for (size_t r = 0; r < kRows; ++r) acc[c][r] = MulAdd(wv[r], xv, acc[c][r]);
-    }
-  }
-  for (size_t c = 0; c < kCols; ++c) {
-    for (size_t r = 0; r < kRows; ++r) y[c * y_stride + r] = Fold(acc[c][r], adjacent);
-  }
-}
-
 template <size_t kLanes, class TW>
 void BatchRows(const WeightMatrix& w, const Activations& x, bool adjacent, size_t begin, size_t end, float* y) {
-  // As many accumulators as registers hold.
-  constexpr size_t kParts = Lanes<kLanes>::kParts;
-  constexpr size_t kRows = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
-  constexpr size_t kCols = (HWY_TARGET <= HWY_AVX3 ? 5 : 4) / kParts;
+  // A strip of rows stays in cache while the positions pass.
+  constexpr size_t kStrip = 32;
   const TW* base = reinterpret_cast<const TW*>(w.data);
-  for (size_t c = 0; c < x.n;) {
-    const size_t cols = x.n - c >= kCols ? kCols : 1;
-    const float* xc = x.f32 + c * w.cols;
-    float* yc = y + c * w.rows;
-    size_t r = begin;
-    for (; r + kRows <= end; r += kRows) {
-      if (cols == kCols) {
-        DotBlock<kLanes, kRows, kCols>(base + r * w.cols, xc, w.cols, adjacent, yc + r, w.rows);
-      } else {
-        DotBlock<kLanes, kRows, 1>(base + r * w.cols, xc, w.cols, adjacent, yc + r, w.rows);
-      }
-    }
-    for (; r < end; ++r) {
-      for (size_t k = 0; k < cols; ++k) {
-        DotBlock<kLanes, 1, 1>(base + r * w.cols, xc + k * w.cols, w.cols, adjacent, yc + k * w.rows + r, w.rows);
-      }
-    }
-    c += cols;
+  for (size_t r = begin; r < end; r += kStrip) {
+    const size_t rows = std::min(kStrip, end - r);
+    DotAll<kLanes>(base + r * w.cols, rows, w.cols, x.f32, x.n, w.cols, w.cols, adjacent, y + r, w.rows);
   }
 }
 

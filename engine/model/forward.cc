@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <thread>
 
 #include "engine/kernels/activations.h"
 #include "engine/kernels/attention.h"
@@ -46,6 +47,24 @@ struct BatchBuffers {
   }
 };
 
+// Threads that wait for their next task without sleeping, for as long as this lives: a token is hundreds of tasks, and
+// to wake a thread takes as long as a small one. Not where there are more threads than cores.
+class Spinning {
+ public:
+  explicit Spinning(ThreadPool& pool)
+      : pool_(pool.NumWorkers() <= std::thread::hardware_concurrency() ? &pool : nullptr) {
+    if (pool_ != nullptr) pool_->SetWaitMode(hwy::PoolWaitMode::kSpin);
+  }
+  ~Spinning() {
+    if (pool_ != nullptr) pool_->SetWaitMode(hwy::PoolWaitMode::kBlock);
+  }
+  Spinning(const Spinning&) = delete;
+  Spinning& operator=(const Spinning&) = delete;
+
+ private:
+  ThreadPool* pool_;
+};
+
 }  // namespace
 
 struct Context::Impl {
@@ -70,9 +89,7 @@ struct Context::Impl {
         trace(o.trace),
         pool(std::max<size_t>(o.threads, 1)) {}
 
-  bool Wants(Stage stage, int layer) const {
-    return kTracepoints && trace != nullptr && trace->Wants(stage, layer);
-  }
+  bool Wants(Stage stage, int layer) const { return kTracepoints && trace != nullptr && trace->Wants(stage, layer); }
 
   // data: [n, width], one traced tensor a position, of the batch from its row `first` on.
   void Trace(Stage stage, int layer, size_t n, size_t width, const float* data, size_t first = 0) {
@@ -108,9 +125,19 @@ struct Context::Impl {
 
   void RopeRows(Buffer& rows, size_t n, size_t n_heads) {
     const size_t width = n_heads * h.n_embd_head;
-    for (size_t i = 0; i < n; ++i) {
-      Rope(rows.data() + i * width, n_heads, h.n_embd_head, h.n_rot, angles[n_past + i]);
-    }
+    ParallelRanges(pool, n, 8, [&](size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i) {
+        Rope(rows.data() + i * width, n_heads, h.n_embd_head, h.n_rot, angles[n_past + i]);
+      }
+    });
+  }
+
+  // x += branch
+  void AddToResidual(const Buffer& branch, size_t n) {
+    ParallelRanges(pool, n, 8, [&](size_t begin, size_t end) {
+      float* x = b.x.data() + begin * h.n_embd;
+      AddRows(branch.data() + begin * h.n_embd, x, (end - begin) * h.n_embd, x);
+    });
   }
 
   void Attend(int layer, const LayerWeights& w, size_t n) {
@@ -158,7 +185,7 @@ struct Context::Impl {
     Prepare(b.attn, n, w.attn_output);
     Project(w.attn_output, b.projected);
     Trace(Stage::kAttnOProj, layer, n, h.n_embd, b.projected.data());
-    AddRows(b.projected.data(), b.x.data(), n * h.n_embd, b.x.data());
+    AddToResidual(b.projected, n);
     Trace(Stage::kFfnInp, layer, n, h.n_embd, b.x.data());
   }
 
@@ -191,7 +218,7 @@ struct Context::Impl {
     Prepare(b.gate, n, w.ffn_down);
     Project(w.ffn_down, b.projected);
     Trace(Stage::kFfnDown, layer, n, h.n_embd, b.projected.data());
-    AddRows(b.projected.data(), b.x.data(), n * h.n_embd, b.x.data());
+    AddToResidual(b.projected, n);
     Trace(Stage::kLayerOut, layer, n, h.n_embd, b.x.data());
   }
 
@@ -230,6 +257,7 @@ struct Context::Impl {
     while (angles.size() < n_past + n) {
       angles.push_back(ComputeRopeAngles(static_cast<int>(angles.size()), h.n_rot, h.rope_freq_base));
     }
+    const Spinning spinning(pool);
     b.Resize(n, h);
     for (size_t i = 0; i < n; ++i) WeightRow(model.weights.token_embd, tokens[i], b.x.data() + i * h.n_embd);
     Trace(Stage::kEmbeddings, -1, n, h.n_embd, b.x.data());
