@@ -145,7 +145,7 @@ void Generate(const GenerateOptions& o) {
                                {"seed", sampling.seed},
                                {"prompt_tokens_per_second", prompt_rate},
                                {"decode_tokens_per_second", decode_rate}};
-  fmt::print("{}\n", DumpJson(json));
+  fmt::print("{}", DumpJson(json));
 }
 
 }  // namespace

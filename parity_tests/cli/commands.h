@@ -8,7 +8,9 @@
 
 namespace parity {
 
+void AddCompatCheckCommand(CLI::App& app, int& exit_code);
 void AddGenerateCommand(CLI::App& app, int& exit_code);
+void AddInspectCommand(CLI::App& app, int& exit_code);
 void AddLadderCommand(CLI::App& app, int& exit_code);
 void AddMatrixCommand(CLI::App& app, int& exit_code);
 void AddTraceDiffCommand(CLI::App& app, int& exit_code);

@@ -15,6 +15,8 @@ int main(int argc, char** argv) {
   parity::AddLadderCommand(app, exit_code);
   parity::AddMatrixCommand(app, exit_code);
   parity::AddGenerateCommand(app, exit_code);
+  parity::AddInspectCommand(app, exit_code);
+  parity::AddCompatCheckCommand(app, exit_code);
   parity::AddTraceDiffCommand(app, exit_code);
   try {
     app.parse(argc, argv);

@@ -1,0 +1,163 @@
+// `compat-check`: what a model file says of itself, and which engines here can run it.
+#include <fmt/format.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "engine/gguf/gguf.h"
+#include "engine/model/hyperparameters.h"
+#include "engine/tokenizer/tokenizer.h"
+#include "parity_tests/candidate/native_backend.h"
+#include "parity_tests/cli/commands.h"
+#include "parity_tests/cli/common.h"
+
+namespace parity {
+namespace {
+
+struct CompatCheckOptions {
+  std::string model;
+  bool show_kv = false;
+};
+
+template <class T>
+std::string Show(const T& value) {
+  if constexpr (std::is_same_v<T, std::shared_ptr<bitnet::MetadataArray>>) {
+    return std::visit(
+        [](const auto& values) {
+          using Element = typename std::decay_t<decltype(values)>::value_type;
+          std::string text = fmt::format("[{} elements", values.size());
+          if constexpr (!std::is_same_v<Element, std::shared_ptr<bitnet::MetadataArray>>) {
+            for (size_t i = 0; i < values.size() && i < 4; ++i) {
+              text += fmt::format("{}{}", i == 0 ? ": " : ", ", Show(static_cast<Element>(values[i])));
+            }
+            if (values.size() > 4) text += ", ...";
+          }
+          return text + "]";
+        },
+        value->values);
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    const size_t shown = 100;
+    std::string text;
+    for (const char c : value.substr(0, shown)) text += c == '\n' ? "\\n" : std::string(1, c);
+    return fmt::format("\"{}\"{}", text, value.size() > shown ? fmt::format(" ... ({} bytes)", value.size()) : "");
+  } else {
+    return fmt::format("{}", value);
+  }
+}
+
+void PrintTensors(const bitnet::GgufFile& file) {
+  std::map<std::string, std::pair<size_t, size_t>> by_type;
+  for (const bitnet::TensorInfo& t : file.tensors()) {
+    auto& [count, bytes] = by_type[bitnet::TypeName(t.type)];
+    ++count;
+    bytes += t.bytes;
+  }
+  fmt::print("tensors        {} in all\n", file.tensors().size());
+  for (const auto& [type, total] : by_type) {
+    fmt::print("               {:5} {:4} tensors, {:.1f} MB\n", type, total.first,
+               static_cast<double>(total.second) / 1e6);
+  }
+  const auto* output = file.FindTensor("output.weight");
+  fmt::print("output         {}\n",
+             output != nullptr ? fmt::format("separate, {}", bitnet::TypeName(output->type)) : "tied to token_embd");
+}
+
+void PrintShape(const bitnet::GgufFile& file) {
+  const bitnet::Hyperparameters h = bitnet::ReadHyperparameters(file);
+  fmt::print("shape          {} layers, {} wide, {}/{} heads of {}, feed-forward {}, vocabulary {}, context {}\n",
+             h.n_layer, h.n_embd, h.n_head, h.n_head_kv, h.n_embd_head, h.n_ff, h.n_vocab, h.n_ctx_train);
+  fmt::print("activation     {}{}\n", h.activation == bitnet::Activation::kSilu ? "SiLU" : "squared ReLU",
+             h.has_sub_norms ? ", sub-norms" : "");
+  fmt::print("RoPE           NeoX layout, base {}, {} of {} numbers of a head\n", h.rope_freq_base, h.n_rot,
+             h.n_embd_head);
+  fmt::print("norm           RMS, epsilon {}\n", h.rms_norm_eps);
+}
+
+void PrintTokenizer(const bitnet::GgufFile& file) {
+  if (!file.Has("tokenizer.ggml.model")) {
+    fmt::print("tokenizer      none in the file; give one with --tokenizer\n");
+    return;
+  }
+  const bitnet::Tokenizer tokenizer = bitnet::Tokenizer::FromGguf(file);
+  const auto id = [](const std::optional<int32_t>& token) { return token ? fmt::format("{}", *token) : "none"; };
+  fmt::print("tokenizer      {}, pre-tokenizer {}, {} tokens; BOS {}{}, EOS {}, EOT {}; chat template: {}\n",
+             file.Get<std::string>("tokenizer.ggml.model"), tokenizer.pre(), tokenizer.n_vocab(), id(tokenizer.bos()),
+             tokenizer.add_bos() ? " (added)" : "", id(tokenizer.eos()), id(tokenizer.eot()),
+             tokenizer.chat_template().empty() ? "no" : "yes");
+  if (!file.Has("tokenizer.ggml.pre")) {
+    fmt::print(
+        "               note: tokenizer.ggml.pre is missing. The references fall back to 'default', which splits text "
+        "otherwise than\n"
+        "               the model was trained with (Llama 3: 'llama-bpe'): the ids agree with theirs, and not with the "
+        "model's own.\n");
+  }
+}
+
+// A real answer: one token through each engine that is here.
+void PrintEngines(const std::string& model) {
+  fmt::print("engines\n");
+  for (const char* spec : {"native", "llama.cpp", "bitnet.cpp"}) {
+    const auto backend = MakeAnyBackend(spec);
+    const ProbeResult probe = backend->Probe();
+    if (!probe.available) {
+      fmt::print("  {:11}  not here: {}\n", spec, probe.problem);
+      continue;
+    }
+    Request request;
+    request.model = model;
+    request.token_ids = std::vector<int32_t>{0};
+    request.threads = 1;
+    try {
+      backend->Run(request);
+      fmt::print("  {:11}  runs it\n", spec);
+    } catch (const ModelNotSupported& error) {
+      fmt::print("  {:11}  cannot run it: {}\n", spec, error.what());
+    } catch (const std::exception& error) {
+      fmt::print("  {:11}  failed: {}\n", spec, error.what());
+    }
+  }
+}
+
+void CompatCheck(const CompatCheckOptions& o) {
+  const bitnet::GgufFile file = bitnet::GgufFile::Open(o.model);
+  fmt::print("file           {}, GGUF v{}, {:.1f} MB\n", o.model, file.version(),
+             static_cast<double>(file.file_bytes()) / 1e6);
+  fmt::print("architecture   {}\n", file.GetOr<std::string>("general.architecture", "not said"));
+  // A file that this engine cannot run is still described as far as it goes.
+  try {
+    PrintShape(file);
+  } catch (const std::runtime_error& error) {
+    fmt::print("shape          {}\n", error.what());
+  }
+  PrintTensors(file);
+  try {
+    PrintTokenizer(file);
+  } catch (const std::runtime_error& error) {
+    fmt::print("tokenizer      {}\n", error.what());
+  }
+  PrintEngines(o.model);
+  if (!o.show_kv) return;
+  fmt::print("metadata\n");
+  for (const auto& [key, value] : file.metadata()) {
+    fmt::print("  {} = {}\n", key, std::visit([](const auto& v) { return Show(v); }, value));
+  }
+}
+
+}  // namespace
+
+void AddCompatCheckCommand(CLI::App& app, int& exit_code) {
+  auto o = std::make_shared<CompatCheckOptions>();
+  CLI::App& command =
+      *app.add_subcommand("compat-check", "What a model file says of itself, and which engines here run it");
+  command.add_option("model", o->model, "GGUF file")->required();
+  command.add_flag("--show-kv", o->show_kv, "Every metadata key; long arrays and texts are cut short");
+  command.callback([o, &exit_code] {
+    CompatCheck(*o);
+    exit_code = 0;
+  });
+}
+
+}  // namespace parity

@@ -1,0 +1,110 @@
+// `inspect` and `compat-check` on the trained model and on files with one thing wrong.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "engine/gguf/gguf.h"
+#include "reference/backends/process.h"
+
+namespace parity {
+namespace {
+
+using testing::HasSubstr;
+
+const std::string kModel = PARITY_SOURCE_DIR "/fixtures/models/kjv-bitnet.tq2_0.gguf";
+
+ProcessResult RunCommand(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), BITNET_PARITY_PROGRAM);
+  return RunProcess(arguments, std::chrono::seconds(60));
+}
+
+// The trained model with the gammas of one kind of norm changed in every layer, or in one.
+std::string WithNorm(const std::string& name, const std::string& kind, int layer,
+                     const std::function<float(float, size_t)>& change) {
+  const std::string path = fmt::format("{}/{}.{}.gguf", testing::TempDir(), name, getpid());
+  std::filesystem::copy_file(kModel, path, std::filesystem::copy_options::overwrite_existing);
+  const bitnet::GgufFile file = bitnet::GgufFile::Open(kModel);
+  const std::byte* start = file.Data(file.tensors().front()).data() - file.tensors().front().offset;
+  std::ifstream original(kModel, std::ios::binary);
+  const auto data_begin = static_cast<std::streamoff>(file.file_bytes());
+  // Where the data section starts in the file: the tensors end with it.
+  std::streamoff end = 0;
+  for (const auto& t : file.tensors()) end = std::max(end, static_cast<std::streamoff>(t.offset + t.bytes));
+  const std::streamoff alignment = static_cast<std::streamoff>(file.alignment());
+  const std::streamoff section = data_begin - (end + alignment - 1) / alignment * alignment;
+  std::fstream out(path, std::ios::in | std::ios::out | std::ios::binary);
+  for (const auto& t : file.tensors()) {
+    const bool wanted =
+        layer >= 0 ? t.name == fmt::format("blk.{}.{}.weight", layer, kind) : t.name.ends_with("." + kind + ".weight");
+    if (!wanted) continue;
+    std::vector<float> values(t.bytes / sizeof(float));
+    std::memcpy(values.data(), start + t.offset, t.bytes);
+    for (size_t i = 0; i < values.size(); ++i) values[i] = change(values[i], i);
+    out.seekp(section + static_cast<std::streamoff>(t.offset));
+    out.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(t.bytes));
+  }
+  return path;
+}
+
+TEST(Inspect, ATrainedModelPasses) {
+  const ProcessResult result = RunCommand({"inspect", kModel});
+  EXPECT_EQ(result.exit_code, 0) << result.last_words;
+  EXPECT_THAT(result.output, HasSubstr("gate auto: passed"));
+  EXPECT_THAT(result.output, HasSubstr("blk.5.ffn_down.weight"));
+}
+
+TEST(Inspect, TheSmallAttnNormOfThePublishedModelPasses) {
+  const std::string path = WithNorm("small", "attn_norm", -1, [](float v, size_t) { return v * 0.02f; });
+  EXPECT_EQ(RunCommand({"inspect", path, "--ln-stats"}).exit_code, 0);
+}
+
+TEST(Inspect, DamagedNormsAreRefused) {
+  const auto refused = [](const std::string& path) {
+    const ProcessResult result = RunCommand({"inspect", path, "--ln-stats"});
+    EXPECT_EQ(result.exit_code, 1);
+    std::filesystem::remove(path);
+    return result.output;
+  };
+  EXPECT_THAT(refused(WithNorm("zero", "ffn_norm", 3, [](float, size_t) { return 0.0f; })),
+              HasSubstr("blk.3.ffn_norm.weight is all zeros"));
+  EXPECT_THAT(refused(WithNorm("nan", "attn_sub_norm", 0, [](float v, size_t i) { return i == 7 ? NAN : v; })),
+              HasSubstr("blk.0.attn_sub_norm.weight holds NaN or Inf"));
+  EXPECT_THAT(refused(WithNorm("quantized", "ffn_sub_norm", 5, [](float v, size_t) { return std::round(v * 2) / 2; })),
+              HasSubstr("it was quantized"));
+  EXPECT_THAT(refused(WithNorm("scaled", "attn_norm", 2, [](float v, size_t) { return v / 40; })),
+              HasSubstr("blk.2.attn_norm.weight has RMS"));
+  EXPECT_THAT(refused(WithNorm("tiny", "ffn_norm", -1, [](float v, size_t) { return v * 0.018f; })),
+              HasSubstr("for this architecture"));
+}
+
+TEST(Inspect, AGateFileJudgesInPlaceOfTheArchitecture) {
+  const std::string gate = fmt::format("{}/gate.{}.json", testing::TempDir(), getpid());
+  std::ofstream(gate) << R"({"attn_norm": {"min": 5, "max": 9}})";
+  EXPECT_EQ(RunCommand({"inspect", kModel, "--gate", gate}).exit_code, 1);
+  EXPECT_EQ(RunCommand({"inspect", kModel, "--gate", "none"}).exit_code, 0);
+  std::ofstream(gate) << R"({"attn_norm": 5})";
+  EXPECT_EQ(RunCommand({"inspect", kModel, "--gate", gate}).exit_code, 2);
+  EXPECT_EQ(RunCommand({"inspect", kModel, "--gate", "/no/such/file"}).exit_code, 2);
+}
+
+TEST(CompatCheck, SaysWhatIsInTheFileAndWhatRunsIt) {
+  const ProcessResult result = RunCommand({"compat-check", kModel, "--show-kv"});
+  EXPECT_EQ(result.exit_code, 0) << result.last_words;
+  EXPECT_THAT(result.output, HasSubstr("6 layers, 256 wide, 4/2 heads of 64"));
+  EXPECT_THAT(result.output, HasSubstr("native       runs it"));
+  EXPECT_THAT(result.output, HasSubstr("tokenizer.ggml.tokens = [2048 elements: \"!\""));
+  EXPECT_EQ(RunCommand({"compat-check", "/no/such/model.gguf"}).exit_code, 2);
+}
+
+}  // namespace
+}  // namespace parity
