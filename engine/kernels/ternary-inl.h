@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -27,6 +28,10 @@ constexpr size_t kVectorBytes = HWY_MAX_LANES_D(D8);
 
 // Rows of a strip stay in cache while the positions pass.
 constexpr size_t kStripRows = 32;
+
+// With one position memory is the limit, and several short rows side by side are no stream that a CPU foresees: rows
+// are asked for this many bytes ahead.
+constexpr size_t kPrefetchBytes = 8192;
 
 // sum + groups of four products; codes are at most 2, so 16 bits are never exceeded on the way.
 HWY_INLINE VI32 AddProducts(VU8 codes, VU8 q, VI32 sum) {

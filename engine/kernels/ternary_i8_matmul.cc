@@ -62,6 +62,7 @@ HWY_INLINE void OnePosition(const WeightMatrix& w, const Activations& x, size_t 
     const uint8_t* qi = q + PlaceOfBytes(i);
     for (size_t r = 0; r < kRows; ++r) {
       VU8 codes[4];
+      hwy::Prefetch(RowOf(w, row + r) + i + kPrefetchBytes);
       UnpackI2S(LoadRow(RowOf(w, row + r), i, row_bytes), codes);
       for (size_t v = 0; v < 4; ++v) sum[r] = AddProducts(codes[v], hn::LoadU(D8(), qi + 64 * v), sum[r]);
     }

@@ -49,9 +49,11 @@ HWY_INLINE VU8 LoadRows32(const uint8_t* a, const uint8_t* b) {
 }
 
 HWY_INLINE float F16At(const uint8_t* p) {
+  const hn::CappedTag<float, 1> d;
+  const hn::Rebind<hwy::float16_t, decltype(d)> d16;
   uint16_t bits;
   std::memcpy(&bits, p, 2);
-  return hwy::F32FromF16(hwy::float16_t::FromBits(bits));
+  return hn::GetLane(hn::PromoteTo(d, hn::Set(d16, hwy::float16_t::FromBits(bits))));
 }
 
 struct Tq20 {
@@ -124,7 +126,13 @@ struct Tq10 {
 
 HWY_INLINE VF32 ScaleOfRows(float a, float b) {
   const DF32 df;
-  return hn::IfThenElse(hn::FirstN(df, 8), hn::Set(df, a), hn::Set(df, b));
+#if HWY_TARGET <= HWY_AVX3
+  const hn::Half<DF32> dh;
+  return hn::Combine(df, hn::Set(dh, b), hn::Set(dh, a));
+#else
+  (void)b;
+  return hn::Set(df, a);
+#endif
 }
 
 // A pair of rows (with AVX2 one row) as the file holds it.
@@ -133,6 +141,8 @@ struct PackedRows {
   const uint8_t* a;
   const uint8_t* b;
   HWY_INLINE void Codes(size_t block, VU8 (&codes)[8]) const {
+    hwy::Prefetch(a + block * Format::kBlockBytes + kPrefetchBytes);
+    if (kRowsPerVector == 2) hwy::Prefetch(b + block * Format::kBlockBytes + kPrefetchBytes);
     Format::Unpack(a + block * Format::kBlockBytes, b + block * Format::kBlockBytes, codes);
   }
   HWY_INLINE VF32 Scale(size_t block) const {
