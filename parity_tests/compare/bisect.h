@@ -54,8 +54,8 @@ struct Bisection {
 
   int layer = -1;     // -1: outside the layers
   std::string stage;  // "ffn_down"; empty where no tensor differs or none was traced
-  // kOperation: the operation `stage` of `layer`, our definition of it on each side's own inputs. kNotTraced within where
-  // the model, or a side's inputs, could not be replayed.
+  // kOperation: our definition of the operation `stage` of `layer` on each side's own inputs. Its verdict is kNotTraced
+  // where the model, or a side's inputs, could not be replayed.
   ReplayResult replay_candidate;
   ReplayResult replay_reference;
   bool inputs_equal = false;  // both engines had the same inputs there, bit for bit

@@ -438,6 +438,7 @@ ReplayResult Replay::Operation(EngineStage stage, int layer) {
                                : limit > 0     ? difference / limit
                                                : std::numeric_limits<double>::infinity();
           result.max_abs = std::max(result.max_abs, difference);
+          if (error > 1 && result.first_guilty < 0) result.first_guilty = static_cast<int>(first + i);
           if (error > result.max_error || result.index < 0) {
             result.max_error = error;
             result.position = static_cast<int>(first + i);

@@ -40,6 +40,7 @@ struct ReplayResult {
   double max_abs = 0;     // largest difference
   double max_error = 0;   // largest difference, as a share of the tolerance at its position
   int position = -1;      // where max_error was found (the first position that is not traced, for kNotTraced)
+  int first_guilty = -1;  // the first position with an element outside the tolerance
   int64_t index = -1;     // element of that position's tensor
   float ours = 0;
   float reference = 0;

@@ -1,0 +1,375 @@
+#include "parity_tests/compare/bisect.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include "engine/kernels/order.h"
+#include "engine/model/model.h"
+#include "parity_tests/candidate/native_backend.h"
+#include "parity_tests/compare/trace_diff.h"
+
+namespace parity {
+namespace {
+
+// Both engines' answers to one request.
+struct Both {
+  Capture candidate;
+  Capture reference;
+};
+
+bool SameNumbers(const Matrix& a, const Matrix& b) {
+  return a.rows == b.rows && a.cols == b.cols &&
+         std::equal(a.data.begin(), a.data.end(), b.data.begin(), [](float x, float y) {
+           return x == y || (x != x && y != y);
+         });
+}
+
+// "layer 3, ffn_down" or "logits".
+std::string Place(int layer, const std::string& stage) {
+  return layer < 0 ? stage : fmt::format("layer {}, {}", layer, stage);
+}
+
+class Bisector {
+ public:
+  Bisector(Backend& candidate, Backend& reference, const Request& request, const BisectOptions& options)
+      : candidate_(candidate), reference_(reference), request_(request), options_(options) {
+    request_.trace = "none";
+    request_.raw_tensors = false;
+  }
+
+  Bisection Run() {
+    Both whole = CaptureBoth(request_, "the whole prompt");
+    const Verdict verdict = Climb(whole.candidate, whole.reference, {.profile = options_.profile, .piece_of = {}});
+    b_.ladder_stage = verdict.failed_stage();
+    tokens_ = whole.reference.tokens;
+    pieces_ = whole.reference.pieces;
+    n_prompt_ = tokens_.size();
+    // A prefix runs in the same context as the whole.
+    if (request_.n_ctx == 0) request_.n_ctx = whole.reference.shapes.n_ctx;
+    b_.prompt_length = static_cast<int>(n_prompt_);
+    if (!b_.ladder_stage) return Finish(BisectVerdict::kNoDivergence, "the ladder passes: nothing to look for");
+    const StageResult& failed = verdict.stage(*b_.ladder_stage);
+    Step(fmt::format("the whole prompt ({} tokens): fails at {}", n_prompt_, StageName(*b_.ladder_stage)));
+    switch (*b_.ladder_stage) {
+      case Stage::kPreflight:
+        throw std::runtime_error(failed.message);
+      case Stage::kTokens:
+        return FinishTokens(whole, failed);
+      case Stage::kShapes:
+      case Stage::kFirstLogit:
+      case Stage::kPositions:
+        failing_ = std::move(whole);
+        if (!FindPrefix()) return Finish(BisectVerdict::kShapes, failed.message);
+        break;
+      case Stage::kDecode:
+        failing_ = whole;
+        AppendGenerated(whole.reference, static_cast<size_t>(failed.position));
+        break;
+    }
+    SetPosition(static_cast<size_t>(b_.prefix_length) - 1);
+    LookInside();
+    return std::move(b_);
+  }
+
+ private:
+  // ---- the prefix
+
+  Request PrefixRequest(size_t length) const {
+    Request request = request_;
+    const size_t prompt = std::min(length, n_prompt_);
+    request.token_ids.emplace(tokens_.begin(), tokens_.begin() + static_cast<ptrdiff_t>(prompt));
+    request.positions = 0;
+    request.max_tokens = length > n_prompt_ ? static_cast<int>(length - n_prompt_) + 1 : 0;
+    return request;
+  }
+
+  // The first position of two captures whose logits are over a limit; -1 where none is.
+  int64_t FirstOver(const Both& both) const {
+    const LadderOptions options{.profile = options_.profile, .piece_of = {}};
+    for (const Stage stage : {Stage::kFirstLogit, Stage::kPositions}) {
+      const StageResult result = RunStage(stage, both.candidate, both.reference, options);
+      if (result.status == Status::kFail) return std::max<int64_t>(result.first_over, 0);
+    }
+    return -1;
+  }
+
+  bool Fails(size_t length) {
+    Both both = CaptureBoth(PrefixRequest(length), fmt::format("prefix of {} tokens", length));
+    const bool fails = FirstOver(both) >= 0;
+    Step(fmt::format("prefix of {} tokens: {}", length, fails ? "fails" : "passes"));
+    if (fails) failing_ = std::move(both);
+    return fails;
+  }
+
+  // The shortest prefix whose logits fail. Where every position sees only what is before it, that is the first position
+  // of the whole prompt that fails; two runs confirm it, and a binary search answers where they do not.
+  bool FindPrefix() {
+    const int64_t over = FirstOver(*failing_);
+    if (over < 0) return false;
+    size_t passes = 0, fails = n_prompt_;  // 0 tokens cannot differ; all of them do
+    const size_t guess = static_cast<size_t>(over) + 1;
+    if (guess < fails) (Fails(guess) ? fails : passes) = guess;
+    if (fails - passes > 1 && fails == guess) (Fails(guess - 1) ? fails : passes) = guess - 1;
+    while (fails - passes > 1) {
+      const size_t middle = passes + (fails - passes) / 2;
+      (Fails(middle) ? fails : passes) = middle;
+    }
+    b_.prefix_length = static_cast<int>(fails);
+    return true;
+  }
+
+  // The texts part at generated token `g`: the sequence that leads there is the prompt and the tokens before it.
+  void AppendGenerated(const Capture& reference, size_t g) {
+    for (size_t i = 0; i < g && i < reference.generated.size(); ++i) {
+      tokens_.push_back(reference.generated[i]);
+      pieces_.push_back(reference.generated_pieces[i]);
+    }
+    b_.prompt_length = b_.prefix_length = static_cast<int>(tokens_.size());
+  }
+
+  void SetPosition(size_t position) {
+    b_.position = static_cast<int>(position);
+    b_.token = b_.candidate_token = tokens_.at(position);
+    b_.token_text = pieces_.at(position);
+  }
+
+  // ---- inside
+
+  void LookInside() {
+    const size_t length = static_cast<size_t>(b_.prefix_length);
+    Request outline = PrefixRequest(length);
+    outline.trace = fmt::format("embeddings,layer_out,output_norm,logits;seq=0-{}", length - 1);
+    const Both traced = CaptureBoth(outline, "outputs of the layers");
+    if (!Reproduces(traced)) {
+      Finish(BisectVerdict::kNotReproducible,
+             "the same request was answered in two ways: run the engine with one thread, and look for memory that is "
+             "read before it is written");
+      return;
+    }
+    if (traced.candidate.traces.empty() || traced.reference.traces.empty()) {
+      const Capture& without = traced.candidate.traces.empty() ? traced.candidate : traced.reference;
+      Finish(BisectVerdict::kNotTraced, fmt::format("{} left no traces: which layer differs is not known",
+                                                    without.backend.name));
+      return;
+    }
+    const TraceDiff diff = DiffTraces(traced.candidate, traced.reference, {RawTensors::kNo, false});
+    if (!diff.first) {
+      Finish(BisectVerdict::kNotTraced, "no traced tensor differs, but the logits do: the engine's traces are not what it "
+                                        "computes with");
+      return;
+    }
+    // Position by position, so the first tensor that differs is at the first position that does.
+    const TensorDifference& first = diff.tensors[*diff.first];
+    Step(fmt::format("outputs of the layers: the first to differ is {} at position {}", Place(first.layer, first.stage),
+                     first.seq));
+    if (LookIntoLayer(first.layer, first.stage)) return;
+    LookEverywhere();
+  }
+
+  // The raw tensors of one layer and its input, or of what is outside the layers. True where that settles the matter.
+  bool LookIntoLayer(int layer, const std::string& outside_stage) {
+    Request inside = PrefixRequest(static_cast<size_t>(b_.prefix_length));
+    // Keys and values of all earlier positions are inputs too.
+    const std::string before = layer > 0 ? fmt::format("blk{}/layer_out", layer - 1) : "embeddings";
+    const std::string what = layer >= 0                     ? fmt::format("{},blk{}/*", before, layer)
+                             : outside_stage == "embeddings" ? "embeddings"
+                                                             : fmt::format("blk{}/layer_out,output_norm,logits", LastLayer());
+    inside.trace = fmt::format("{};seq=0-{}", what, b_.prefix_length - 1);
+    inside.raw_tensors = true;
+    const Both traced = CaptureBoth(inside, layer >= 0 ? fmt::format("tensors of layer {}", layer) : "tensors outside");
+    const TraceDiff diff = DiffTraces(traced.candidate, traced.reference, {RawTensors::kNo, false});
+    if (!diff.first) return false;
+    const TensorDifference& first = diff.tensors[*diff.first];
+    b_.layer = first.layer;
+    b_.stage = first.stage;
+    b_.inputs_equal = true;
+    if (first.seq != b_.position) SetPosition(static_cast<size_t>(first.seq));
+    Step(fmt::format("{}: the first tensor to differ is {} at position {}",
+                     layer >= 0 ? fmt::format("layer {}", layer) : "outside the layers", Place(first.layer, first.stage),
+                     first.seq));
+    if (!LoadModel()) {
+      Finish(BisectVerdict::kOperation,
+             fmt::format("{} makes another output of equal inputs. {}", Place(first.layer, first.stage), no_replay_));
+      return true;
+    }
+    const ReplayResult candidate = ReplayOne(traced.candidate, first);
+    const ReplayResult reference = ReplayOne(traced.reference, first);
+    // Other bits of equal inputs, by no more than another order of additions makes, are rounding, not guilt.
+    if (first.status != TensorStatus::kShape && candidate.verdict == ReplayVerdict::kWithin) return false;
+    if (first.status != TensorStatus::kShape && candidate.verdict == ReplayVerdict::kExact &&
+        reference.verdict != ReplayVerdict::kGuilty) {
+      return false;
+    }
+    b_.replay_candidate = candidate;
+    b_.replay_reference = reference;
+    Finish(BisectVerdict::kOperation, OperationMessage());
+    return true;
+  }
+
+  // What differs first is rounding: every operation of every layer, on each side's own inputs.
+  void LookEverywhere() {
+    const Bisection rounding = b_;
+    Request inside = PrefixRequest(static_cast<size_t>(b_.prefix_length));
+    inside.trace = fmt::format("full;seq=0-{}", b_.prefix_length - 1);
+    inside.raw_tensors = true;
+    if (!LoadModel()) {
+      Finish(BisectVerdict::kNotTraced, no_replay_);
+      return;
+    }
+    const Both traced = CaptureBoth(inside, "every tensor");
+    Replay candidate(*model_, traced.candidate, *order_), reference(*model_, traced.reference, *order_);
+    std::optional<std::pair<ReplayResult, ReplayResult>> guilty;
+    const auto look = [&](bitnet::Stage stage, int layer) {
+      ReplayResult mine = candidate.Operation(stage, layer);
+      if (mine.verdict != ReplayVerdict::kGuilty) return;
+      if (guilty && guilty->first.first_guilty <= mine.first_guilty) return;
+      ReplayResult theirs = reference.Operation(stage, layer);
+      if (theirs.verdict == ReplayVerdict::kGuilty) return;  // our definition is not the reference's here
+      guilty.emplace(std::move(mine), std::move(theirs));
+    };
+    look(bitnet::Stage::kEmbeddings, -1);
+    for (int layer = 0; layer <= LastLayer(); ++layer) {
+      if (options_.progress) options_.progress(fmt::format("replay of layer {}", layer));
+      for (const bitnet::Stage stage : candidate.Operations(layer)) look(stage, layer);
+    }
+    look(bitnet::Stage::kOutputNorm, -1);
+    look(bitnet::Stage::kLogits, -1);
+    Step(fmt::format("every operation replayed: {}", guilty ? "one is outside its tolerance" : "each within its tolerance"));
+    if (!guilty) {
+      Finish(BisectVerdict::kRounding,
+             fmt::format("no operation is wrong: each is within its tolerance on the candidate's own inputs. The first "
+                         "other bit is in {} at position {}; the rest has grown from such roundings. Compare with the "
+                         "noise floor, or give the candidate the reference's order of operations",
+                         Place(rounding.layer, rounding.stage), rounding.position));
+      return;
+    }
+    b_.layer = guilty->first.layer;
+    b_.stage = std::string(bitnet::StageName(guilty->first.stage));
+    b_.inputs_equal = false;
+    b_.replay_candidate = guilty->first;
+    b_.replay_reference = guilty->second;
+    SetPosition(static_cast<size_t>(guilty->first.first_guilty));
+    Finish(BisectVerdict::kOperation, OperationMessage());
+  }
+
+  ReplayResult ReplayOne(const Capture& capture, const TensorDifference& tensor) {
+    int stage = 0;
+    while (stage < bitnet::kStageCount && bitnet::StageName(static_cast<bitnet::Stage>(stage)) != tensor.stage) ++stage;
+    if (stage == bitnet::kStageCount) return {};
+    try {
+      return Replay(*model_, capture, *order_).Operation(static_cast<bitnet::Stage>(stage), tensor.layer);
+    } catch (const std::runtime_error&) {
+      // A tensor of another size than the operation makes: not replayed, and its shape says enough.
+      ReplayResult result;
+      result.stage = static_cast<bitnet::Stage>(stage);
+      result.layer = tensor.layer;
+      result.missing = "a tensor of this operation's shape";
+      return result;
+    }
+  }
+
+  bool Reproduces(const Both& again) const {
+    if (!failing_ || failing_->candidate.tokens != again.candidate.tokens) return true;
+    return SameNumbers(failing_->candidate.logits, again.candidate.logits) &&
+           SameNumbers(failing_->reference.logits, again.reference.logits);
+  }
+
+  bool LoadModel() {
+    if (model_) return true;
+    if (!no_replay_.empty()) return false;
+    try {
+      model_.emplace(bitnet::Model::Load(request_.model));
+      const std::string order = OrderOf(backend_);
+      order_ = order.empty() ? &bitnet::DefaultOrder(*model_) : &bitnet::FindOrder(order);
+    } catch (const std::exception& error) {
+      no_replay_ = fmt::format("Not replayed: {}", error.what());
+    }
+    return model_.has_value();
+  }
+
+  int LastLayer() const { return n_layer_ - 1; }
+
+  // ---- captures and words
+
+  Both CaptureBoth(const Request& request, const std::string& what) {
+    const auto run = [&](Backend& backend, const char* side) {
+      if (options_.progress) options_.progress(fmt::format("{}: {} ({})", what, side, backend.name()));
+      ++b_.captures;
+      return backend.Run(request);
+    };
+    Both both;
+    both.reference = run(reference_, "reference");
+    both.candidate = run(candidate_, "candidate");
+    backend_ = both.reference.backend;
+    const auto layers = both.reference.model.hyperparameters.find("n_layer");
+    if (layers != both.reference.model.hyperparameters.end()) n_layer_ = layers->get<int>();
+    return both;
+  }
+
+  void Step(std::string what) { b_.steps.push_back(std::move(what)); }
+
+  std::string OperationMessage() const {
+    std::string message =
+        fmt::format("{}: {}", Place(b_.layer, b_.stage),
+                    b_.inputs_equal ? "equal inputs, another output" : "the candidate's output does not follow from its inputs");
+    if (b_.replay_candidate.verdict == ReplayVerdict::kGuilty) {
+      message += fmt::format("; the replay confirms it: {:.6g} where {:.6g} follows from the inputs (element {})",
+                             b_.replay_candidate.reference, b_.replay_candidate.ours, b_.replay_candidate.index);
+    } else if (b_.replay_reference.verdict == ReplayVerdict::kGuilty) {
+      message += fmt::format("; the replay finds the reference's output at fault: {:.6g} where {:.6g} follows from the "
+                             "inputs (element {})",
+                             b_.replay_reference.reference, b_.replay_reference.ours, b_.replay_reference.index);
+    }
+    return message;
+  }
+
+  Bisection FinishTokens(const Both& whole, const StageResult& failed) {
+    const size_t at = static_cast<size_t>(std::max<int64_t>(failed.position, 0));
+    b_.position = static_cast<int>(at);
+    b_.prefix_length = static_cast<int>(at) + 1;
+    if (at < whole.reference.tokens.size()) {
+      b_.token = whole.reference.tokens[at];
+      b_.token_text = whole.reference.pieces[at];
+    }
+    if (at < whole.candidate.tokens.size()) b_.candidate_token = whole.candidate.tokens[at];
+    return Finish(BisectVerdict::kTokens, failed.message);
+  }
+
+  Bisection Finish(BisectVerdict verdict, std::string message) {
+    b_.verdict = verdict;
+    b_.message = std::move(message);
+    return b_;
+  }
+
+  Backend& candidate_;
+  Backend& reference_;
+  Request request_;
+  const BisectOptions& options_;
+  Bisection b_;
+  std::vector<int32_t> tokens_;  // of the prompt, then those generated before the divergence
+  std::vector<std::string> pieces_;
+  size_t n_prompt_ = 0;
+  int n_layer_ = 0;
+  BackendInfo backend_;
+  std::optional<Both> failing_;  // without traces, of the shortest prefix that has failed so far
+  std::optional<bitnet::Model> model_;
+  const bitnet::ArithmeticOrder* order_ = nullptr;
+  std::string no_replay_;
+};
+
+}  // namespace
+
+std::string_view BisectVerdictName(BisectVerdict verdict) {
+  constexpr std::string_view kNames[] = {"no divergence", "not reproducible", "tokens", "shapes",
+                                         "operation",     "rounding",         "not traced"};
+  return kNames[static_cast<size_t>(verdict)];
+}
+
+Bisection Bisect(Backend& candidate, Backend& reference, const Request& request, const BisectOptions& options) {
+  return Bisector(candidate, reference, request, options).Run();
+}
+
+}  // namespace parity
