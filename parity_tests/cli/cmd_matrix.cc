@@ -79,7 +79,7 @@ int Run(const MatrixCommand& command) {
     const Case& c = matrix.cases[i];
     std::unique_ptr<Pair>& pair = pairs[c.reference];
     if (pair == nullptr) {
-      pair = std::make_unique<Pair>(command.candidate, c.reference, command.captures);
+      pair = std::make_unique<Pair>(command.candidate, ReferenceSpec(matrix, c.reference), command.captures);
       if (const std::optional<StageResult> problem = pair->Probe()) throw std::runtime_error(problem->message);
     }
     progress.Show(fmt::format("[{}/{}] {}", i + 1, matrix.cases.size(), CaseName(matrix, c)));

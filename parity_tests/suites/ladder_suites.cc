@@ -80,7 +80,7 @@ class Climbs {
 
   Pair& PairFor(const std::string& reference) {
     const auto [entry, added] = pairs_.try_emplace(reference);
-    if (added) entry->second = std::make_unique<Pair>(CandidateSpec(), reference, kCaptures);
+    if (added) entry->second = std::make_unique<Pair>(CandidateSpec(), ReferenceSpec(matrix_, reference), kCaptures);
     return *entry->second;
   }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -149,9 +150,11 @@ ParityMatrix LoadMatrix(const std::string& matrix_file, const std::string& promp
   matrix.profile = root.Get<std::string>("profile");
   matrix.profile_elsewhere = root.Get<std::string>("profile_elsewhere");
   const std::vector<Schedule> schedules = root.GetSchedules("schedules");
+  const std::vector<std::string> references = root.Get<std::vector<std::string>>("references");
+  matrix.recorded_directory = (std::filesystem::path(matrix_file).parent_path() / "recorded").string();
   std::set<std::string> ids;
   for (const Object& object : root.GetObjects("models")) {
-    object.Expect({"id", "file", "format", "prompts", "schedules", "not_supported_by"});
+    object.Expect({"id", "file", "format", "prompts", "schedules", "references", "recorded", "not_supported_by"});
     MatrixModel model;
     model.id = object.GetId(ids);
     model.path = models_directory + "/" + object.Get<std::string>("file");
@@ -163,19 +166,36 @@ ParityMatrix LoadMatrix(const std::string& matrix_file, const std::string& promp
       }
     }
     model.schedules = object.GetOr<Json>("schedules", nullptr).is_null() ? schedules : object.GetSchedules("schedules");
+    model.references = object.GetOr("references", references);
+    model.recorded = object.GetOr("recorded", std::vector<std::string>());
+    for (const std::string& id : model.recorded) {
+      if (std::find(model.prompts.begin(), model.prompts.end(), id) == model.prompts.end()) {
+        object.Fail("recorded", fmt::format("\"{}\" is no prompt of this model", id));
+      }
+    }
+    for (const std::string& reference : model.references) {
+      if (std::find(references.begin(), references.end(), reference) == references.end()) {
+        object.Fail("references", fmt::format("\"{}\" is none of the matrix's references", reference));
+      }
+    }
     model.not_supported_by = object.GetOr("not_supported_by", std::map<std::string, std::string>());
     matrix.models.push_back(std::move(model));
   }
-  for (const std::string& reference : root.Get<std::vector<std::string>>("references")) {
+  const auto holds = [](const std::vector<std::string>& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  const auto add = [&](const std::string& reference, size_t m, const std::vector<std::string>& prompts) {
+    for (size_t p = 0; p < matrix.prompts.size(); ++p) {
+      if (!holds(prompts, matrix.prompts[p].id)) continue;
+      for (const Schedule schedule : matrix.models[m].schedules) matrix.cases.push_back({reference, m, p, schedule});
+    }
+  };
+  for (const std::string& reference : references) {
     for (size_t m = 0; m < matrix.models.size(); ++m) {
-      const MatrixModel& model = matrix.models[m];
-      for (size_t p = 0; p < matrix.prompts.size(); ++p) {
-        if (std::find(model.prompts.begin(), model.prompts.end(), matrix.prompts[p].id) == model.prompts.end())
-          continue;
-        for (const Schedule schedule : model.schedules) matrix.cases.push_back({reference, m, p, schedule});
-      }
+      if (holds(matrix.models[m].references, reference)) add(reference, m, matrix.models[m].prompts);
     }
   }
+  for (size_t m = 0; m < matrix.models.size(); ++m) add("recorded", m, matrix.models[m].recorded);
   return matrix;
 }
 
@@ -195,6 +215,10 @@ Request MakeRequest(const ParityMatrix& matrix, const Case& c) {
   request.n_ubatch = matrix.n_ubatch;
   request.threads = matrix.threads;
   return request;
+}
+
+std::string ReferenceSpec(const ParityMatrix& matrix, const std::string& reference) {
+  return reference == "recorded" ? "recorded:" + matrix.recorded_directory : reference;
 }
 
 std::string ModelName(const ParityMatrix& matrix, const Case& c) {

@@ -28,12 +28,14 @@ struct MatrixModel {
   std::string format;                // "tq2_0"
   std::vector<std::string> prompts;  // ids
   std::vector<Schedule> schedules;
+  std::vector<std::string> references;                  // engines that it is compared with
+  std::vector<std::string> recorded;                    // ids of the prompts of which fixtures/recorded holds captures
   std::map<std::string, std::string> not_supported_by;  // reference -> why it cannot run this model
 };
 
 // One climb.
 struct Case {
-  std::string reference;  // "llama.cpp"
+  std::string reference;  // "llama.cpp", "bitnet.cpp", "recorded"
   size_t model = 0;       // index in ParityMatrix::models
   size_t prompt = 0;      // index in ParityMatrix::prompts
   Schedule schedule = Schedule::kBatch;
@@ -47,8 +49,12 @@ struct ParityMatrix {
   std::string profile_elsewhere;  // judges where it has none
   std::vector<Prompt> prompts;
   std::vector<MatrixModel> models;
-  std::vector<Case> cases;  // by reference, model, prompt, schedule, in the files' order
+  std::vector<Case> cases;         // by reference, model, prompt, schedule, in the files' order
+  std::string recorded_directory;  // captures made from live references: `recorded` beside the matrix file
 };
+
+// What MakeBackend takes for a reference of the matrix.
+std::string ReferenceSpec(const ParityMatrix& matrix, const std::string& reference);
 
 // Throws std::runtime_error naming file, key, what was found and what was expected.
 ParityMatrix LoadMatrix(const std::string& matrix_file, const std::string& prompts_file,

@@ -1,0 +1,132 @@
+// `record`: keep what a live reference says, for machines that do not have it (recorded:DIR).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <stdexcept>
+
+#include "engine/gguf/gguf.h"
+#include "engine/tokenizer/prompt_template.h"
+#include "engine/tokenizer/tokenizer.h"
+#include "parity_tests/candidate/native_backend.h"
+#include "parity_tests/cli/commands.h"
+#include "parity_tests/cli/common.h"
+#include "parity_tests/suites/matrix.h"
+
+namespace parity {
+namespace {
+
+struct RecordOptions {
+  std::string reference;
+  std::string out;
+  std::string trace = "none";
+  // One capture of a file of the user's ...
+  std::string model;
+  std::string prompt;
+  std::string prompt_template = "raw";
+  std::string schedule = "batch";
+  int max_tokens = 32;
+  // ... or, without a model, those that the matrix lists.
+  std::string matrix_file = PARITY_SOURCE_DIR "/fixtures/parity_matrix.json";
+  std::string prompts_file = PARITY_SOURCE_DIR "/fixtures/prompts.json";
+  std::string models = PARITY_BINARY_DIR "/fixtures/models";
+  RunOptions run;
+};
+
+// A recording is read on other machines: it names files without the directories of this one.
+void Keep(Capture capture, const std::string& directory) {
+  capture.model.path = std::filesystem::path(capture.model.path).filename();
+  capture.request.model = std::filesystem::path(capture.request.model).filename();
+  capture.request.tokenizer = std::filesystem::path(capture.request.tokenizer).filename();
+  std::filesystem::create_directories(std::filesystem::absolute(directory).parent_path());
+  WriteCapture(capture, directory);
+  fmt::print("{}  {} prompt tokens, {} generated\n", directory, capture.tokens.size(), capture.generated.size());
+}
+
+void RecordOne(const RecordOptions& o, Backend& backend) {
+  const bitnet::GgufFile file = bitnet::GgufFile::Open(o.model);
+  const bitnet::Tokenizer tokenizer = bitnet::Tokenizer::FromGguf(file);
+  const auto chosen = bitnet::ResolveTemplate(bitnet::ParsePromptTemplate(o.prompt_template), tokenizer);
+  const bitnet::FormattedPrompt formatted = bitnet::FormatPrompt(chosen, o.prompt);
+  Request request;
+  request.model = o.model;
+  request.prompt = o.prompt;
+  request.prompt_template = bitnet::PromptTemplateName(chosen);
+  request.text = formatted.text;
+  request.add_special = formatted.add_special;
+  request.max_tokens = o.max_tokens;
+  request.schedule = o.schedule == "batch" ? Schedule::kBatch : Schedule::kTokenByToken;
+  request.threads = o.run.Threads();
+  request.seed = o.run.seed;
+  request.cpu_variant = o.run.cpu_variant;
+  request.trace = o.trace;
+  Keep(backend.Run(request), o.out);
+}
+
+void RecordMatrix(const RecordOptions& o, Backend& backend) {
+  const ParityMatrix matrix = LoadMatrix(o.matrix_file, o.prompts_file, o.models);
+  const std::string out = o.out.empty() ? matrix.recorded_directory : o.out;
+  size_t kept = 0;
+  for (const Case& c : matrix.cases) {
+    const MatrixModel& model = matrix.models[c.model];
+    const bool recorded = c.reference == "recorded" && std::find(model.references.begin(), model.references.end(),
+                                                                 o.reference) != model.references.end();
+    if (!recorded) continue;
+    Request request = MakeRequest(matrix, c);
+    request.cpu_variant = o.run.cpu_variant;
+    if (c.schedule == Schedule::kBatch) request.trace = o.trace;
+    const std::string name = CaseName(matrix, {o.reference, c.model, c.prompt, c.schedule});
+    Keep(backend.Run(request), out + "/" + name);
+    ++kept;
+  }
+  if (kept == 0) {
+    throw std::runtime_error(
+        fmt::format("{}: models: no model of {} lists prompts under \"recorded\"", o.matrix_file, o.reference));
+  }
+}
+
+void Record(const RecordOptions& o) {
+  o.run.ApplyTimeout();
+  const std::unique_ptr<Backend> backend = MakeAnyBackend(o.reference);
+  const ProbeResult probe = backend->Probe();
+  if (!probe.available) throw std::runtime_error(fmt::format("{}: {}; {}", o.reference, probe.problem, probe.remedy));
+  if (o.model.empty()) {
+    RecordMatrix(o, *backend);
+  } else if (o.out.empty()) {
+    throw std::runtime_error("--out: missing; name the directory of the new capture");
+  } else {
+    RecordOne(o, *backend);
+  }
+}
+
+}  // namespace
+
+void AddRecordCommand(CLI::App& app, int& exit_code) {
+  auto o = std::make_shared<RecordOptions>();
+  CLI::App& command =
+      *app.add_subcommand("record", "Keep what a live reference says, for machines without it (recorded:DIR)");
+  command.add_option("--reference", o->reference, "llama.cpp, bitnet.cpp, exec:COMMAND")->required();
+  command.add_option("--model", o->model, "GGUF file; without it the cases that the matrix lists as recorded");
+  command.add_option("--prompt", o->prompt, "with --model: the prompt");
+  command.add_option("--prompt-template", o->prompt_template, "with --model: raw, instruct, llama3-chat or auto")
+      ->capture_default_str();
+  command.add_option("--schedule", o->schedule, "with --model: batch or token")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"batch", "token"}));
+  command.add_option("--max-tokens", o->max_tokens, "with --model: greedy tokens")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1 << 20));
+  command.add_option("--trace", o->trace, "none, core, full or a selection")->capture_default_str();
+  command.add_option("--out", o->out, "directory of the capture, or of all (fixtures/recorded)");
+  command.add_option("--matrix", o->matrix_file, "file of models and references")->capture_default_str();
+  command.add_option("--prompts", o->prompts_file, "file of prompts")->capture_default_str();
+  command.add_option("--models", o->models, "directory of the matrix's models")->capture_default_str();
+  o->run.AddTo(command);
+  command.callback([o, &exit_code] {
+    Record(*o);
+    exit_code = 0;
+  });
+}
+
+}  // namespace parity
