@@ -114,14 +114,18 @@ class GgufFile {
 //   writer.WriteHeader();
 //   writer.WriteTensor(bytes);      // once for each declared tensor, in order
 //   writer.Finish();                // renames the temporary file to "out.gguf"
+//
+// Calls out of order, sizes that do not fit what was declared, and failures to write throw std::runtime_error.
 class GgufWriter {
  public:
   explicit GgufWriter(const std::string& path);
   ~GgufWriter();  // removes the temporary file unless Finish() was reached
+  // Replaces an earlier value of the same key, in its place. "general.alignment" must come before any tensor.
   void Set(std::string key, MetadataValue value);
+  // `shape` in GGUF's order: shape[0] is contiguous; at most 4 dimensions.
   void DeclareTensor(std::string name, TensorType type, std::vector<uint64_t> shape);
   void WriteHeader();
-  void WriteTensor(std::span<const std::byte> data);
+  void WriteTensor(std::span<const std::byte> data);  // TensorBytes() of what was declared
   void Finish();
 
  private:

@@ -2,18 +2,17 @@
 // in engine/kernels; this serves converters, generators and tests.
 //
 // Layouts (F16 is IEEE half, little endian; weight i counts along the row within a block):
-//   Q8_0   32 weights, 34 bytes: F16 d; int8 q[32].                                     w = d * q[i]
-//   Q6_K   256 weights, 210 bytes: low[128]; high[64]; int8 scales[16]; F16 d.           w = d * scales[i/16] * (q -
-//   32)
+//   Q8_0   32 weights, 34 bytes: F16 d; int8 q[32].                             w = d * q[i]
+//   Q6_K   256 weights, 210 bytes: low[128]; high[64]; int8 scales[16]; F16 d.  w = d * scales[i/16] * (q - 32)
 //          With h = i/128, k = i/32 % 4, l = i%32: the low four bits of q are in low[64h + 32(k%2) + l], in its low
 //          half for k < 2 and its high half for k >= 2; the high two bits are bits 2k, 2k+1 of high[32h + l].
-//   TQ1_0  256 weights, 54 bytes: trits[52]; F16 d.                                      w = d * (trit - 1)
+//   TQ1_0  256 weights, 54 bytes: trits[52]; F16 d.                             w = d * (trit - 1)
 //          A byte holds five trits as ceil(v * 256 / 243), v = the number they form in base 3, first trit first. Bytes
 //          0-31 hold weights 0-159 (trit n of byte m: weight 32n + m), bytes 32-47 weights 160-239 (160 + 16n + m),
 //          bytes 48-51 weights 240-255 (240 + 4n + m; four trits, the fifth is 0).
-//   TQ2_0  256 weights, 66 bytes: codes[64]; F16 d.                                      w = d * (code - 1)
+//   TQ2_0  256 weights, 66 bytes: codes[64]; F16 d.                             w = d * (code - 1)
 //          Bits 2k, 2k+1 of byte 32c + m hold weight 128c + 32k + m.
-//   I2_S   128 weights, 32 bytes of codes; one float32 scale behind the tensor.          w = scale * (code - 1)
+//   I2_S   128 weights, 32 bytes of codes; one float32 scale behind the tensor. w = scale * (code - 1)
 //          Bits 7-6, 5-4, 3-2, 1-0 of byte j hold weights j, 32+j, 64+j, 96+j. The scale stands at byte rows*cols/4 and
 //          is followed by 28 zero bytes.
 // Sources: ggml's ggml-common.h and ggml-quants.c (dequantize_row_*); bitnet.cpp for I2_S (x86 layout).
