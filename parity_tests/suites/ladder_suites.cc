@@ -158,10 +158,10 @@ void RegisterAll(const ParityMatrix& matrix, Climbs* climbs) {
 }
 
 // Why the tests of a reference and a model will be skipped; "" if they will not.
-std::string SkipReason(const std::string& reference, const MatrixModel& model) {
+std::string SkipReason(const ParityMatrix& matrix, const std::string& reference, const MatrixModel& model) {
   static std::map<std::string, std::string> absent;
   if (!absent.contains(reference)) {
-    const std::optional<StageResult> problem = Pair(CandidateSpec(), reference).Probe();
+    const std::optional<StageResult> problem = Pair(CandidateSpec(), ReferenceSpec(matrix, reference)).Probe();
     absent[reference] =
         problem && !IsRequired(reference) ? problem->message.substr(0, problem->message.find('\n')) : "";
   }
@@ -174,7 +174,9 @@ void WriteCtest(const ParityMatrix& matrix, const std::string& file) {
   const std::string program = std::filesystem::canonical("/proc/self/exe").string();
   const std::string temporary = fmt::format("{}.{}", file, getpid());
   std::ofstream out(temporary);
-  out << CtestFile(matrix, program, SkipReason);
+  out << CtestFile(matrix, program, [&](const std::string& reference, const MatrixModel& model) {
+    return SkipReason(matrix, reference, model);
+  });
   out.close();
   if (!out) throw std::runtime_error(fmt::format("{}: cannot be written", temporary));
   std::filesystem::rename(temporary, file);

@@ -51,13 +51,21 @@ TEST(Matrix, EveryFormatClimbsEveryPromptInBothSchedules) {
   const ParityMatrix matrix = Load();
   EXPECT_EQ(matrix.max_tokens, 32);
   EXPECT_GE(matrix.prompts.size(), 15u);
-  EXPECT_EQ(matrix.cases.size(), 4 * 2 * matrix.prompts.size() + 1);
+  // llama.cpp: four formats, and one model that it does not know; bitnet.cpp: two models.
+  size_t recorded = 0;
+  for (const MatrixModel& model : matrix.models) recorded += model.recorded.size() * model.schedules.size();
+  EXPECT_GT(recorded, 8u);
+  EXPECT_EQ(matrix.cases.size(), 4 * 2 * matrix.prompts.size() + 1 + 2 * 2 * matrix.prompts.size() + recorded);
   std::set<std::string> names;
   for (const Case& c : matrix.cases) names.insert(CaseName(matrix, c));
   EXPECT_EQ(names.size(), matrix.cases.size());
   EXPECT_TRUE(names.contains("llama_cpp.kjv_bitnet_tq2_0.capital_of_france.batch"));
   EXPECT_TRUE(names.contains("llama_cpp.kjv_bitnet_f32.genesis.token"));
   EXPECT_TRUE(names.contains("llama_cpp.kjv_bitnet_b1_58_tq2_0.hello.batch"));
+  EXPECT_TRUE(names.contains("bitnet_cpp.kjv_bitnet_b1_58_i2_s.genesis.batch"));
+  EXPECT_TRUE(names.contains("recorded.kjv_bitnet_i2_s.hello.token"));
+  EXPECT_EQ(ReferenceSpec(matrix, "llama.cpp"), "llama.cpp");
+  EXPECT_THAT(ReferenceSpec(matrix, "recorded"), testing::MatchesRegex("recorded:.*fixtures/recorded"));
 }
 
 TEST(Matrix, ARequestIsThePromptInItsTemplate) {
