@@ -2,14 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <memory>
 
-#include "engine/gguf/gguf.h"
-#include "engine/tokenizer/prompt_template.h"
-#include "engine/tokenizer/tokenizer.h"
+#include "parity_tests/candidate/native_backend.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
+#include "parity_tests/cli/prompt_options.h"
+#include "parity_tests/compare/noise.h"
 #include "parity_tests/report/report.h"
 #include "parity_tests/suites/pair.h"
 
@@ -17,14 +16,12 @@ namespace parity {
 namespace {
 
 struct LadderCommand {
-  std::string model, tokenizer, prompt, system, prompt_template = "auto";
-  bool no_parse_special = false;
+  PromptOptions prompt;
   std::string candidate = "native", reference = "llama.cpp";
   std::string stage = "decode", schedule = "batch", format = "text";
-  int positions = 0, max_tokens = 8, n_ctx = 0, n_ubatch = 512;
-  bool dump_ids = false, dump_ref_ids = false, verbose = false;
+  int positions = 0, max_tokens = 8;
+  bool dump_ids = false, dump_ref_ids = false, verbose = false, noise = false;
   std::string keep;
-  RunOptions run;
   ProfileOptions profile;
 };
 
@@ -35,32 +32,9 @@ struct Climbed {
 };
 
 Request MakeRequest(const LadderCommand& command) {
-  if (!std::filesystem::is_regular_file(command.model)) {
-    throw std::runtime_error(fmt::format("--model: {}: no such file", command.model));
-  }
-  bitnet::PromptTemplate prompt_template = bitnet::ParsePromptTemplate(command.prompt_template);
-  if (prompt_template == bitnet::PromptTemplate::kAuto) {
-    const bitnet::Tokenizer tokenizer = command.tokenizer.empty()
-                                            ? bitnet::Tokenizer::FromGguf(bitnet::GgufFile::Open(command.model))
-                                            : bitnet::Tokenizer::FromTokenizerJson(command.tokenizer);
-    prompt_template = bitnet::ResolveTemplate(prompt_template, tokenizer);
-  }
-  const bitnet::FormattedPrompt formatted = bitnet::FormatPrompt(prompt_template, command.prompt, command.system);
-  Request request;
-  request.model = command.model;
-  request.tokenizer = command.tokenizer;
-  request.prompt = command.prompt;
-  request.prompt_template = std::string(bitnet::PromptTemplateName(prompt_template));
-  request.text = formatted.text;
-  request.add_special = formatted.add_special;
-  request.parse_special = !command.no_parse_special;
+  Request request = command.prompt.MakeRequest();
   request.positions = command.positions;
   request.max_tokens = command.max_tokens;
-  request.n_ctx = command.n_ctx;
-  request.n_ubatch = command.n_ubatch;
-  request.threads = command.run.Threads();
-  request.seed = command.run.seed;
-  request.cpu_variant = command.run.cpu_variant;
   return request;
 }
 
@@ -96,6 +70,13 @@ Climbed ClimbOnce(const LadderCommand& command, Pair& pair, const Request& reque
   options.piece_of = PieceLookup(request);
   climbed.verdict = Climb(captures.candidate, captures.reference, options);
   if (!note.empty() && command.profile.name.empty()) climbed.verdict.notes.push_back(note);
+  if (command.noise && climbed.verdict.stage(Stage::kShapes).status == Status::kPass) {
+    Progress progress;
+    const std::unique_ptr<Backend> reference = MakeAnyBackend(command.reference);
+    const NoiseFloor floor = MeasureNoise(
+        *reference, request, {.threads = 0, .progress = [&](const std::string& what) { progress.Show("noise: " + what); }});
+    for (std::string& text : NoiseNotes(floor, climbed.verdict)) climbed.verdict.notes.push_back(std::move(text));
+  }
   const auto keep_ids = [&climbed](bool wanted, const std::string& side, const Capture& capture) {
     if (!wanted) return;
     climbed.ids.emplace_back(side + " prompt ids", capture.tokens);
@@ -129,7 +110,7 @@ std::string Print(const LadderCommand& command, const std::vector<Climbed>& clim
 }
 
 int Run(const LadderCommand& command) {
-  command.run.ApplyTimeout();
+  command.prompt.run.ApplyTimeout();
   command.profile.Load("strict");  // a mistake in a threshold is said before an engine runs
   Request request = MakeRequest(command);
   std::vector<Schedule> schedules;
@@ -157,15 +138,7 @@ int Run(const LadderCommand& command) {
 void AddLadderCommand(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<LadderCommand>();
   CLI::App* sub = app.add_subcommand("ladder", "Compare two engines on one model and one prompt, stage by stage");
-  sub->add_option("--model", command->model, "GGUF file")->required();
-  sub->add_option("--tokenizer", command->tokenizer, "tokenizer.json; without it the vocabulary in the GGUF file");
-  sub->add_option("--prompt", command->prompt, "text of the prompt")->required();
-  sub->add_option("--system", command->system, "system turn, where the template has one");
-  sub->add_option("--prompt-template", command->prompt_template,
-                  "raw, instruct, llama3-chat, or auto: what the model asks for")
-      ->check(CLI::IsMember({"raw", "instruct", "llama3-chat", "auto"}))
-      ->capture_default_str();
-  sub->add_flag("--no-parse-special", command->no_parse_special, "text that spells a special token stays text");
+  command->prompt.AddTo(*sub);
   sub->add_option("--candidate", command->candidate, "engine under test: native, exec:COMMAND, recorded:DIR, ...")
       ->capture_default_str();
   sub->add_option("--reference", command->reference, "llama.cpp, bitnet.cpp, exec:COMMAND, recorded:DIR, native")
@@ -181,19 +154,14 @@ void AddLadderCommand(CLI::App& app, int& exit_code) {
   sub->add_option("--schedule", command->schedule, "the prompt as one batch, a token at a time, or both")
       ->check(CLI::IsMember({"batch", "token", "both"}))
       ->capture_default_str();
-  sub->add_option("--n-ctx", command->n_ctx, "context; 0: prompt and tokens, rounded up to a multiple of 256")
-      ->check(CLI::NonNegativeNumber);
-  sub->add_option("--n-ubatch", command->n_ubatch, "positions in one batch")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
   sub->add_option("--format", command->format, "text, json or markdown")
       ->check(CLI::IsMember({"text", "json", "markdown"}))
       ->capture_default_str();
   sub->add_flag("--dump-ids", command->dump_ids, "print the candidate's token ids");
   sub->add_flag("--dump-ref-ids,--dump-cpp-ids", command->dump_ref_ids, "print the reference's token ids");
+  sub->add_flag("--noise", command->noise, "measure the reference's noise floor too, and set the limits beside it");
   sub->add_flag("--verbose", command->verbose, "print every metric at every position");
   sub->add_option("--keep", command->keep, "directory for both captures; --reference recorded:DIR reads them again");
-  command->run.AddTo(*sub);
   command->profile.AddTo(*sub);
   sub->callback([command, &exit_code] { exit_code = Run(*command); });
 }

@@ -14,6 +14,9 @@ void AddInspectCommand(CLI::App& app, int& exit_code);
 void AddLadderCommand(CLI::App& app, int& exit_code);
 void AddMatrixCommand(CLI::App& app, int& exit_code);
 void AddTraceDiffCommand(CLI::App& app, int& exit_code);
+void AddReplayCommand(CLI::App& app, int& exit_code);
+void AddBisectCommand(CLI::App& app, int& exit_code);
+void AddNoiseCommand(CLI::App& app, int& exit_code);
 
 }  // namespace parity
 

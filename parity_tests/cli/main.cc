@@ -18,6 +18,9 @@ int main(int argc, char** argv) {
   parity::AddInspectCommand(app, exit_code);
   parity::AddCompatCheckCommand(app, exit_code);
   parity::AddTraceDiffCommand(app, exit_code);
+  parity::AddReplayCommand(app, exit_code);
+  parity::AddBisectCommand(app, exit_code);
+  parity::AddNoiseCommand(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -410,7 +410,8 @@ ReplayResult Replay::Operation(EngineStage stage, int layer) {
   result.stage = stage;
   result.layer = layer;
   const auto [type, width] = impl_->Terms(stage, layer);
-  const double tolerance = ReplayTolerance(stage, type, width) * 0x1p-23;
+  result.tolerance_units = ReplayTolerance(stage, type, width);
+  const double tolerance = result.tolerance_units * 0x1p-23;
   try {
     for (const auto& [first, n] : impl_->Batches()) {
       const Rows theirs = impl_->Read(stage, layer, first, n);

@@ -44,7 +44,8 @@ struct ReplayResult {
   int64_t index = -1;     // element of that position's tensor
   float ours = 0;
   float reference = 0;
-  std::string missing;  // kNotTraced: the tensor that the capture lacks
+  double tolerance_units = 0;  // ReplayTolerance of this operation
+  std::string missing;         // kNotTraced: the tensor that the capture lacks
 };
 
 // The largest difference that an operation may show on equal inputs, in units of 2^-23 times the largest magnitude of

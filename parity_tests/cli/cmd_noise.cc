@@ -1,0 +1,49 @@
+// bitnet-parity noise: a reference against itself.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "parity_tests/candidate/native_backend.h"
+#include "parity_tests/cli/commands.h"
+#include "parity_tests/cli/prompt_options.h"
+#include "parity_tests/report/insight_report.h"
+
+namespace parity {
+namespace {
+
+struct NoiseCommand {
+  PromptOptions prompt;
+  std::string reference = "llama.cpp", format = "text";
+};
+
+int Run(const NoiseCommand& command) {
+  command.prompt.run.ApplyTimeout();
+  const std::unique_ptr<Backend> reference = MakeAnyBackend(command.reference);
+  if (const ProbeResult probe = reference->Probe(); !probe.available) {
+    throw std::runtime_error(fmt::format("{} is not available: {}; {}", reference->name(), probe.problem, probe.remedy));
+  }
+  Progress progress;
+  NoiseOptions options;
+  options.threads = command.prompt.run.threads;
+  options.progress = [&progress](const std::string& what) { progress.Show(what); };
+  const NoiseFloor floor = MeasureNoise(*reference, command.prompt.MakeRequest(), options);
+  progress.Show("");
+  fmt::print("{}", command.format == "json" ? DumpJson(NoiseJson(floor)) : NoiseText(floor));
+  return 0;
+}
+
+}  // namespace
+
+void AddNoiseCommand(CLI::App& app, int& exit_code) {
+  auto command = std::make_shared<NoiseCommand>();
+  CLI::App* sub = app.add_subcommand("noise", "How far a reference is from itself: schedules, threads, batches");
+  command->prompt.AddTo(*sub);
+  sub->add_option("--reference", command->reference, "llama.cpp, bitnet.cpp, exec:COMMAND, native")
+      ->capture_default_str();
+  sub->add_option("--format", command->format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  sub->callback([command, &exit_code] { exit_code = Run(*command); });
+}
+
+}  // namespace parity

@@ -1,0 +1,107 @@
+// bitnet-parity replay: every operation of ours on the reference's own inputs.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "engine/model/model.h"
+#include "parity_tests/candidate/native_backend.h"
+#include "parity_tests/cli/commands.h"
+#include "parity_tests/cli/prompt_options.h"
+#include "parity_tests/report/insight_report.h"
+
+namespace parity {
+namespace {
+
+struct ReplayCommand {
+  PromptOptions prompt;
+  std::string reference = "llama.cpp", stage, schedule = "batch", format = "text";
+  int layer = -2;  // -2: all
+};
+
+std::vector<ReplayResult> ReplayAll(const ReplayCommand& command, Replay& replay, int n_layer, Progress& progress) {
+  std::vector<ReplayResult> results;
+  const auto add = [&](bitnet::Stage stage, int layer) {
+    if (command.stage.empty() || command.stage == bitnet::StageName(stage)) {
+      results.push_back(replay.Operation(stage, layer));
+    }
+  };
+  for (int layer = -1; layer < n_layer; ++layer) {
+    if (command.layer != -2 && command.layer != layer) continue;
+    progress.Show(layer < 0 ? "replaying what is outside the layers" : fmt::format("replaying layer {}", layer));
+    for (const bitnet::Stage stage : replay.Operations(layer)) add(stage, layer);
+  }
+  return results;
+}
+
+int Run(const ReplayCommand& command) {
+  command.prompt.run.ApplyTimeout();
+  const bitnet::Model model = bitnet::Model::Load(command.prompt.model);
+  const int n_layer = static_cast<int>(model.hyperparameters.n_layer);
+  if (command.layer >= n_layer) {
+    throw std::runtime_error(fmt::format("--layer: found {}, expected -1 (outside the layers) to {}", command.layer, n_layer - 1));
+  }
+  Progress progress;
+  std::unique_ptr<Backend> backend;  // raw tensors are readable while it lives
+  Capture capture;
+  if (std::filesystem::exists(command.reference + "/capture.json")) {
+    capture = ReadCapture(command.reference);
+  } else {
+    backend = MakeAnyBackend(command.reference);
+    Request request = command.prompt.MakeRequest();
+    request.schedule = command.schedule == "batch" ? Schedule::kBatch : Schedule::kTokenByToken;
+    request.raw_tensors = true;
+    request.trace = command.layer < 0   ? "full"
+                    : command.layer == 0 ? "embeddings,blk0/*"
+                                         : fmt::format("blk{}/layer_out,blk{}/*", command.layer - 1, command.layer);
+    if (const ProbeResult probe = backend->Probe(); !probe.available) {
+      throw std::runtime_error(fmt::format("{} is not available: {}; {}", backend->name(), probe.problem, probe.remedy));
+    }
+    progress.Show(fmt::format("running {} ...", backend->name()));
+    capture = backend->Run(request);
+  }
+  ReplayReport report;
+  report.reference = capture.backend;
+  report.model = capture.model;
+  report.schedule = ScheduleName(capture.request.schedule);
+  const std::string known = OrderOf(capture.backend);
+  const bitnet::ArithmeticOrder& order = known.empty() ? bitnet::DefaultOrder(model) : bitnet::FindOrder(known);
+  report.order = order.name;
+  report.order_is_known = !known.empty();
+  Replay replay(model, capture, order, static_cast<size_t>(command.prompt.run.Threads()));
+  report.results = ReplayAll(command, replay, n_layer, progress);
+  if (report.results.empty()) {
+    throw std::runtime_error(fmt::format("--stage: '{}' is no operation of {}", command.stage,
+                                         command.layer == -2 ? "this model" : fmt::format("layer {}", command.layer)));
+  }
+  progress.Show("");
+  fmt::print("{}", command.format == "json" ? DumpJson(ReplayJson(report)) : ReplayText(report, ColorWanted()));
+  bool missing = false, fails = false;
+  for (const ReplayResult& r : report.results) {
+    missing |= r.verdict == ReplayVerdict::kNotTraced;
+    fails |= ReplayFails(report, r);
+  }
+  return missing ? 2 : fails ? 1 : 0;
+}
+
+}  // namespace
+
+void AddReplayCommand(CLI::App& app, int& exit_code) {
+  auto command = std::make_shared<ReplayCommand>();
+  CLI::App* sub = app.add_subcommand("replay", "Run our operations on the reference's own inputs: which one is guilty");
+  command->prompt.AddTo(*sub);
+  sub->add_option("--reference", command->reference, "llama.cpp, bitnet.cpp, recorded:DIR, exec:COMMAND, or a capture")
+      ->capture_default_str();
+  sub->add_option("--layer", command->layer, "one layer; -1: embeddings, output_norm and logits")
+      ->check(CLI::Range(-1, 100000));
+  sub->add_option("--stage", command->stage, "one operation, as ffn_down");
+  sub->add_option("--schedule", command->schedule, "the prompt as one batch or a token at a time")
+      ->check(CLI::IsMember({"batch", "token"}))
+      ->capture_default_str();
+  sub->add_option("--format", command->format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  sub->callback([command, &exit_code] { exit_code = Run(*command); });
+}
+
+}  // namespace parity

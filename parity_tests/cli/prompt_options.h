@@ -1,0 +1,31 @@
+// Model and prompt, as every subcommand that runs engines takes them.
+#ifndef BITNET_PARITY_PARITY_TESTS_CLI_PROMPT_OPTIONS_H_
+#define BITNET_PARITY_PARITY_TESTS_CLI_PROMPT_OPTIONS_H_
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "parity_tests/cli/common.h"
+#include "reference/capture/request.h"
+
+namespace parity {
+
+// --model, --tokenizer, --prompt, --token-ids, --system, --prompt-template, --no-parse-special, --n-ctx, --n-ubatch, and
+// those of RunOptions.
+struct PromptOptions {
+  std::string model, tokenizer, prompt, system, prompt_template = "auto";
+  std::vector<int32_t> token_ids;  // in place of the prompt
+  bool no_parse_special = false;
+  int n_ctx = 0, n_ubatch = 512;
+  RunOptions run;
+
+  void AddTo(CLI::App& command);
+  // Without tokens to generate, as one batch. Throws where the model is not there, and where neither a prompt nor token
+  // ids were given, or both.
+  Request MakeRequest() const;
+};
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_PARITY_TESTS_CLI_PROMPT_OPTIONS_H_
