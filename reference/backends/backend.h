@@ -21,6 +21,7 @@ struct ProbeResult {
   std::string version;
   std::vector<std::string> looked_in;  // where it was looked for, in order
   std::vector<std::string> found;      // libraries, headers, commands
+  std::vector<std::string> details;    // what the engine says of itself, "key: value" each
   std::string problem;                 // why it is not available, in one line
   std::string remedy;                  // what to do about it
 };

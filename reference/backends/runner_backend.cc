@@ -95,6 +95,9 @@ class RunnerBackend : public Backend {
       result.problem = fmt::format("{} info: not the answer of a runner: {}", program_, error.what());
       return result;
     }
+    for (const auto& [key, value] : info_.items()) {
+      if (value.is_string()) result.details.push_back(fmt::format("{}: {}", key, value.get<std::string>()));
+    }
     result.found.insert(result.found.end(), libraries_.begin(), libraries_.end());
     result.available = true;
     result.remedy.clear();

@@ -1,0 +1,77 @@
+// `check-capture`: what is wrong with a capture that somebody's engine wrote.
+#include <fmt/format.h>
+
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "parity_tests/cli/commands.h"
+#include "parity_tests/cli/common.h"
+#include "reference/capture/capture.h"
+#include "reference/capture/capture_writer.h"
+#include "reference/capture/stages.h"
+
+namespace parity {
+namespace {
+
+// What the reader cannot see: numbers that contradict each other.
+std::vector<std::string> Contradictions(const Capture& c) {
+  std::vector<std::string> problems;
+  const auto finite = [&](const Matrix& m, const char* name) {
+    for (int64_t i = 0; i < m.rows; ++i) {
+      for (int64_t j = 0; j < m.cols; ++j) {
+        if (std::isfinite(m.row(i)[j])) continue;
+        problems.push_back(fmt::format("{}.npy: [{}, {}] is {}, expected a finite number", name, i, j, m.row(i)[j]));
+        return;
+      }
+    }
+  };
+  finite(c.logits, "logits");
+  finite(c.decode_logits, "decode_logits");
+  for (size_t i = 0; i < c.generated.size() && static_cast<int64_t>(i) < c.decode_logits.rows; ++i) {
+    const float* row = c.decode_logits.row(static_cast<int64_t>(i));
+    const int64_t best = std::max_element(row, row + c.decode_logits.cols) - row;
+    if (best != c.generated[i]) {
+      problems.push_back(
+          fmt::format("generated[{}]: found {}, expected {}, the first of the largest in decode_logits.npy", i,
+                      c.generated[i], best));
+      break;
+    }
+  }
+  if (c.shapes.attends.size() != c.tokens.size()) {
+    problems.push_back(fmt::format("shapes.attends: found {} positions, expected {} (one for each token)",
+                                   c.shapes.attends.size(), c.tokens.size()));
+  }
+  for (const TraceRecord& r : c.traces) {
+    if (r.tensor_file.empty()) continue;
+    const std::vector<float> data = ReadTensor(c, r);
+    if (MakeTraceRecord(r.seq, r.layer, r.stage, r.shape, data).blake3 != r.blake3) {
+      problems.push_back(fmt::format("{}: blake3: the raw tensor {} has another hash", r.name, r.tensor_file));
+    }
+  }
+  return problems;
+}
+
+int CheckCapture(const std::string& directory) {
+  const Capture c = ReadCapture(directory);
+  const std::vector<std::string> problems = Contradictions(c);
+  fmt::print("{}: {} {}, {} ({}), {} prompt tokens, {} generated, {} traces\n", directory, c.backend.name,
+             c.backend.version, c.model.path, c.model.architecture, c.tokens.size(), c.generated.size(),
+             c.traces.size());
+  for (const std::string& problem : problems) fmt::print("  {}\n", problem);
+  fmt::print("{}\n", problems.empty() ? "a sound capture" : fmt::format("{} problems", problems.size()));
+  return problems.empty() ? 0 : 1;
+}
+
+}  // namespace
+
+void AddCheckCaptureCommand(CLI::App& app, int& exit_code) {
+  auto directory = std::make_shared<std::string>();
+  CLI::App& command = *app.add_subcommand(
+      "check-capture", "What is wrong with a capture: 0 nothing, 1 it contradicts itself, 2 it cannot be read");
+  command.add_option("directory", *directory, "Directory with capture.json")->required();
+  command.callback([directory, &exit_code] { exit_code = CheckCapture(*directory); });
+}
+
+}  // namespace parity
