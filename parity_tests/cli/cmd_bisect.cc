@@ -32,11 +32,13 @@ int Run(const BisectCommand& command) {
   const std::unique_ptr<Backend> reference = Available(MakeAnyBackend(command.reference));
   Progress progress;
   std::unique_ptr<Backend> candidate;
+  int captures = 0;
   if (command.candidate == "native") {
     // Our engine follows the order of the reference's build, which the reference's own capture names.
     progress.Show("asking the reference for its build");
     Request probe = request;
     probe.max_tokens = 0;
+    ++captures;
     candidate = MakeCandidateFor(command.candidate, reference->Run(probe).backend);
   } else {
     candidate = MakeAnyBackend(command.candidate);
@@ -45,7 +47,8 @@ int Run(const BisectCommand& command) {
   BisectOptions options;
   options.profile = command.profile.Load("strict");
   options.progress = [&progress](const std::string& what) { progress.Show(what); };
-  const Bisection bisection = Bisect(*candidate, *reference, request, options);
+  Bisection bisection = Bisect(*candidate, *reference, request, options);
+  bisection.captures += captures;
   progress.Show("");
   fmt::print("{}", command.format == "json" ? DumpJson(BisectionJson(bisection)) : BisectionText(bisection, ColorWanted()));
   return bisection.verdict == BisectVerdict::kNoDivergence ? 0 : 1;

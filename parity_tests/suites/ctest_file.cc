@@ -12,16 +12,6 @@ namespace {
 
 constexpr int kTimeoutSeconds = 600;
 
-// One short line; a label must not end a CMake list or an argument.
-std::string LabelText(std::string text) {
-  constexpr size_t kLongest = 72;
-  if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
-  for (char& c : text) {
-    if (c == ';' || c == ']' || c == '[' || c == '\n' || c == '\\') c = ' ';
-  }
-  return text;
-}
-
 std::string Test(Stage stage, const std::string& name, const std::string& program, const std::string& labels,
                  const std::string& required) {
   const std::string full = fmt::format("{}.{}", SuiteName(stage), name);
@@ -34,6 +24,15 @@ std::string Test(Stage stage, const std::string& name, const std::string& progra
 }
 
 }  // namespace
+
+std::string LabelText(std::string text) {
+  constexpr size_t kLongest = 72;
+  if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
+  for (char& c : text) {
+    if (c == ';' || c == ']' || c == '[' || c == '\n' || c == '\\') c = ' ';
+  }
+  return text;
+}
 
 std::string CtestFile(const ParityMatrix& matrix, const std::string& program,
                       const std::function<std::string(const std::string&, const MatrixModel&)>& skip_reason) {

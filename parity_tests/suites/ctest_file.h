@@ -9,6 +9,9 @@
 
 namespace parity {
 
+// `text` as a label: one short line, without what would end a CMake list or an argument.
+std::string LabelText(std::string text);
+
 // A file of add_test() and set_tests_properties() calls for every stage of every case, each running `program` with a
 // --gtest_filter. Each stage is a fixture that the next one requires, so that a stage that fails stops those above it.
 // Labels: ladder, the stage, the reference, the model's format, the schedule; and where `skip_reason` (of a reference
