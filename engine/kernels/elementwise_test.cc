@@ -31,6 +31,14 @@ std::vector<float> ExtremeFloats() {
   return x;
 }
 
+// Each value twice: some in a vector, some in the tail behind the last one.
+std::vector<float> ExtremesBothWays() {
+  const std::vector<float> x = ExtremeFloats();
+  std::vector<float> both = x;
+  both.insert(both.end(), x.rbegin(), x.rend());
+  return both;
+}
+
 std::vector<size_t> Sizes() {
   std::vector<size_t> sizes = kOddSizes;
   sizes.insert(sizes.end(), {0, 31, 32, 64, 1000});
@@ -58,9 +66,7 @@ TEST(SiluMul, EqualsItsDefinition) {
 TEST(SiluMul, EqualsItsDefinitionAtExtremesAndInPlace) {
   for (const ArithmeticOrder& order : AllOrders()) {
     SCOPED_TRACE(order.name);
-    // Each value both in a vector and in the tail.
-    std::vector<float> gate = ExtremeFloats();
-    std::reverse_copy(gate.begin(), gate.end(), std::back_inserter(gate));
+    const std::vector<float> gate = ExtremesBothWays();
     const std::vector<float> up = RandomFloats(gate.size(), 3);
     std::vector<float> expected(gate.size());
     scalar::SiluMul(gate.data(), up.data(), gate.size(), order, expected.data());
@@ -122,9 +128,7 @@ TEST(Exp, EndsInZeroAndInfinity) {
 }
 
 TEST(SquaredReluMul, EqualsItsDefinition) {
-  std::vector<float> extremes = ExtremeFloats();
-  extremes.insert(extremes.end(), extremes.rbegin(), extremes.rend());
-  std::vector<std::vector<float>> gates = {extremes};
+  std::vector<std::vector<float>> gates = {ExtremesBothWays()};
   for (const size_t n : Sizes()) {
     for (const Values values : kAllValues) gates.push_back(RandomFloats(n, 6, values));
   }
