@@ -1,0 +1,202 @@
+// Bisection of the native engine against itself, where the candidate's capture is changed behind one tensor as a fault
+// would change it.
+#include "parity_tests/compare/bisect.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "fixtures/generate.h"
+#include "parity_tests/candidate/native_backend.h"
+#include "parity_tests/compare/noise.h"
+#include "reference/capture/capture_writer.h"
+#include "reference/capture/temporary_directory.h"
+#include "reference/capture/trace_record.h"
+
+namespace parity {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr int kLayers = 3;
+
+struct Fault {
+  int seq = 0;
+  int layer = -1;
+  std::string stage;
+  bool tokens = false;       // another token id instead
+  bool flickers = false;     // logits differ from run to run
+  bool logits_only = false;  // no traces
+};
+
+// The native engine, whose tensors at the fault and behind it, and logits, are half as large again.
+class FaultyBackend : public Backend {
+ public:
+  FaultyBackend(Fault fault, std::string directory) : fault_(std::move(fault)), directory_(std::move(directory)) {}
+  std::string name() const override { return "faulty"; }
+  ProbeResult Probe() override { return native_->Probe(); }
+  std::string Identity() override { return "faulty"; }
+  Capture Run(const Request& request) override {
+    ++runs;
+    Capture c = native_->Run(request);
+    c.backend.name = "faulty";
+    if (fault_.tokens && c.tokens.size() > 2) c.tokens[2] ^= 1;
+    const float by = fault_.flickers ? 1.5f + 0.1f * static_cast<float>(runs) : 1.5f;
+    for (int64_t row = fault_.seq; row < c.logits.rows; ++row) {
+      for (int64_t i = 0; i < c.logits.cols; ++i) c.logits.data[static_cast<size_t>(row * c.logits.cols + i)] *= by;
+    }
+    if (c.traces.empty()) return c;
+    if (fault_.logits_only) {
+      c.traces.clear();
+      return c;
+    }
+    TraceRecord at;
+    at.seq = fault_.seq;
+    at.layer = fault_.layer;
+    at.stage = fault_.stage;
+    CaptureWriter writer(directory_ + "/" + std::to_string(runs));
+    for (const TraceRecord& r : c.traces) {
+      std::vector<float> data;
+      TraceRecord key = r;
+      key.name.clear();
+      const bool changed = ComputationOrder(key) >= ComputationOrder(at) && r.seq >= fault_.seq;
+      if (!r.tensor_file.empty()) {
+        data = ReadTensor(c, r);
+        if (changed) {
+          for (float& x : data) x *= 1.5f;
+        }
+        writer.AddTensor(r.seq, r.layer, r.stage, r.shape, data, true);
+      } else {
+        // Without the numbers a hash of something else will do.
+        data.assign(static_cast<size_t>(r.num_elements), changed ? 2.0f : 1.0f);
+        TraceRecord record = r;
+        if (changed) record.blake3 = MakeTraceRecord(r.seq, r.layer, r.stage, r.shape, data).blake3;
+        kept_.push_back(record);
+      }
+    }
+    c.traces = std::exchange(kept_, {});
+    const std::string target = directory_ + "/" + std::to_string(runs);
+    writer.Finish(c);
+    return ReadCapture(target);
+  }
+  int runs = 0;
+
+ private:
+  Fault fault_;
+  std::string directory_;
+  std::vector<TraceRecord> kept_;
+  std::unique_ptr<Backend> native_ = MakeNativeBackend();
+};
+
+class BisectTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    root_ = new TemporaryDirectory;
+    GenerateOptions options;
+    options.output = root_->path() + "/tiny.gguf";
+    options.n_vocab = 300;
+    options.n_layer = kLayers;
+    GenerateModel(options);
+  }
+  static void TearDownTestSuite() { delete root_; }
+
+  static Request TinyRequest() {
+    Request request;
+    request.model = root_->path() + "/tiny.gguf";
+    request.token_ids = {5, 17, 299, 0, 123, 5, 77, 8};
+    request.threads = 1;
+    return request;
+  }
+  static Bisection Find(const Fault& fault, Schedule schedule = Schedule::kBatch) {
+    static int counter = 0;
+    const std::string directory = root_->path() + "/faulty" + std::to_string(counter++);
+    std::filesystem::create_directories(directory);
+    FaultyBackend candidate(fault, directory);
+    const std::unique_ptr<Backend> reference = MakeNativeBackend();
+    Request request = TinyRequest();
+    request.schedule = schedule;
+    BisectOptions options;
+    options.profile = LoadProfile(PARITY_SOURCE_DIR "/fixtures/thresholds.json", "strict");
+    const Bisection b = Bisect(candidate, *reference, request, options);
+    EXPECT_EQ(b.captures, 2 * candidate.runs);
+    return b;
+  }
+  static inline TemporaryDirectory* root_ = nullptr;
+};
+
+TEST_F(BisectTest, NamesPositionLayerAndOperation) {
+  for (const Fault& fault :
+       {Fault{.seq = 0, .layer = 0, .stage = "attn_norm"}, Fault{.seq = 4, .layer = 1, .stage = "ffn_down"},
+        Fault{.seq = 7, .layer = 2, .stage = "attn_scores_softmax"}, Fault{.seq = 5, .layer = -1, .stage = "embeddings"},
+        Fault{.seq = 3, .layer = -1, .stage = "output_norm"}, Fault{.seq = 2, .layer = -1, .stage = "logits"}}) {
+    const Bisection b = Find(fault);
+    EXPECT_EQ(b.verdict, BisectVerdict::kOperation) << fault.stage << ": " << b.message;
+    EXPECT_EQ(b.prefix_length, fault.seq + 1) << fault.stage;
+    EXPECT_EQ(b.position, fault.seq) << fault.stage;
+    EXPECT_EQ(b.token, (*TinyRequest().token_ids)[static_cast<size_t>(fault.seq)]);
+    EXPECT_EQ(b.layer, fault.layer) << fault.stage;
+    EXPECT_EQ(b.stage, fault.stage);
+    EXPECT_TRUE(b.inputs_equal);
+    EXPECT_EQ(b.replay_candidate.verdict, ReplayVerdict::kGuilty) << fault.stage;
+    EXPECT_EQ(b.replay_reference.verdict, ReplayVerdict::kExact) << fault.stage;
+    // The whole, two prefixes at most, outputs of layers, one layer: each from both engines.
+    EXPECT_LE(b.captures, 10) << fault.stage;
+  }
+}
+
+TEST_F(BisectTest, ATokenAtATime) {
+  const Bisection b = Find({.seq = 6, .layer = 1, .stage = "q_rope"}, Schedule::kTokenByToken);
+  EXPECT_EQ(b.verdict, BisectVerdict::kOperation) << b.message;
+  EXPECT_EQ(b.position, 6);
+  EXPECT_EQ(b.layer, 1);
+  EXPECT_EQ(b.stage, "q_rope");
+}
+
+TEST_F(BisectTest, WhatIsNoOperation) {
+  EXPECT_EQ(Find({.seq = 100, .layer = 0, .stage = "logits"}).verdict, BisectVerdict::kNoDivergence);
+  const Bisection tokens = Find({.seq = 0, .layer = -1, .stage = "embeddings", .tokens = true});
+  EXPECT_EQ(tokens.verdict, BisectVerdict::kTokens);
+  EXPECT_EQ(tokens.position, 2);
+  EXPECT_EQ(tokens.token, 299);
+  EXPECT_EQ(tokens.candidate_token, 298);
+  EXPECT_EQ(tokens.captures, 2);
+  EXPECT_EQ(Find({.seq = 1, .layer = 0, .stage = "q_proj", .flickers = true}).verdict,
+            BisectVerdict::kNotReproducible);
+  const Bisection blind = Find({.seq = 1, .layer = 0, .stage = "q_proj", .logits_only = true});
+  EXPECT_EQ(blind.verdict, BisectVerdict::kNotTraced);
+  EXPECT_EQ(blind.prefix_length, 2);
+}
+
+TEST_F(BisectTest, AnotherOrderOfAdditionsIsRounding) {
+  const std::unique_ptr<Backend> candidate = MakeNativeBackend("llama.cpp-avx2"), reference = MakeNativeBackend();
+  BisectOptions options;
+  options.profile = LoadProfile(PARITY_SOURCE_DIR "/fixtures/thresholds.json", "exact");
+  const Bisection b = Bisect(*candidate, *reference, TinyRequest(), options);
+  EXPECT_EQ(b.verdict, BisectVerdict::kRounding) << b.message;
+}
+
+TEST_F(BisectTest, TheNoiseFloorOfADeterministicEngine) {
+  const std::unique_ptr<Backend> reference = MakeNativeBackend();
+  const NoiseFloor floor = MeasureNoise(*reference, TinyRequest(), {});
+  EXPECT_EQ(floor.captures, 6);
+  ASSERT_EQ(floor.rows.size(), 5u);
+  for (const NoiseRow& row : floor.rows) {
+    EXPECT_EQ(row.worst.rows(), 8) << row.what;
+    if (row.like_schedules) {
+      EXPECT_EQ(row.worst.identical_share(), 1) << row.what;
+    }
+  }
+  // A batch adds in another order than a single position.
+  EXPECT_LT(floor.All().identical_share(), 1);
+  EXPECT_GT(floor.All().value(Metric::kMaxAbs), 0);
+
+  Verdict verdict;
+  verdict.profile.positions = {{Metric::kMaxAbs, floor.All().value(Metric::kMaxAbs) / 2}};
+  EXPECT_THAT(NoiseNotes(floor, verdict), testing::ElementsAre(HasSubstr("positions limits lie below the noise floor")));
+  verdict.profile.positions = {{Metric::kMaxAbs, floor.All().value(Metric::kMaxAbs) * 2}};
+  EXPECT_TRUE(NoiseNotes(floor, verdict).empty());
+}
+
+}  // namespace
+}  // namespace parity
