@@ -161,7 +161,7 @@ std::string TextReport(const Verdict& verdict, const TextOptions& options) {
     const std::string indent(15, ' ');
     if (result.status == Status::kFail) out += Indent(Details(result, candidate, reference), indent);
     if (result.status == Status::kPass && result.worst.rows() > 0) out += indent + WorstLine(result.worst) + "\n";
-    for (const std::string& note : result.notes) out += indent + "note: " + note + "\n";
+    for (const std::string& note : result.notes) out += fmt::format("{}note: {}\n", indent, note);
     if (options.verbose && !result.rows.empty()) out += Indent(EveryPosition(result), indent);
   }
   if (const auto failed = verdict.failed_stage()) {

@@ -24,7 +24,7 @@ std::optional<std::string> ProblemOf(Backend& backend) {
 
 }  // namespace
 
-Pair::Pair(std::string candidate, std::string reference, const std::string& store)
+Pair::Pair(std::string candidate, const std::string& reference, const std::string& store)
     : candidate_spec_(std::move(candidate)),
       candidate_(MakeAnyBackend(candidate_spec_)),
       reference_(MakeAnyBackend(reference)) {

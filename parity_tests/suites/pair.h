@@ -25,7 +25,7 @@ struct Captures {
 class Pair {
  public:
   // Specs as MakeAnyBackend knows them; throws on others. `store`: where captures are shared; empty: every Run is live.
-  Pair(std::string candidate, std::string reference, const std::string& store = "");
+  Pair(std::string candidate, const std::string& reference, const std::string& store = "");
 
   // Whether both engines are there: nothing, or a preflight result with status fail and a message that says what is
   // missing, where it was looked for and how to get it.
