@@ -1,0 +1,176 @@
+#include "parity_tests/faults/fault_cases.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+
+#include "parity_tests/candidate/native_backend.h"
+#include "reference/capture/temporary_directory.h"
+
+namespace parity {
+namespace {
+
+// Layers of the trained models that take a fault.
+constexpr int kLayers[] = {0, 3, 5};
+
+// Of a fault in a layer: where the ladder stops, and the first position and operation that it makes wrong.
+struct Signature {
+  std::string_view id;
+  std::string_view ladder_stage;
+  int position;
+  std::string_view operation;
+};
+
+// A rotation is nothing at position 0, and neither is a scale on a single score. The norms in front of int8 products
+// and the sub-norms behind them take most constant factors out again, so that those faults show from position 1 on.
+constexpr Signature kSignatures[] = {
+    {"weights_linear_order", "first-logit", 0, "q_proj"},
+    {"weights_scale_dropped", "first-logit", 0, "q_proj"},
+    {"weights_codes_swapped", "first-logit", 0, "q_proj"},
+    {"norm_subtracts_mean", "first-logit", 0, "attn_norm"},
+    {"norm_gamma_rescaled", "first-logit", 0, "attn_norm"},
+    {"norm_epsilon", "first-logit", 0, "attn_norm"},
+    {"norm_gamma_zero", "first-logit", 0, "attn_norm"},
+    {"rope_interleaved", "positions", 1, "q_rope"},
+    {"rope_base", "positions", 1, "q_rope"},
+    {"rope_position_off_by_one", "positions", 0, "q_rope"},
+    {"gqa_mapping", "first-logit", 0, "attn_scores"},
+    {"k_stride", "positions", 1, "attn_scores"},
+    {"mask_off_by_one", "shapes", 0, "attn_scores"},
+    {"mask_missing", "shapes", 0, "attn_scores"},
+    {"softmax_scale", "positions", 1, "attn_scores_softmax"},
+    {"kv_wrong_cell", "positions", 4, "attn_scores"},
+    {"kv_not_cleared", "shapes", 0, "attn_scores"},
+    {"activation_function", "first-logit", 0, "ffn_act"},
+    {"gate_up_swapped", "first-logit", 0, "ffn_gate"},
+    {"sub_norm_skipped", "first-logit", 0, "attn_sub_norm"},
+    {"quantized_per_tensor", "positions", 1, "q_proj"},
+    {"quantized_by_truncation", "first-logit", 0, "q_proj"},
+    {"uninitialized", "first-logit", 0, "attn_out"},
+};
+
+const Capture& Reference(const Request& request) {
+  static std::map<std::string, std::pair<std::unique_ptr<Backend>, Capture>> captures;
+  const std::string key = ToJson(request).dump();
+  if (const auto found = captures.find(key); found != captures.end()) return found->second.second;
+  auto backend = MakeNativeBackend();
+  Capture capture = backend->Run(request);
+  return captures.emplace(key, std::pair(std::move(backend), std::move(capture))).first->second.second;
+}
+
+// The model with the row of one token's embedding copied to the last unused token: the two always tie.
+std::string ModelWithTie(const std::string& path, int32_t token, const std::string& directory) {
+  const bitnet::GgufFile file = bitnet::GgufFile::Open(path);
+  const std::string out = directory + "/tie.gguf";
+  bitnet::GgufWriter writer(out);
+  for (const auto& [key, value] : file.metadata()) writer.Set(key, value);
+  for (const bitnet::TensorInfo& t : file.tensors()) writer.DeclareTensor(t.name, t.type, t.shape);
+  writer.WriteHeader();
+  for (const bitnet::TensorInfo& t : file.tensors()) {
+    std::vector<std::byte> data(file.Data(t).begin(), file.Data(t).end());
+    if (t.name == "token_embd.weight") {
+      const size_t row = data.size() / t.rows();
+      std::copy_n(data.begin() + static_cast<ptrdiff_t>(static_cast<size_t>(token) * row), row,
+                  data.end() - static_cast<ptrdiff_t>(row));
+    }
+    writer.WriteTensor(data);
+  }
+  writer.Finish();
+  return out;
+}
+
+}  // namespace
+
+std::string FaultCase::Name() const {
+  std::string name = fault.id + (fault.layer >= 0 ? fmt::format("_layer{}", fault.layer) : "") + "_" + model;
+  for (char& c : name) {
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  }
+  return name;
+}
+
+std::vector<FaultCase> AllFaultCases() {
+  std::vector<FaultCase> cases;
+  const auto add = [&cases](std::string_view id, int layer, std::string_view model, std::string_view ladder_stage,
+                            int position, std::string_view operation) {
+    FaultCase& c = cases.emplace_back();
+    c.fault.id = id;
+    c.fault.layer = layer;
+    c.model = model;
+    c.ladder_stage = ladder_stage;
+    c.location.position = position;
+    c.location.layer = layer;
+    c.location.stage = operation;
+  };
+  constexpr std::string_view kSilu = "kjv-bitnet.tq2_0", kSquaredRelu = "kjv-bitnet-b1.58.tq2_0",
+                             kI2s = "kjv-bitnet.i2_s";
+  add("bos_twice", -1, kSilu, "tokens", 1, "");
+  add("bos_missing", -1, kSilu, "tokens", 0, "");
+  add("ids_shifted", -1, kSilu, "tokens", 0, "");
+  add("prompt_template", -1, kSilu, "tokens", 1, "");
+  add("pre_tokenizer", -1, kSilu, "tokens", 2, "");
+  for (const Signature& s : kSignatures) {
+    for (const int layer : kLayers) {
+      add(s.id, layer, kSilu, s.ladder_stage, s.position, s.operation);
+      if (s.id.starts_with("weights_") || s.id.starts_with("quantized_")) {
+        add(s.id, layer, kI2s, s.ladder_stage, s.position, s.operation);
+      } else if (s.id == "activation_function") {
+        add(s.id, layer, kSquaredRelu, s.ladder_stage, s.position, s.operation);
+      }
+    }
+  }
+  add("head_not_tied", -1, kSilu, "first-logit", 0, "logits");
+  add("argmax_last", -1, "kjv-bitnet.f16", "decode", -1, "");
+  return cases;
+}
+
+bool FaultFinding::StageRight(const FaultCase& c) const { return ladder_stage == c.ladder_stage; }
+bool FaultFinding::LocationRight(const FaultCase& c) const {
+  const Location &a = diagnosis.location, &b = c.location;
+  if (b.position >= 0 && a.position != b.position) return false;
+  return a.layer == b.layer && a.stage == b.stage;
+}
+bool FaultFinding::CauseRight(const FaultCase& c) const {
+  return !diagnosis.causes.empty() && diagnosis.causes[0].id == c.fault.id;
+}
+
+FaultFinding FindFault(const FaultCase& c, const std::string& models, const std::string& thresholds) {
+  Request request;
+  request.model = fmt::format("{}/{}.gguf", models, c.model);
+  request.prompt = request.text = c.fault.id == "pre_tokenizer" ? "the LORD.\nAnd he" : "In the beginning God created the";
+  request.max_tokens = 1;
+  request.threads = 1;
+  if (c.fault.layer >= 0 || c.fault.id == "head_not_tied") {
+    request.trace = "full";
+    request.raw_tensors = true;
+  }
+  std::unique_ptr<TemporaryDirectory> scratch;
+  if (c.fault.id == "argmax_last") {
+    scratch = std::make_unique<TemporaryDirectory>();
+    request.model = ModelWithTie(request.model, Reference(request).generated.at(0), scratch->path());
+  }
+  const Capture& reference = Reference(request);
+  const auto backend = MakeFaultyBackend(c.fault);
+  const Capture candidate = backend->Run(request);
+  Request untraced = request;
+  untraced.trace = "none";
+  untraced.raw_tensors = false;
+  const Capture again = backend->Run(untraced);
+
+  LadderOptions options;
+  options.profile = LoadProfile(thresholds, "strict");
+  const Verdict verdict = Climb(candidate, reference, options);
+  FaultFinding finding;
+  finding.ladder_stage = verdict.failed_stage() ? std::string(StageName(*verdict.failed_stage())) : "none";
+  const bitnet::Model model = bitnet::Model::Load(request.model);
+  finding.diagnosis = Diagnose({.verdict = &verdict,
+                                .candidate = &candidate,
+                                .reference = &reference,
+                                .candidate_again = &again,
+                                .model = &model});
+  return finding;
+}
+
+}  // namespace parity

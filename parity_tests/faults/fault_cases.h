@@ -1,0 +1,39 @@
+// What the ladder and the diagnosis have to say about each fault, and what they do say.
+#ifndef BITNET_PARITY_PARITY_TESTS_FAULTS_FAULT_CASES_H_
+#define BITNET_PARITY_PARITY_TESTS_FAULTS_FAULT_CASES_H_
+
+#include <string>
+#include <vector>
+
+#include "parity_tests/compare/diagnosis.h"
+#include "parity_tests/faults/fault.h"
+
+namespace parity {
+
+struct FaultCase {
+  FaultSpec fault;
+  std::string model;  // "kjv-bitnet.tq2_0": a trained model in the build folder
+  // Expected.
+  std::string ladder_stage;
+  Location location;  // stage empty: no operation is wrong
+
+  std::string Name() const;  // "rope_base_layer3_tq2_0"
+};
+
+// Every fault; those of a layer in the first, a middle and the last one.
+std::vector<FaultCase> AllFaultCases();
+
+struct FaultFinding {
+  std::string ladder_stage;  // "none" where the ladder passes
+  Diagnosis diagnosis;
+  bool StageRight(const FaultCase& c) const;
+  bool LocationRight(const FaultCase& c) const;
+  bool CauseRight(const FaultCase& c) const;
+};
+
+// The sound native engine as the reference. `models`: the folder of the trained models.
+FaultFinding FindFault(const FaultCase& c, const std::string& models, const std::string& thresholds);
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_PARITY_TESTS_FAULTS_FAULT_CASES_H_

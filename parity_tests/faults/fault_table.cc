@@ -1,0 +1,79 @@
+// Prints the table of all faults; with a number N, makes N comparisons of sound engines over random prompts instead.
+//
+//   fault_table            fault | stage | position, layer, operation | first cause | right?
+//   fault_table 1000       false alarms among 1,000; against llama.cpp too, where it is
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <random>
+
+#include "parity_tests/candidate/native_backend.h"
+#include "parity_tests/faults/fault_cases.h"
+
+namespace parity {
+namespace {
+
+constexpr const char* kModels = PARITY_BINARY_DIR "/fixtures/models";
+constexpr const char* kThresholds = PARITY_SOURCE_DIR "/fixtures/thresholds.json";
+
+int PrintTable() {
+  int wrong = 0, n = 0;
+  fmt::print(
+      "| fault | model | stage | position | layer | operation | first cause | right |\n"
+      "| --- | --- | --- | --- | --- | --- | --- | --- |\n");
+  for (const FaultCase& c : AllFaultCases()) {
+    const FaultFinding f = FindFault(c, kModels, kThresholds);
+    const Location& at = f.diagnosis.location;
+    std::string mistakes;
+    if (!f.StageRight(c)) mistakes += " stage";
+    if (!f.LocationRight(c)) mistakes += " place";
+    if (!f.CauseRight(c)) mistakes += " cause";
+    const std::string cause = f.diagnosis.causes.empty() ? "none"
+                                                         : fmt::format("{} ({})", f.diagnosis.causes[0].id,
+                                                                       CertaintyName(f.diagnosis.causes[0].certainty));
+    fmt::print("| {} | {} | {} | {} | {} | {} | {} | {} |\n", c.fault.id, c.model, f.ladder_stage, at.position,
+               at.layer >= 0 ? std::to_string(at.layer) : "", at.stage, cause,
+               mistakes.empty() ? "yes" : "no:" + mistakes);
+    std::fflush(stdout);
+    wrong += !mistakes.empty();
+    ++n;
+  }
+  fmt::print("\n{} of {} right\n", n - wrong, n);
+  return wrong == 0 ? 0 : 1;
+}
+
+int CompareSoundEngines(int n) {
+  std::mt19937 random(20);
+  const auto native = MakeNativeBackend(), scalar = MakeFaultyBackend(), llama = MakeAnyBackend("llama.cpp");
+  const bool live = llama->Probe().available;
+  LadderOptions options;
+  options.profile = LoadProfile(kThresholds, "strict");
+  int alarms = 0, against_llama = 0;
+  for (int i = 0; i < n; ++i) {
+    Request request;
+    request.model = fmt::format("{}/{}.gguf", kModels, i % 2 == 0 ? "kjv-bitnet.tq2_0" : "kjv-bitnet-b1.58.tq2_0");
+    request.token_ids.emplace(1 + random() % 6);
+    for (int32_t& id : *request.token_ids) id = static_cast<int32_t>(random() % 2048);
+    request.max_tokens = 1;
+    request.threads = 1;
+    request.schedule = random() % 2 == 0 ? Schedule::kBatch : Schedule::kTokenByToken;
+    const bool with_llama = live && i % 50 == 0;
+    Backend& reference = with_llama ? *llama : *scalar;
+    against_llama += with_llama;
+    const Capture r = reference.Run(request);
+    const Capture c = with_llama ? MakeCandidateFor("native", r.backend)->Run(request) : native->Run(request);
+    const Verdict verdict = Climb(c, r, options);
+    if (verdict.parity()) continue;
+    ++alarms;
+    fmt::print("alarm: {}\n", ToJson(request).dump());
+  }
+  fmt::print("{} false alarms in {} comparisons, {} of them with llama.cpp\n", alarms, n, against_llama);
+  return alarms == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace parity
+
+int main(int argc, char** argv) {
+  return argc > 1 ? parity::CompareSoundEngines(std::atoi(argv[1])) : parity::PrintTable();
+}
