@@ -36,6 +36,27 @@ void RopeHeads(float* x, size_t n_heads, size_t head_dim, size_t half, const flo
   }
 }
 
+void RopeHeadsInterleaved(float* x, size_t n_heads, size_t head_dim, size_t half, const float* cos, const float* sin) {
+  const hn::ScalableTag<float> d;
+  for (size_t h = 0; h < n_heads; ++h) {
+    float* head = x + h * head_dim;
+    size_t i = 0;
+    for (; i + hn::Lanes(d) <= half; i += hn::Lanes(d)) {
+      hn::Vec<decltype(d)> x0, x1;
+      hn::LoadInterleaved2(d, head + 2 * i, x0, x1);
+      const auto c = hn::LoadU(d, cos + i);
+      const auto s = hn::LoadU(d, sin + i);
+      hn::StoreInterleaved2(hn::MulSub(x0, c, hn::Mul(x1, s)), hn::MulAdd(x0, s, hn::Mul(x1, c)), d, head + 2 * i);
+    }
+    for (; i < half; ++i) {
+      const float x0 = head[2 * i];
+      const float x1 = head[2 * i + 1];
+      head[2 * i] = std::fma(x0, cos[i], -(x1 * sin[i]));
+      head[2 * i + 1] = std::fma(x0, sin[i], x1 * cos[i]);
+    }
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace bitnet
 HWY_AFTER_NAMESPACE();
@@ -44,6 +65,7 @@ HWY_AFTER_NAMESPACE();
 namespace bitnet {
 
 HWY_EXPORT(RopeHeads);
+HWY_EXPORT(RopeHeadsInterleaved);
 
 RopeAngles ComputeRopeAngles(int position, size_t n_rot, float base) {
   RopeAngles angles{std::vector<float>(n_rot / 2), std::vector<float>(n_rot / 2)};
@@ -57,20 +79,26 @@ RopeAngles ComputeRopeAngles(int position, size_t n_rot, float base) {
   return angles;
 }
 
-void Rope(float* x, size_t n_heads, size_t head_dim, size_t n_rot, const RopeAngles& angles) {
-  HWY_DYNAMIC_DISPATCH(RopeHeads)(x, n_heads, head_dim, n_rot / 2, angles.cos.data(), angles.sin.data());
+void Rope(float* x, size_t n_heads, size_t head_dim, size_t n_rot, const RopeAngles& angles, RopeLayout layout) {
+  if (layout == RopeLayout::kNeox) {
+    HWY_DYNAMIC_DISPATCH(RopeHeads)(x, n_heads, head_dim, n_rot / 2, angles.cos.data(), angles.sin.data());
+  } else {
+    HWY_DYNAMIC_DISPATCH(RopeHeadsInterleaved)(x, n_heads, head_dim, n_rot / 2, angles.cos.data(), angles.sin.data());
+  }
 }
 
 namespace scalar {
-void Rope(float* x, size_t n_heads, size_t head_dim, size_t n_rot, const RopeAngles& angles) {
+void Rope(float* x, size_t n_heads, size_t head_dim, size_t n_rot, const RopeAngles& angles, RopeLayout layout) {
   const size_t half = n_rot / 2;
   for (size_t h = 0; h < n_heads; ++h) {
     float* head = x + h * head_dim;
     for (size_t i = 0; i < half; ++i) {
-      const float x0 = head[i];
-      const float x1 = head[i + half];
-      head[i] = std::fma(x0, angles.cos[i], -(x1 * angles.sin[i]));
-      head[i + half] = std::fma(x0, angles.sin[i], x1 * angles.cos[i]);
+      float& first = head[layout == RopeLayout::kNeox ? i : 2 * i];
+      float& second = head[layout == RopeLayout::kNeox ? i + half : 2 * i + 1];
+      const float x0 = first;
+      const float x1 = second;
+      first = std::fma(x0, angles.cos[i], -(x1 * angles.sin[i]));
+      second = std::fma(x0, angles.sin[i], x1 * angles.cos[i]);
     }
   }
 }

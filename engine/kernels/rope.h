@@ -1,4 +1,4 @@
-// Rotary position embedding, NeoX layout: element i of a head is paired with element i + n_rot/2.
+// Rotary position embedding.
 #ifndef BITNET_PARITY_ENGINE_KERNELS_ROPE_H_
 #define BITNET_PARITY_ENGINE_KERNELS_ROPE_H_
 
@@ -20,12 +20,18 @@ struct RopeAngles {
 // and sinf are the C library's (ggml_rope_cache_init in ggml's ops.cpp).
 RopeAngles ComputeRopeAngles(int position, size_t n_rot, float base);
 
+// Which two elements of a head turn together: kNeox i and i + n_rot/2 (the BitNet architectures), kInterleaved 2i and
+// 2i + 1 (llama, whose converters permute the rows of Q and K).
+enum class RopeLayout { kNeox, kInterleaved };
+
 // x: [n_heads, head_dim], rotated in place; the first n_rot elements of each head turn.
 // first = fma(x0, cos, -(x1*sin)), second = fma(x0, sin, x1*cos), the product in the last place rounded first.
-void Rope(float* x, size_t n_heads, size_t head_dim, size_t n_rot, const RopeAngles& angles);
+void Rope(float* x, size_t n_heads, size_t head_dim, size_t n_rot, const RopeAngles& angles,
+          RopeLayout layout = RopeLayout::kNeox);
 
 namespace scalar {
-void Rope(float* x, size_t n_heads, size_t head_dim, size_t n_rot, const RopeAngles& angles);
+void Rope(float* x, size_t n_heads, size_t head_dim, size_t n_rot, const RopeAngles& angles,
+          RopeLayout layout = RopeLayout::kNeox);
 }
 
 }  // namespace bitnet

@@ -125,16 +125,16 @@ struct Context::Impl {
 
   void RopeRows(Buffer& rows, size_t n, size_t n_heads) {
     const size_t width = n_heads * h.n_embd_head;
-    ParallelRanges(pool, n, 8, [&](size_t begin, size_t end) {
+    ParallelRanges(pool, n, 8, width * kElementWork, [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
-        Rope(rows.data() + i * width, n_heads, h.n_embd_head, h.n_rot, angles[n_past + i]);
+        Rope(rows.data() + i * width, n_heads, h.n_embd_head, h.n_rot, angles[n_past + i], h.rope_layout);
       }
     });
   }
 
   // x += branch
   void AddToResidual(const Buffer& branch, size_t n) {
-    ParallelRanges(pool, n, 8, [&](size_t begin, size_t end) {
+    ParallelRanges(pool, n, 8, h.n_embd * kElementWork, [&](size_t begin, size_t end) {
       float* x = b.x.data() + begin * h.n_embd;
       AddRows(branch.data() + begin * h.n_embd, x, (end - begin) * h.n_embd, x);
     });
@@ -199,7 +199,7 @@ struct Context::Impl {
     Trace(Stage::kFfnGate, layer, n, h.n_ff, b.gate.data());
     Trace(Stage::kFfnUp, layer, n, h.n_ff, b.up.data());
 
-    ParallelRanges(pool, n, 1, [&](size_t begin, size_t end) {
+    ParallelRanges(pool, n, 1, h.n_ff * kElementWork, [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
         float* gate = b.gate.data() + i * h.n_ff;
         const float* up = b.up.data() + i * h.n_ff;

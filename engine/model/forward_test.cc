@@ -65,8 +65,9 @@ class PlainForward {
     for (size_t head = 0; head < x.size(); head += head_dim_) {
       for (size_t i = 0; i < head_dim_ / 2; ++i) {
         const double angle = position_ * std::pow(s_.rope_base, -2.0 * i / head_dim_);
-        double& a = x[head + i];
-        double& b = x[head + i + head_dim_ / 2];
+        const bool neighbours = s_.architecture == "llama";
+        double& a = x[head + (neighbours ? 2 * i : i)];
+        double& b = x[head + (neighbours ? 2 * i + 1 : i + head_dim_ / 2)];
         const double turned = a * std::cos(angle) - b * std::sin(angle);
         b = a * std::sin(angle) + b * std::cos(angle);
         a = turned;

@@ -12,12 +12,13 @@ struct Architecture {
   const char* name;
   Activation activation;
   bool has_sub_norms;
+  RopeLayout rope_layout;
 };
 constexpr Architecture kArchitectures[] = {
-    {"bitnet", Activation::kSilu, true},
-    {"bitnet-b1.58", Activation::kSquaredRelu, true},
-    {"bitnet-25", Activation::kSquaredRelu, true},
-    {"llama", Activation::kSilu, false},
+    {"bitnet", Activation::kSilu, true, RopeLayout::kNeox},
+    {"bitnet-b1.58", Activation::kSquaredRelu, true, RopeLayout::kNeox},
+    {"bitnet-25", Activation::kSquaredRelu, true, RopeLayout::kNeox},
+    {"llama", Activation::kSilu, false, RopeLayout::kInterleaved},
 };
 
 const Architecture& FindArchitecture(const GgufFile& file, const std::string& name) {
@@ -56,6 +57,7 @@ Hyperparameters ReadHyperparameters(const GgufFile& file) {
   const Architecture& arch = FindArchitecture(file, h.architecture);
   h.activation = arch.activation;
   h.has_sub_norms = arch.has_sub_norms;
+  h.rope_layout = arch.rope_layout;
   const std::string p = h.architecture + ".";
   h.n_embd = ReadCount(file, p + "embedding_length", 1 << 20);
   h.n_layer = ReadCount(file, p + "block_count", 1 << 12);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/gguf/gguf.h"
+#include "engine/kernels/rope.h"
 
 namespace bitnet {
 
@@ -25,6 +26,7 @@ struct Hyperparameters {
   uint32_t file_type = 0;  // general.file_type
   float rope_freq_base = 10000.0f;
   float rms_norm_eps = 0.0f;
+  RopeLayout rope_layout = RopeLayout::kNeox;
   Activation activation = Activation::kSilu;
   bool has_sub_norms = false;  // attn_sub_norm before attn_output, ffn_sub_norm before ffn_down
 };

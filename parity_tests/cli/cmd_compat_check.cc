@@ -71,7 +71,8 @@ void PrintShape(const bitnet::GgufFile& file) {
              h.n_layer, h.n_embd, h.n_head, h.n_head_kv, h.n_embd_head, h.n_ff, h.n_vocab, h.n_ctx_train);
   fmt::print("activation     {}{}\n", h.activation == bitnet::Activation::kSilu ? "SiLU" : "squared ReLU",
              h.has_sub_norms ? ", sub-norms" : "");
-  fmt::print("RoPE           NeoX layout, base {}, {} of {} numbers of a head\n", h.rope_freq_base, h.n_rot,
+  fmt::print("RoPE           {} layout, base {}, {} of {} numbers of a head\n",
+             h.rope_layout == bitnet::RopeLayout::kNeox ? "NeoX" : "interleaved", h.rope_freq_base, h.n_rot,
              h.n_embd_head);
   fmt::print("norm           RMS, epsilon {}\n", h.rms_norm_eps);
 }

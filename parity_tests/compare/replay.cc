@@ -189,7 +189,7 @@ struct Replay::Impl {
   std::vector<float> Rotate(std::vector<float> x, size_t n_heads, size_t first, size_t n) {
     for (size_t i = 0; i < n; ++i) {
       const auto angles = bitnet::ComputeRopeAngles(static_cast<int>(first + i), h.n_rot, h.rope_freq_base);
-      bitnet::Rope(x.data() + i * n_heads * h.n_embd_head, n_heads, h.n_embd_head, h.n_rot, angles);
+      bitnet::Rope(x.data() + i * n_heads * h.n_embd_head, n_heads, h.n_embd_head, h.n_rot, angles, h.rope_layout);
     }
     return x;
   }
