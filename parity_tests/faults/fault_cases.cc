@@ -110,7 +110,7 @@ std::vector<FaultCase> AllFaultCases() {
   add("bos_missing", -1, kSilu, "tokens", 0, "");
   add("ids_shifted", -1, kSilu, "tokens", 0, "");
   add("prompt_template", -1, kSilu, "tokens", 1, "");
-  add("pre_tokenizer", -1, kSilu, "tokens", 2, "");
+  add("pre_tokenizer", -1, kSilu, "tokens", -1, "");
   for (const Signature& s : kSignatures) {
     for (const int layer : kLayers) {
       add(s.id, layer, kSilu, s.ladder_stage, s.position, s.operation);
@@ -139,11 +139,15 @@ bool FaultFinding::CauseRight(const FaultCase& c) const {
 FaultFinding FindFault(const FaultCase& c, const std::string& models, const std::string& thresholds) {
   Request request;
   request.model = fmt::format("{}/{}.gguf", models, c.model);
-  request.prompt = request.text = c.fault.id == "pre_tokenizer" ? "the LORD.\nAnd he" : "In the beginning God created the";
+  request.prompt = request.text = c.fault.id == "pre_tokenizer" ? "the LORD.\nAnd he" : "In the beginning God created";
   request.max_tokens = 1;
   request.threads = 1;
   if (c.fault.layer >= 0 || c.fault.id == "head_not_tied") {
-    request.trace = "full";
+    // The layer before is traced too: that its output is equal says that all below it is.
+    const int layer = c.fault.layer;
+    request.trace = layer < 0    ? "full"
+                    : layer == 0 ? "full;layer=-1,0"
+                                 : fmt::format("full;layer=-1,{}-{}", layer - 1, layer);
     request.raw_tensors = true;
   }
   std::unique_ptr<TemporaryDirectory> scratch;
