@@ -132,7 +132,7 @@ void Activations::Prepare(const float* x, size_t n_rows, size_t n_cols, Activati
     case ActivationKind::kF16:
     case ActivationKind::kBF16:
       rounded_.resize(n * cols);
-      ParallelRanges(pool, n, 1, [&](size_t begin, size_t end) {
+      ParallelRanges(pool, n, 1, cols * kElementWork, [&](size_t begin, size_t end) {
         const size_t at = begin * cols;
         const size_t count = (end - begin) * cols;
         if (kind == ActivationKind::kF16) {
@@ -149,7 +149,7 @@ void Activations::Prepare(const float* x, size_t n_rows, size_t n_cols, Activati
       q.resize(n * q_stride);
       d.resize(n * cols / 256);
       sums.resize(n * cols / 32);
-      ParallelRanges(pool, n, 1, [&](size_t begin, size_t end) {
+      ParallelRanges(pool, n, 1, cols * kElementWork, [&](size_t begin, size_t end) {
         for (size_t r = begin; r < end; ++r) {
           HWY_DYNAMIC_DISPATCH(QuantizeQ8KRow)
           (x + r * cols, cols, q.data() + r * q_stride, d.data() + r * cols / 256, sums.data() + r * cols / 32);
@@ -162,7 +162,7 @@ void Activations::Prepare(const float* x, size_t n_rows, size_t n_cols, Activati
       q.resize(n * q_stride);
       d.resize(n);
       sums.resize(n);
-      ParallelRanges(pool, n, 1, [&](size_t begin, size_t end) {
+      ParallelRanges(pool, n, 1, cols * kElementWork, [&](size_t begin, size_t end) {
         for (size_t r = begin; r < end; ++r) {
           HWY_DYNAMIC_DISPATCH(QuantizeI8RowInterleaved)
           (x + r * cols, cols, q.data() + r * q_stride, q_stride, &d[r], &sums[r]);

@@ -176,7 +176,9 @@ void Attention(const float* q, size_t n, size_t first, const KvView& kv, const A
   const size_t blocks = (n + kPositions - 1) / kPositions;
   const size_t room = std::min(n, kPositions) * heads;
   const size_t stride = job.n_kv + 64;
-  ParallelRanges(pool, shape.n_head / heads * blocks, 1, [&](size_t begin, size_t end) {
+  // Each query's products with keys and with values.
+  const size_t work = 2 * room * (first + n) * shape.head_dim;
+  ParallelRanges(pool, shape.n_head / heads * blocks, 1, work, [&](size_t begin, size_t end) {
     hwy::AlignedVector<float> rows(room * stride);
     hwy::AlignedVector<float> rounded(room * shape.head_dim);
     hwy::AlignedVector<float> results(room * shape.head_dim);

@@ -37,7 +37,7 @@ void MatMul(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& 
   }
   const bool tiled = x.n >= 2 && w.cols % order.batch.lanes == 0 && w.rows % order.batch_rows == 0;
   const DotOrder& dot = tiled ? order.batch : order.single;
-  ParallelRanges(pool, w.rows, 16, [&](size_t begin, size_t end) {
+  ParallelRanges(pool, w.rows, 16, x.n * w.cols, [&](size_t begin, size_t end) {
     if (w.type == TensorType::kQ6_K) {
       Q6KMatMulRows(w, x, order, begin, end, y);
     } else if (x.kind == ActivationKind::kQ8K) {

@@ -64,7 +64,7 @@ namespace bitnet {
 HWY_EXPORT(RmsNormRows);
 
 void RmsNorm(const float* x, size_t n, size_t cols, const float* gamma, float eps, float* y, ThreadPool& pool) {
-  ParallelRanges(pool, n, 8, [&](size_t begin, size_t end) {
+  ParallelRanges(pool, n, 8, cols * kElementWork, [&](size_t begin, size_t end) {
     HWY_DYNAMIC_DISPATCH(RmsNormRows)(x + begin * cols, end - begin, cols, gamma, eps, y + begin * cols);
   });
 }

@@ -12,13 +12,19 @@ namespace bitnet {
 
 using ThreadPool = hwy::ThreadPool;
 
-// Calls f(begin, end) on ranges that cover [0, n), each a multiple of `grain` long but the last.
+// Multiply-adds of a product that take as long as it takes to hand work to another thread. What the other kernels do
+// with an element counts as kElementWork of them.
+inline constexpr size_t kLeastParallelWork = size_t{1} << 20;
+inline constexpr size_t kElementWork = 16;
+
+// Calls f(begin, end) on ranges that cover [0, n), each a multiple of `grain` long but the last. `work`: multiply-adds
+// for each of the n; all is done on the calling thread where it is too little to share.
 template <class F>
-void ParallelRanges(ThreadPool& pool, size_t n, size_t grain, const F& f) {
+void ParallelRanges(ThreadPool& pool, size_t n, size_t grain, size_t work, const F& f) {
   if (n == 0) return;
   const size_t workers = pool.NumWorkers();
   const size_t units = (n + grain - 1) / grain;
-  if (workers == 1 || units == 1) {
+  if (workers == 1 || units == 1 || n * work < kLeastParallelWork) {
     f(size_t{0}, n);
     return;
   }
