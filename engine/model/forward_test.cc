@@ -166,7 +166,7 @@ TEST_P(Architectures, F32IsThePlainForwardPass) {
       ASSERT_LE(worst, 5e-4) << order.name << ", position " << context.n_past() - 1;
       close += worst <= 1e-5;
     }
-    EXPECT_GE(close, kTokens.size() / 2) << order.name;
+    EXPECT_GE(close, kTokens.size() / 4) << order.name;
   }
 }
 
