@@ -16,6 +16,7 @@ void AddMatrixCommand(CLI::App& app, int& exit_code);
 void AddCheckCaptureCommand(CLI::App& app, int& exit_code);
 void AddPreflightCommand(CLI::App& app, int& exit_code);
 void AddRecordCommand(CLI::App& app, int& exit_code);
+void AddTokenizeCommand(CLI::App& app, int& exit_code);
 void AddTraceDiffCommand(CLI::App& app, int& exit_code);
 void AddReplayCommand(CLI::App& app, int& exit_code);
 void AddBisectCommand(CLI::App& app, int& exit_code);

@@ -1,0 +1,113 @@
+// `tokenize`: one prompt through the native tokenizer and a reference's, side by side.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/gguf/gguf.h"
+#include "engine/tokenizer/tokenizer.h"
+#include "parity_tests/candidate/native_backend.h"
+#include "parity_tests/cli/commands.h"
+#include "parity_tests/cli/prompt_options.h"
+#include "reference/capture/json_fields.h"
+
+namespace parity {
+namespace {
+
+struct TokenizeOptions {
+  PromptOptions prompt;
+  std::string reference = "llama.cpp";
+  std::string format = "text";
+};
+
+struct Side {
+  std::string name;
+  std::vector<int32_t> ids;
+  std::vector<std::string> pieces;
+
+  std::string Cell(size_t i) const {
+    return i < ids.size() ? fmt::format("{} {}", ids[i], TextToJson(pieces[i]).dump()) : "-";
+  }
+};
+
+Side Native(const Request& request) {
+  const bitnet::Tokenizer tokenizer = request.tokenizer.empty()
+                                          ? bitnet::Tokenizer::FromGguf(bitnet::GgufFile::Open(request.model))
+                                          : bitnet::Tokenizer::FromTokenizerJson(request.tokenizer);
+  Side side{"native", tokenizer.Encode(request.text, {request.add_special, request.parse_special}), {}};
+  for (const int32_t id : side.ids) side.pieces.push_back(tokenizer.Piece(id));
+  return side;
+}
+
+// What the reference says of itself in a capture without a generated token.
+Side Reference(const std::string& spec, Request request) {
+  request.positions = 1;
+  request.max_tokens = 0;
+  const Capture capture = MakeAnyBackend(spec)->Run(request);
+  Side side{fmt::format("{} {}", capture.backend.name, capture.backend.version), capture.tokens, capture.pieces};
+  side.pieces.resize(side.ids.size());  // an engine need not give them
+  return side;
+}
+
+int Tokenize(const TokenizeOptions& o) {
+  o.prompt.run.ApplyTimeout();
+  const Request request = o.prompt.MakeRequest();
+  const Side native = Native(request), reference = Reference(o.reference, request);
+  const size_t first = static_cast<size_t>(
+      std::mismatch(native.ids.begin(), native.ids.end(), reference.ids.begin(), reference.ids.end()).first -
+      native.ids.begin());
+  const size_t rows = std::max(native.ids.size(), reference.ids.size());
+  const bool equal = native.ids == reference.ids;
+  if (o.format == "json") {
+    nlohmann::json json = {{"equal", equal}, {"text", TextToJson(request.text)}, {"template", request.prompt_template}};
+    if (!equal) json["first_difference"] = first;
+    for (const auto& [key, side] : {std::pair("native", &native), std::pair("reference", &reference)}) {
+      json[key] = {{"name", side->name}, {"ids", side->ids}, {"pieces", nlohmann::json::array()}};
+      for (const std::string& piece : side->pieces) json[key]["pieces"].push_back(TextToJson(piece));
+    }
+    fmt::print("{}", DumpJson(json));
+    return equal ? 0 : 1;
+  }
+  if (equal) {
+    fmt::print("{} ids, the same from {} and {}\n", rows, native.name, reference.name);
+  } else {
+    fmt::print("first difference at position {}: {} has {}, {} has {} ({} and {} ids)\n", first, native.name,
+               native.Cell(first), reference.name, reference.Cell(first), native.ids.size(), reference.ids.size());
+  }
+  size_t width = native.name.size();
+  for (size_t i = 0; i < rows; ++i) width = std::max(width, native.Cell(i).size());
+  fmt::print("\n  {:>6}  {:{}}  {}\n", "", native.name, width, reference.name);
+  for (size_t i = 0; i < rows; ++i) {
+    fmt::print("{} {:>6}  {:{}}  {}\n", !equal && i == first ? ">" : " ", i, native.Cell(i), width, reference.Cell(i));
+  }
+  return equal ? 0 : 1;
+}
+
+}  // namespace
+
+void AddTokenizeCommand(CLI::App& app, int& exit_code) {
+  auto o = std::make_shared<TokenizeOptions>();
+  CLI::App& command = *app.add_subcommand("tokenize", "The ids of a prompt, the native tokenizer's and a reference's");
+  PromptOptions& p = o->prompt;
+  command.add_option("--model", p.model, "GGUF file")->required();
+  command.add_option(
+      "--tokenizer", p.tokenizer,
+      "tokenizer.json for the native side; without it the vocabulary in the GGUF file, as the reference");
+  command.add_option("--prompt", p.prompt, "text of the prompt")->required();
+  command.add_option("--system", p.system, "system turn, where the template has one");
+  command.add_option("--prompt-template", p.prompt_template, "raw, instruct, llama3-chat, or auto")
+      ->check(CLI::IsMember({"raw", "instruct", "llama3-chat", "auto"}))
+      ->capture_default_str();
+  command.add_flag("--no-parse-special", p.no_parse_special, "text that spells a special token stays text");
+  command.add_option("--reference", o->reference, "llama.cpp, bitnet.cpp, exec:COMMAND, recorded:DIR")
+      ->capture_default_str();
+  command.add_option("--format", o->format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  p.run.AddTo(command);
+  command.callback([o, &exit_code] { exit_code = Tokenize(*o); });
+}
+
+}  // namespace parity
