@@ -46,7 +46,7 @@ constexpr Signature kSignatures[] = {
     {"activation_function", "first-logit", 0, "ffn_act"},
     {"gate_up_swapped", "first-logit", 0, "ffn_gate"},
     {"sub_norm_skipped", "first-logit", 0, "attn_sub_norm"},
-    {"quantized_per_tensor", "positions", 1, "q_proj"},
+    {"quantized_per_tensor", "first-logit", 0, "q_proj"},
     {"quantized_by_truncation", "first-logit", 0, "q_proj"},
     {"uninitialized", "first-logit", 0, "attn_out"},
 };
