@@ -257,10 +257,10 @@ TEST_F(LiveLlamaCpp, ALibraryThatIsBroken) {
 TEST_F(LiveLlamaCpp, ALibraryOfAnotherArchitecture) {
   const std::string copy = RunnerOf(Path("L"));
   if (copy.empty()) GTEST_SKIP() << runner_ << ": does not name " << libraries_ << " as the place of its libraries";
-  MakeLibraries([](std::string whole) {
-    whole.at(18) = static_cast<char>(whole.at(18) == 62 ? 183 : 62);  // e_machine: EM_AARCH64, EM_X86_64
-    whole.at(19) = 0;
-    return whole;
+  MakeLibraries([](const std::string& whole) {
+    // e_machine, 16 bits: EM_X86_64 is 62, EM_AARCH64 183.
+    const std::string other = whole.substr(18, 1) == "\x3e" ? std::string("\xb7\0", 2) : std::string("\x3e\0", 2);
+    return whole.substr(0, 18) + other + whole.substr(20);
   });
   EXPECT_THAT(Problem(copy), AllOf(HasSubstr("libllama."), HasSubstr("cannot open shared object file")));
 }

@@ -388,6 +388,9 @@ TEST_F(LadderTest, ATieIsReportedAsATie) {
   Choose(candidate, 2, other, 0.0f);
   At(reference.decode_logits, 2, other) = At(reference.decode_logits, 2, expected);
   candidate.generated[3] = (candidate.generated[3] + 1) % 64;  // the texts part after the tie
+  // Rows that are equal to the bit would leave nothing that could tie by rounding.
+  float& elsewhere = At(candidate.decode_logits, 2, (expected + 2) % 64);
+  elsewhere = std::nextafter(elsewhere, -100.0f);
   const Verdict verdict = Climb();
   EXPECT_TRUE(verdict.parity());
   const StageResult& result = verdict.stage(Stage::kDecode);
@@ -405,6 +408,15 @@ TEST_F(LadderTest, ATieOnOneSideAloneIsNoTie) {
   EXPECT_EQ(ExpectFailureAt(Stage::kDecode).position, 2);
 }
 
+TEST_F(LadderTest, EqualRowsLeaveNoTie) {
+  const int32_t expected = reference.generated[2], other = (expected + 1) % 64;
+  for (Capture* capture : {&candidate, &reference}) {
+    At(capture->decode_logits, 2, other) = At(capture->decode_logits, 2, expected);
+  }
+  candidate.generated[2] = other;
+  EXPECT_THAT(ExpectFailureAt(Stage::kDecode).message, HasSubstr("one side does not take the first of equals"));
+}
+
 TEST_F(LadderTest, AGapAboveTheLimitIsNoTie) {
   const int32_t expected = reference.generated[2], other = (expected + 1) % 64;
   for (Capture* capture : {&candidate, &reference}) {
@@ -412,6 +424,9 @@ TEST_F(LadderTest, AGapAboveTheLimitIsNoTie) {
     At(capture->decode_logits, 2, other) = 16.0f;
   }
   candidate.generated[2] = other;
+  // Rows that are equal to the bit would leave nothing that could tie by rounding.
+  float& elsewhere = At(candidate.decode_logits, 2, (expected + 2) % 64);
+  elsewhere = std::nextafter(elsewhere, -100.0f);
   EXPECT_TRUE(Climb().parity());
   At(reference.decode_logits, 2, expected) = std::nextafter(16.0f, 17.0f);  // 1.9e-6 apart
   EXPECT_EQ(ExpectFailureAt(Stage::kDecode).position, 2);

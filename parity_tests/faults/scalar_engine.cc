@@ -201,7 +201,7 @@ struct ScalarEngine::Impl {
       float* row = x.data() + i * n_heads * h.n_embd_head;
       const auto angles = bitnet::ComputeRopeAngles(static_cast<int>(n_past + i + shift), h.n_rot, base);
       if (!Is("rope_interleaved", layer)) {
-        bitnet::scalar::Rope(row, n_heads, h.n_embd_head, h.n_rot, angles);
+        bitnet::scalar::Rope(row, n_heads, h.n_embd_head, h.n_rot, angles, h.rope_layout);
         continue;
       }
       for (size_t head = 0; head < n_heads; ++head) {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "parity_tests/compare/capture_for_test.h"
 
 namespace parity {
@@ -92,6 +94,8 @@ TEST_F(SummaryTest, TiesAreCounted) {
   for (Capture* capture : {&candidate, &reference})
     At(capture->decode_logits, 2, other) = At(capture->decode_logits, 2, expected);
   candidate.generated[2] = other;
+  float& elsewhere = At(candidate.decode_logits, 2, (expected + 2) % 64);
+  elsewhere = std::nextafter(elsewhere, -100.0f);  // not the same row: a tie by rounding
   summary.Add(kBatch, "hello", Climb());
   EXPECT_EQ(summary.ExitCode(), 0);
   EXPECT_THAT(summary.Text(), HasSubstr("2/4 (1 ties)"));
