@@ -25,8 +25,8 @@ struct WeightMatrix {
 //   F32, F16, BF16: dot products as order.single (n = 1) or order.batch say. BF16 and Q8_0 are right to rounding
 //     but their order is not the reference's.
 //   TQ1_0, TQ2_0: in eight lanes; lane l collects code*q of the bytes whose index in their chunk of 32 has l as
-//     quotient by 4, minus the sum of q[32*l .. 32*l+31]; lane = fma(float32(that), d_q * d_w, lane) block by block; then (4..7)+(0..3),
-//     (2,3)+(0,1), 1+0 (ggml_vec_dot_tq2_0_q8_K in ggml-cpu/arch/x86/quants.c).
+//     quotient by 4, minus the sum of q[32*l .. 32*l+31]; lane = fma(float32(that), d_q * d_w, lane) block by block;
+//     then (4..7)+(0..3), (2,3)+(0,1), 1+0 (ggml_vec_dot_tq2_0_q8_K in ggml-cpu/arch/x86/quants.c).
 //   Q6_K: in the same eight lanes, code*scale*q with codes of 0 to 63. What their offset adds too much, 32*scale*q, is
 //     taken off in the lane of each q, or (order.q6_k_offset_apart) for q[32*l .. 32*l+31] in lane l; the rest as above
 //     (ggml_vec_dot_q6_K_q8_K).

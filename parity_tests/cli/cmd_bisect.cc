@@ -50,7 +50,8 @@ int Run(const BisectCommand& command) {
   Bisection bisection = Bisect(*candidate, *reference, request, options);
   bisection.captures += captures;
   progress.Show("");
-  fmt::print("{}", command.format == "json" ? DumpJson(BisectionJson(bisection)) : BisectionText(bisection, ColorWanted()));
+  fmt::print("{}",
+             command.format == "json" ? DumpJson(BisectionJson(bisection)) : BisectionText(bisection, ColorWanted()));
   return bisection.verdict == BisectVerdict::kNoDivergence ? 0 : 1;
 }
 

@@ -7,11 +7,11 @@
 #include <memory>
 #include <vector>
 
+#include "engine/kernels/targets.h"
 #include "engine/model/model.h"
 #include "engine/model/sampler.h"
 #include "engine/tokenizer/prompt_template.h"
 #include "engine/tokenizer/tokenizer.h"
-#include "engine/kernels/targets.h"
 #include "parity_tests/candidate/directory_sink.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"

@@ -73,8 +73,9 @@ Climbed ClimbOnce(const LadderCommand& command, Pair& pair, const Request& reque
   if (command.noise && climbed.verdict.stage(Stage::kShapes).status == Status::kPass) {
     Progress progress;
     const std::unique_ptr<Backend> reference = MakeAnyBackend(command.reference);
-    const NoiseFloor floor = MeasureNoise(
-        *reference, request, {.threads = 0, .progress = [&](const std::string& what) { progress.Show("noise: " + what); }});
+    const NoiseFloor floor =
+        MeasureNoise(*reference, request,
+                     {.threads = 0, .progress = [&](const std::string& what) { progress.Show("noise: " + what); }});
     for (std::string& text : NoiseNotes(floor, climbed.verdict)) climbed.verdict.notes.push_back(std::move(text));
   }
   const auto keep_ids = [&climbed](bool wanted, const std::string& side, const Capture& capture) {

@@ -20,7 +20,8 @@ int Run(const NoiseCommand& command) {
   command.prompt.run.ApplyTimeout();
   const std::unique_ptr<Backend> reference = MakeAnyBackend(command.reference);
   if (const ProbeResult probe = reference->Probe(); !probe.available) {
-    throw std::runtime_error(fmt::format("{} is not available: {}; {}", reference->name(), probe.problem, probe.remedy));
+    throw std::runtime_error(
+        fmt::format("{} is not available: {}; {}", reference->name(), probe.problem, probe.remedy));
   }
   Progress progress;
   NoiseOptions options;

@@ -90,7 +90,11 @@ int Preflight(bool verbose, const std::string& format) {
 std::string Quoted(const std::string& shell, const std::string& value) {
   const char* const quote = shell == "pwsh" ? "''" : shell == "fish" ? "\\'" : "'\\''";
   std::string text = "'";
-  for (const char c : value) text += c == '\'' ? quote : std::string(1, c);
+  for (const char c : value) {
+    // fish reads a backslash as an escape between single quotes; the others do not.
+    if (c == '\\' && shell == "fish") text += '\\';
+    text += c == '\'' ? quote : std::string(1, c);
+  }
   return text + "'";
 }
 
@@ -115,7 +119,7 @@ void InstallPackage() {
 }
 
 int SetupCppAuto(const std::string& shell) {
-  InstallPackage();
+  if (!MakeAnyBackend("llama.cpp")->Probe().available) InstallPackage();
   std::set<std::string> directories;
   std::vector<std::string> available;
   for (const auto& [name, probe] : ProbeAll()) {

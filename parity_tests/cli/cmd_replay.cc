@@ -39,7 +39,8 @@ int Run(const ReplayCommand& command) {
   const bitnet::Model model = bitnet::Model::Load(command.prompt.model);
   const int n_layer = static_cast<int>(model.hyperparameters.n_layer);
   if (command.layer >= n_layer) {
-    throw std::runtime_error(fmt::format("--layer: found {}, expected -1 (outside the layers) to {}", command.layer, n_layer - 1));
+    throw std::runtime_error(
+        fmt::format("--layer: found {}, expected -1 (outside the layers) to {}", command.layer, n_layer - 1));
   }
   Progress progress;
   std::unique_ptr<Backend> backend;  // raw tensors are readable while it lives
@@ -51,11 +52,12 @@ int Run(const ReplayCommand& command) {
     Request request = command.prompt.MakeRequest();
     request.schedule = command.schedule == "batch" ? Schedule::kBatch : Schedule::kTokenByToken;
     request.raw_tensors = true;
-    request.trace = command.layer < 0   ? "full"
+    request.trace = command.layer < 0    ? "full"
                     : command.layer == 0 ? "embeddings,blk0/*"
                                          : fmt::format("blk{}/layer_out,blk{}/*", command.layer - 1, command.layer);
     if (const ProbeResult probe = backend->Probe(); !probe.available) {
-      throw std::runtime_error(fmt::format("{} is not available: {}; {}", backend->name(), probe.problem, probe.remedy));
+      throw std::runtime_error(
+          fmt::format("{} is not available: {}; {}", backend->name(), probe.problem, probe.remedy));
     }
     progress.Show(fmt::format("running {} ...", backend->name()));
     capture = backend->Run(request);

@@ -32,7 +32,8 @@ int Run(const TraceDiffCommand& command) {
 
 void AddTraceDiffCommand(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<TraceDiffCommand>();
-  CLI::App* sub = app.add_subcommand("trace-diff", "Compare the tensors that two engines traced; first divergence first");
+  CLI::App* sub =
+      app.add_subcommand("trace-diff", "Compare the tensors that two engines traced; first divergence first");
   sub->add_option("a", command->a, "a capture or a trace directory")->required();
   sub->add_option("b", command->b, "another of the same model and prompt")->required();
   sub->add_flag("--raw", command->raw, "raw tensors must be there on both sides");

@@ -31,7 +31,8 @@ void PromptOptions::AddTo(CLI::App& command) {
 }
 
 Request PromptOptions::MakeRequest() const {
-  if (!std::filesystem::is_regular_file(model)) throw std::runtime_error(fmt::format("--model: {}: no such file", model));
+  if (!std::filesystem::is_regular_file(model))
+    throw std::runtime_error(fmt::format("--model: {}: no such file", model));
   Request request;
   request.model = model;
   request.tokenizer = tokenizer;
@@ -46,9 +47,9 @@ Request PromptOptions::MakeRequest() const {
   }
   bitnet::PromptTemplate chosen = bitnet::ParsePromptTemplate(prompt_template);
   if (chosen == bitnet::PromptTemplate::kAuto) {
-    chosen = bitnet::ResolveTemplate(chosen, tokenizer.empty()
-                                                 ? bitnet::Tokenizer::FromGguf(bitnet::GgufFile::Open(model))
-                                                 : bitnet::Tokenizer::FromTokenizerJson(tokenizer));
+    chosen =
+        bitnet::ResolveTemplate(chosen, tokenizer.empty() ? bitnet::Tokenizer::FromGguf(bitnet::GgufFile::Open(model))
+                                                          : bitnet::Tokenizer::FromTokenizerJson(tokenizer));
   }
   const bitnet::FormattedPrompt formatted = bitnet::FormatPrompt(chosen, prompt, system);
   request.prompt = prompt;

@@ -11,8 +11,8 @@
 
 namespace parity {
 
-// --model, --tokenizer, --prompt, --token-ids, --system, --prompt-template, --no-parse-special, --n-ctx, --n-ubatch, and
-// those of RunOptions.
+// --model, --tokenizer, --prompt, --token-ids, --system, --prompt-template, --no-parse-special, --n-ctx, --n-ubatch,
+// and those of RunOptions.
 struct PromptOptions {
   std::string model, tokenizer, prompt, system, prompt_template = "auto";
   std::vector<int32_t> token_ids;  // in place of the prompt

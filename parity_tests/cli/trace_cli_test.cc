@@ -1,5 +1,5 @@
-// Tracing, trace-diff, replay, bisect and noise as a user runs them, on a small model of 30 layers with the native engine
-// as reference.
+// Tracing, trace-diff, replay, bisect and noise as a user runs them, on a small model of 30 layers with the native
+// engine as reference.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -45,7 +45,7 @@ class TraceCliTest : public testing::Test {
   }
   // `command` with the model, its tokenizer, a prompt of one token (BOS) unless `more` has another, and one thread.
   static ProcessResult WithModel(const std::string& command, const std::vector<std::string>& more) {
-    std::vector<std::string> arguments = {command,    "--model", Path("tiny.gguf"), "--tokenizer", kTokenizer,
+    std::vector<std::string> arguments = {command,     "--model", Path("tiny.gguf"), "--tokenizer", kTokenizer,
                                           "--threads", "1"};
     if (std::find(more.begin(), more.end(), "--prompt") == more.end()) {
       arguments.insert(arguments.end(), {"--prompt", "", "--prompt-template", "raw"});
@@ -123,9 +123,8 @@ TEST_F(TraceCliTest, ReplayBisectNoise) {
   EXPECT_THAT(replay.output, AllOf(StartsWith("PARITY of every operation\n"), HasSubstr("ffn_down")));
   EXPECT_EQ(WithModel("replay", {"--reference", "native", "--layer", "30"}).exit_code, 2);
   EXPECT_EQ(WithModel("replay", {"--reference", "native", "--layer", "0", "--stage", "ffn"}).exit_code, 2);
-  const ProcessResult bisect =
-      WithModel("bisect", {"--reference", "native", "--candidate", "native:llama.cpp-avx2", "--prompt", "In the",
-                           "--profile", "exact", "--format", "json"});
+  const ProcessResult bisect = WithModel("bisect", {"--reference", "native", "--candidate", "native:llama.cpp-avx2",
+                                                    "--prompt", "In the", "--profile", "exact", "--format", "json"});
   EXPECT_EQ(bisect.exit_code, 1) << bisect.last_words;
   EXPECT_EQ(nlohmann::json::parse(bisect.output)["verdict"], "rounding");
   EXPECT_EQ(WithModel("bisect", {"--reference", "native", "--prompt", "In the"}).exit_code, 0);

@@ -22,9 +22,8 @@ struct Both {
 
 bool SameNumbers(const Matrix& a, const Matrix& b) {
   return a.rows == b.rows && a.cols == b.cols &&
-         std::equal(a.data.begin(), a.data.end(), b.data.begin(), [](float x, float y) {
-           return x == y || (x != x && y != y);
-         });
+         std::equal(a.data.begin(), a.data.end(), b.data.begin(),
+                    [](float x, float y) { return x == y || (x != x && y != y); });
 }
 
 // "layer 3, ffn_down" or "logits".
@@ -151,14 +150,15 @@ class Bisector {
     }
     if (traced.candidate.traces.empty() || traced.reference.traces.empty()) {
       const Capture& without = traced.candidate.traces.empty() ? traced.candidate : traced.reference;
-      Finish(BisectVerdict::kNotTraced, fmt::format("{} left no traces: which layer differs is not known",
-                                                    without.backend.name));
+      Finish(BisectVerdict::kNotTraced,
+             fmt::format("{} left no traces: which layer differs is not known", without.backend.name));
       return;
     }
     const TraceDiff diff = DiffTraces(traced.candidate, traced.reference, {RawTensors::kNo, false});
     if (!diff.first) {
-      Finish(BisectVerdict::kNotTraced, "no traced tensor differs, but the logits do: the engine's traces are not what it "
-                                        "computes with");
+      Finish(BisectVerdict::kNotTraced,
+             "no traced tensor differs, but the logits do: the engine's traces are not what it "
+             "computes with");
       return;
     }
     // Position by position, so the first tensor that differs is at the first position that does.
@@ -174,9 +174,10 @@ class Bisector {
     Request inside = PrefixRequest(static_cast<size_t>(b_.prefix_length));
     // Keys and values of all earlier positions are inputs too.
     const std::string before = layer > 0 ? fmt::format("blk{}/layer_out", layer - 1) : "embeddings";
-    const std::string what = layer >= 0                     ? fmt::format("{},blk{}/*", before, layer)
-                             : outside_stage == "embeddings" ? "embeddings"
-                                                             : fmt::format("blk{}/layer_out,output_norm,logits", LastLayer());
+    const std::string what = layer >= 0 ? fmt::format("{},blk{}/*", before, layer)
+                             : outside_stage == "embeddings"
+                                 ? "embeddings"
+                                 : fmt::format("blk{}/layer_out,output_norm,logits", LastLayer());
     inside.trace = fmt::format("{};seq=0-{}", what, b_.prefix_length - 1);
     inside.raw_tensors = true;
     const Both traced = CaptureBoth(inside, layer >= 0 ? fmt::format("tensors of layer {}", layer) : "tensors outside");
@@ -188,8 +189,8 @@ class Bisector {
     b_.inputs_equal = true;
     if (first.seq != b_.position) SetPosition(static_cast<size_t>(first.seq));
     Step(fmt::format("{}: the first tensor to differ is {} at position {}",
-                     layer >= 0 ? fmt::format("layer {}", layer) : "outside the layers", Place(first.layer, first.stage),
-                     first.seq));
+                     layer >= 0 ? fmt::format("layer {}", layer) : "outside the layers",
+                     Place(first.layer, first.stage), first.seq));
     if (!LoadModel()) {
       Finish(BisectVerdict::kOperation,
              fmt::format("{} makes another output of equal inputs. {}", Place(first.layer, first.stage), no_replay_));
@@ -237,7 +238,8 @@ class Bisector {
     }
     look(bitnet::Stage::kOutputNorm, -1);
     look(bitnet::Stage::kLogits, -1);
-    Step(fmt::format("every operation replayed: {}", guilty ? "one is outside its tolerance" : "each within its tolerance"));
+    Step(fmt::format("every operation replayed: {}",
+                     guilty ? "one is outside its tolerance" : "each within its tolerance"));
     if (!guilty) {
       Finish(BisectVerdict::kRounding,
              fmt::format("no operation is wrong: each is within its tolerance on the candidate's own inputs. The first "
@@ -312,16 +314,17 @@ class Bisector {
   void Step(std::string what) { b_.steps.push_back(std::move(what)); }
 
   std::string OperationMessage() const {
-    std::string message =
-        fmt::format("{}: {}", Place(b_.layer, b_.stage),
-                    b_.inputs_equal ? "equal inputs, another output" : "the candidate's output does not follow from its inputs");
+    std::string message = fmt::format(
+        "{}: {}", Place(b_.layer, b_.stage),
+        b_.inputs_equal ? "equal inputs, another output" : "the candidate's output does not follow from its inputs");
     if (b_.replay_candidate.verdict == ReplayVerdict::kGuilty) {
       message += fmt::format("; the replay confirms it: {:.6g} where {:.6g} follows from the inputs (element {})",
                              b_.replay_candidate.reference, b_.replay_candidate.ours, b_.replay_candidate.index);
     } else if (b_.replay_reference.verdict == ReplayVerdict::kGuilty) {
-      message += fmt::format("; the replay finds the reference's output at fault: {:.6g} where {:.6g} follows from the "
-                             "inputs (element {})",
-                             b_.replay_reference.reference, b_.replay_reference.ours, b_.replay_reference.index);
+      message += fmt::format(
+          "; the replay finds the reference's output at fault: {:.6g} where {:.6g} follows from the "
+          "inputs (element {})",
+          b_.replay_reference.reference, b_.replay_reference.ours, b_.replay_reference.index);
     }
     return message;
   }
@@ -363,7 +366,7 @@ class Bisector {
 }  // namespace
 
 std::string_view BisectVerdictName(BisectVerdict verdict) {
-  constexpr std::string_view kNames[] = {"no divergence", "not reproducible", "tokens", "shapes",
+  constexpr std::string_view kNames[] = {"no divergence", "not reproducible", "tokens",    "shapes",
                                          "operation",     "rounding",         "not traced"};
   return kNames[static_cast<size_t>(verdict)];
 }

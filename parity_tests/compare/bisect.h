@@ -4,8 +4,8 @@
 //   Bisection b = Bisect(candidate, reference, request, {.profile = profile});
 //   if (b.verdict == BisectVerdict::kOperation) ... b.position, b.layer, b.stage ...
 //
-// Captures only what it needs: logits for the search over prefixes, then hashes of each layer's output, then raw tensors
-// of the layer where they first differ (of every layer, where what differs there is rounding alone).
+// Captures only what it needs: logits for the search over prefixes, then hashes of each layer's output, then raw
+// tensors of the layer where they first differ (of every layer, where what differs there is rounding alone).
 #ifndef BITNET_PARITY_PARITY_TESTS_COMPARE_BISECT_H_
 #define BITNET_PARITY_PARITY_TESTS_COMPARE_BISECT_H_
 
@@ -64,8 +64,8 @@ struct Bisection {
   std::vector<std::string> steps;  // what was captured and what it said, a line each
 };
 
-// Throws what Backend::Run throws. The order of operations for the replay is that of the reference's build, or else of the
-// model's usual reference.
+// Throws what Backend::Run throws. The order of operations for the replay is that of the reference's build, or else of
+// the model's usual reference.
 Bisection Bisect(Backend& candidate, Backend& reference, const Request& request, const BisectOptions& options);
 
 }  // namespace parity

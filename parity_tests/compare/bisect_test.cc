@@ -128,8 +128,9 @@ class BisectTest : public testing::Test {
 TEST_F(BisectTest, NamesPositionLayerAndOperation) {
   for (const Fault& fault :
        {Fault{.seq = 0, .layer = 0, .stage = "attn_norm"}, Fault{.seq = 4, .layer = 1, .stage = "ffn_down"},
-        Fault{.seq = 7, .layer = 2, .stage = "attn_scores_softmax"}, Fault{.seq = 5, .layer = -1, .stage = "embeddings"},
-        Fault{.seq = 3, .layer = -1, .stage = "output_norm"}, Fault{.seq = 2, .layer = -1, .stage = "logits"}}) {
+        Fault{.seq = 7, .layer = 2, .stage = "attn_scores_softmax"},
+        Fault{.seq = 5, .layer = -1, .stage = "embeddings"}, Fault{.seq = 3, .layer = -1, .stage = "output_norm"},
+        Fault{.seq = 2, .layer = -1, .stage = "logits"}}) {
     const Bisection b = Find(fault);
     EXPECT_EQ(b.verdict, BisectVerdict::kOperation) << fault.stage << ": " << b.message;
     EXPECT_EQ(b.prefix_length, fault.seq + 1) << fault.stage;
@@ -161,8 +162,7 @@ TEST_F(BisectTest, WhatIsNoOperation) {
   EXPECT_EQ(tokens.token, 299);
   EXPECT_EQ(tokens.candidate_token, 298);
   EXPECT_EQ(tokens.captures, 2);
-  EXPECT_EQ(Find({.seq = 1, .layer = 0, .stage = "q_proj", .flickers = true}).verdict,
-            BisectVerdict::kNotReproducible);
+  EXPECT_EQ(Find({.seq = 1, .layer = 0, .stage = "q_proj", .flickers = true}).verdict, BisectVerdict::kNotReproducible);
   const Bisection blind = Find({.seq = 1, .layer = 0, .stage = "q_proj", .logits_only = true});
   EXPECT_EQ(blind.verdict, BisectVerdict::kNotTraced);
   EXPECT_EQ(blind.prefix_length, 2);
@@ -193,7 +193,8 @@ TEST_F(BisectTest, TheNoiseFloorOfADeterministicEngine) {
 
   Verdict verdict;
   verdict.profile.positions = {{Metric::kMaxAbs, floor.All().value(Metric::kMaxAbs) / 2}};
-  EXPECT_THAT(NoiseNotes(floor, verdict), testing::ElementsAre(HasSubstr("positions limits lie below the noise floor")));
+  EXPECT_THAT(NoiseNotes(floor, verdict),
+              testing::ElementsAre(HasSubstr("positions limits lie below the noise floor")));
   verdict.profile.positions = {{Metric::kMaxAbs, floor.All().value(Metric::kMaxAbs) * 2}};
   EXPECT_TRUE(NoiseNotes(floor, verdict).empty());
 }

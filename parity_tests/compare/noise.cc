@@ -12,7 +12,8 @@ namespace {
 
 NoiseRow Compare(const std::string& what, bool like_schedules, const Capture& a, const Capture& b) {
   if (a.tokens != b.tokens || a.logits.rows != b.logits.rows || a.logits.cols != b.logits.cols) {
-    throw std::runtime_error(fmt::format("{}: {}: the two runs do not even agree on tokens and shapes", a.backend.name, what));
+    throw std::runtime_error(
+        fmt::format("{}: {}: the two runs do not even agree on tokens and shapes", a.backend.name, what));
   }
   NoiseRow row;
   row.what = what;
@@ -69,10 +70,11 @@ NoiseFloor MeasureNoise(Backend& reference, const Request& request, const NoiseO
                                  r.schedule = Schedule::kBatch;
                                  r.threads = threads;
                                })));
-  floor.rows.push_back(Compare("a token at a time, " + many, true, token, run("a token at a time, " + many, [&](Request& r) {
-                                 r.schedule = Schedule::kTokenByToken;
-                                 r.threads = threads;
-                               })));
+  floor.rows.push_back(
+      Compare("a token at a time, " + many, true, token, run("a token at a time, " + many, [&](Request& r) {
+                r.schedule = Schedule::kTokenByToken;
+                r.threads = threads;
+              })));
   const int n_batch = std::min(std::max(request.n_ubatch, 1), floor.n_tokens);
   if (const int half = (n_batch + 1) / 2; half < n_batch) {
     const std::string what = fmt::format("batches of {} and of {}", n_batch, half);
@@ -101,11 +103,11 @@ std::vector<std::string> NoiseNotes(const NoiseFloor& floor, const Verdict& verd
     const bool even_like = std::any_of(limits->begin(), limits->end(), [&](const auto& entry) {
       return !Meets(entry.first, like.value(entry.first), entry.second);
     });
-    notes.push_back(fmt::format(
-        "{} limits lie below the noise floor of {} for this model and prompt: {}; {}", StageName(stage),
-        floor.backend.name, fmt::join(below, ", "),
-        even_like ? "even its like schedules differ by more, so they judge rounding"
-                  : "they are fair between like schedules, which agree with themselves, and only there"));
+    notes.push_back(
+        fmt::format("{} limits lie below the noise floor of {} for this model and prompt: {}; {}", StageName(stage),
+                    floor.backend.name, fmt::join(below, ", "),
+                    even_like ? "even its like schedules differ by more, so they judge rounding"
+                              : "they are fair between like schedules, which agree with themselves, and only there"));
   }
   const std::optional<Stage> failed = verdict.failed_stage();
   if (failed != Stage::kFirstLogit && failed != Stage::kPositions) return notes;

@@ -1,5 +1,5 @@
-// The noise floor: how far a reference is from itself when only the schedule, the threads or the batches change. A limit
-// below the floor judges rounding, not an engine.
+// The noise floor: how far a reference is from itself when only the schedule, the threads or the batches change. A
+// limit below the floor judges rounding, not an engine.
 //
 //   NoiseFloor floor = MeasureNoise(*reference, request, {});
 //   verdict.notes.append(NoiseNotes(floor, verdict));

@@ -175,9 +175,10 @@ size_t WalkTokens(const Capture& candidate, const Capture& reference, const Ladd
     const double gap_c = gap(Row(c, row)), gap_r = gap(Row(r, row)), tie = options.profile.decode_tie;
     // Equal rows leave nothing to round: the first of equals is the greedy choice, and one side took another.
     if (gap_c == 0 && gap_r == 0 && metrics.bit_identical == 1) {
-      return fail(i, fmt::format("generated token {}: candidate {}, reference {}; all logits are equal on both sides and "
-                                 "these two tie: one side does not take the first of equals",
-                                 i, Chosen(candidate, i), Chosen(reference, i)));
+      return fail(i,
+                  fmt::format("generated token {}: candidate {}, reference {}; all logits are equal on both sides and "
+                              "these two tie: one side does not take the first of equals",
+                              i, Chosen(candidate, i), Chosen(reference, i)));
     }
     if (gap_c <= tie && gap_r <= tie) {
       result.position = row;

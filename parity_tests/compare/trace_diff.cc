@@ -30,16 +30,17 @@ void CheckComparable(const Capture& a, const Capture& b) {
     Refuse(a, b, fmt::format("model.architecture is {} and {}", a.model.architecture, b.model.architecture));
   }
   if (known && a.model.blake3 != b.model.blake3) {
-    Refuse(a, b, fmt::format("they are of different models ({}, blake3 {:.12}..., and {}, blake3 {:.12}...)",
-                             a.model.path, a.model.blake3, b.model.path, b.model.blake3));
+    Refuse(a, b,
+           fmt::format("they are of different models ({}, blake3 {:.12}..., and {}, blake3 {:.12}...)", a.model.path,
+                       a.model.blake3, b.model.path, b.model.blake3));
   }
   if (known && a.tokens != b.tokens) {
     const size_t n = std::min(a.tokens.size(), b.tokens.size());
     size_t i = 0;
     while (i < n && a.tokens[i] == b.tokens[i]) ++i;
-    Refuse(a, b, i < n ? fmt::format("they are of different prompts (token {} is {} and {})", i, a.tokens[i], b.tokens[i])
-                       : fmt::format("they are of different prompts ({} and {} tokens)", a.tokens.size(),
-                                     b.tokens.size()));
+    Refuse(a, b,
+           i < n ? fmt::format("they are of different prompts (token {} is {} and {})", i, a.tokens[i], b.tokens[i])
+                 : fmt::format("they are of different prompts ({} and {} tokens)", a.tokens.size(), b.tokens.size()));
   }
 }
 
@@ -54,8 +55,9 @@ void CheckComplete(const Capture& capture) {
   int last = 0;
   for (const TraceRecord& r : capture.traces) {
     if (StageIndex(r.stage) >= 0 && !selection.Wants(r.stage, r.layer, r.seq)) {
-      throw std::runtime_error(fmt::format("{}: {}: a record that the request (trace {}) does not ask for; capture again",
-                                           capture.directory, r.name, capture.request.trace));
+      throw std::runtime_error(
+          fmt::format("{}: {}: a record that the request (trace {}) does not ask for; capture again", capture.directory,
+                      r.name, capture.request.trace));
     }
     stages.insert(r.stage);
     there.insert(r.name);
@@ -68,9 +70,9 @@ void CheckComplete(const Capture& capture) {
       if (!selection.Wants(stage.name, layer)) continue;
       for (int seq = 0; seq <= last; ++seq) {
         if (!selection.WantsSeq(seq) || there.contains(TraceName(seq, layer, stage.name))) continue;
-        throw std::runtime_error(fmt::format("{}: {}: no such record, but the request (trace {}) asks for it; capture again",
-                                             capture.directory, TraceName(seq, layer, stage.name),
-                                             capture.request.trace));
+        throw std::runtime_error(
+            fmt::format("{}: {}: no such record, but the request (trace {}) asks for it; capture again",
+                        capture.directory, TraceName(seq, layer, stage.name), capture.request.trace));
       }
     }
   }
@@ -168,9 +170,8 @@ TraceDiff DiffTraces(const Capture& a, const Capture& b, const TraceDiffOptions&
 
   std::vector<const TraceRecord*> in_a;
   for (const TraceRecord& record : a.traces) in_a.push_back(&record);
-  std::sort(in_a.begin(), in_a.end(), [](const TraceRecord* x, const TraceRecord* y) {
-    return ComputationOrder(*x) < ComputationOrder(*y);
-  });
+  std::sort(in_a.begin(), in_a.end(),
+            [](const TraceRecord* x, const TraceRecord* y) { return ComputationOrder(*x) < ComputationOrder(*y); });
   std::unordered_map<std::string_view, const TraceRecord*> in_b;
   for (const TraceRecord& record : b.traces) in_b.emplace(record.name, &record);
 

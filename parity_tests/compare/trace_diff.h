@@ -73,9 +73,9 @@ struct TraceDiffOptions {
   bool check_complete = true;             // a capture that lacks a record that its request asks for is an error
 };
 
-// Throws std::runtime_error, naming the directory and what is wrong: captures of different models or prompts, nothing in
-// common, a record that is missing within a capture or was not asked for, raw tensors that are absent (kRequired) or do
-// not agree with their records.
+// Throws std::runtime_error, naming the directory and what is wrong: captures of different models or prompts, nothing
+// in common, a record that is missing within a capture or was not asked for, raw tensors that are absent (kRequired) or
+// do not agree with their records.
 TraceDiff DiffTraces(const Capture& a, const Capture& b, const TraceDiffOptions& options = {});
 
 }  // namespace parity

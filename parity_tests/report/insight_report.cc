@@ -29,9 +29,8 @@ struct OverLayers {
   std::vector<const ReplayResult*> results;
 
   const ReplayResult& worst() const {
-    return **std::max_element(results.begin(), results.end(), [](const ReplayResult* a, const ReplayResult* b) {
-      return a->max_error < b->max_error;
-    });
+    return **std::max_element(results.begin(), results.end(),
+                              [](const ReplayResult* a, const ReplayResult* b) { return a->max_error < b->max_error; });
   }
   int64_t sum(int64_t ReplayResult::*member) const {
     int64_t sum = 0;
@@ -61,10 +60,8 @@ nlohmann::json ReplayJson(const ReplayResult& r) {
                          {"error_over_tolerance", Number(r.max_error)},
                          {"tolerance_units", r.tolerance_units}};
   if (r.index >= 0) {
-    json["worst"] = {{"position", r.position},
-                     {"index", r.index},
-                     {"ours", Number(r.ours)},
-                     {"reference", Number(r.reference)}};
+    json["worst"] = {
+        {"position", r.position}, {"index", r.index}, {"ours", Number(r.ours)}, {"reference", Number(r.reference)}};
   }
   if (!r.missing.empty()) json["missing"] = r.missing;
   return json;
@@ -89,24 +86,25 @@ std::string ReplayText(const ReplayReport& report, bool color) {
   for (const ReplayResult& r : report.results) {
     if (ReplayFails(report, r)) failed.push_back(&r);
   }
-  std::string out = failed.empty()
-                        ? Paint("PARITY of every operation", Color::kGreen, color) + "\n"
-                        : Paint(fmt::format("DIVERGENCE: {} of {} operations, the first {}", failed.size(),
-                                            report.results.size(), Operation(*failed.front())),
-                                Color::kRed, color) +
-                              "\n";
-  out += fmt::format("  {:<10} {}\n  {:<10} {}\n  {:<10} {}\n  {:<10} {}\n\n", "reference",
-                     DescribeBackend(report.reference), "model", report.model.path, "schedule", report.schedule, "order",
-                     report.order_is_known
-                         ? fmt::format("{}, that of the reference's build: every operation must be exact", report.order)
-                         : fmt::format("{}; that of the reference's build is not known: tolerances judge", report.order));
+  std::string out = failed.empty() ? Paint("PARITY of every operation", Color::kGreen, color) + "\n"
+                                   : Paint(fmt::format("DIVERGENCE: {} of {} operations, the first {}", failed.size(),
+                                                       report.results.size(), Operation(*failed.front())),
+                                           Color::kRed, color) +
+                                         "\n";
+  out +=
+      fmt::format("  {:<10} {}\n  {:<10} {}\n  {:<10} {}\n  {:<10} {}\n\n", "reference",
+                  DescribeBackend(report.reference), "model", report.model.path, "schedule", report.schedule, "order",
+                  report.order_is_known
+                      ? fmt::format("{}, that of the reference's build: every operation must be exact", report.order)
+                      : fmt::format("{}; that of the reference's build is not known: tolerances judge", report.order));
   out += Paint(fmt::format("{:<20} {:>6} {:>10} {:>9} {:>10} {:>12} {:>10}  {}", "operation", "layers", "elements",
                            "differing", "max abs", "of tolerance", "tolerance", "verdict"),
                Color::kBold, color) +
          "\n";
   for (const OverLayers& row : ByOperation(report)) {
     const auto count = [&](ReplayVerdict v) {
-      return std::count_if(row.results.begin(), row.results.end(), [=](const ReplayResult* r) { return r->verdict == v; });
+      return std::count_if(row.results.begin(), row.results.end(),
+                           [=](const ReplayResult* r) { return r->verdict == v; });
     };
     double max_abs = 0;
     for (const ReplayResult* r : row.results) max_abs = std::max(max_abs, r->max_abs);
@@ -176,10 +174,9 @@ std::string BisectionText(const Bisection& b, bool color) {
     line("prefix", fmt::format("{} of {} tokens are the shortest that fails", b.prefix_length, b.prompt_length));
   }
   if (b.position >= 0) {
-    line("position", fmt::format("{}, token {} {}{}", b.position, b.token, Quote(b.token_text),
-                                 b.candidate_token != b.token
-                                     ? fmt::format(" (the candidate's: {})", b.candidate_token)
-                                     : ""));
+    line("position",
+         fmt::format("{}, token {} {}{}", b.position, b.token, Quote(b.token_text),
+                     b.candidate_token != b.token ? fmt::format(" (the candidate's: {})", b.candidate_token) : ""));
   }
   if (named) line(b.verdict == BisectVerdict::kOperation ? "operation" : "first bit", place);
   if (b.verdict == BisectVerdict::kOperation) {
@@ -211,27 +208,25 @@ nlohmann::json BisectionJson(const Bisection& b) {
 }
 
 std::string NoiseText(const NoiseFloor& floor) {
-  std::string out = fmt::format("Noise floor of {}\n  {:<10} {}\n  {:<10} {}\n  {:<10} {} tokens{}\n\n",
-                                DescribeBackend(floor.backend), "model", floor.model.path, "architecture",
-                                floor.model.architecture, "prompt", floor.n_tokens,
-                                floor.request.prompt.empty() ? "" : ", " + Quote(floor.request.prompt));
+  std::string out =
+      fmt::format("Noise floor of {}\n  {:<10} {}\n  {:<10} {}\n  {:<10} {} tokens{}\n\n",
+                  DescribeBackend(floor.backend), "model", floor.model.path, "architecture", floor.model.architecture,
+                  "prompt", floor.n_tokens, floor.request.prompt.empty() ? "" : ", " + Quote(floor.request.prompt));
   out += fmt::format("{:<36} {:>9} {:>9} {:>12} {:>13} {:>9}\n", "two runs", "mse", "max abs", "min cosine",
                      "argmax equal", "identical");
   for (const NoiseRow& row : floor.rows) {
-    out += fmt::format("{:<36} {:>9} {:>9} {:>12} {:>13} {:>9}\n", row.what,
-                       FormatMetric(Metric::kMse, row.worst.value(Metric::kMse)),
-                       FormatMetric(Metric::kMaxAbs, row.worst.value(Metric::kMaxAbs)),
-                       FormatMetric(Metric::kCosine, row.worst.value(Metric::kCosine)),
-                       fmt::format("{}/{}", row.argmax_equal, row.worst.rows()),
-                       FormatShare(row.worst.identical_share()));
+    out += fmt::format(
+        "{:<36} {:>9} {:>9} {:>12} {:>13} {:>9}\n", row.what, FormatMetric(Metric::kMse, row.worst.value(Metric::kMse)),
+        FormatMetric(Metric::kMaxAbs, row.worst.value(Metric::kMaxAbs)),
+        FormatMetric(Metric::kCosine, row.worst.value(Metric::kCosine)),
+        fmt::format("{}/{}", row.argmax_equal, row.worst.rows()), FormatShare(row.worst.identical_share()));
   }
   const WorstRows like = floor.Like(), all = floor.All();
-  out += fmt::format("\nFloor: mse {}, max abs {}, cosine {} between schedules; mse {}, max abs {} between like schedules.\n",
-                     FormatMetric(Metric::kMse, all.value(Metric::kMse)),
-                     FormatMetric(Metric::kMaxAbs, all.value(Metric::kMaxAbs)),
-                     FormatMetric(Metric::kCosine, all.value(Metric::kCosine)),
-                     FormatMetric(Metric::kMse, like.value(Metric::kMse)),
-                     FormatMetric(Metric::kMaxAbs, like.value(Metric::kMaxAbs)));
+  out += fmt::format(
+      "\nFloor: mse {}, max abs {}, cosine {} between schedules; mse {}, max abs {} between like schedules.\n",
+      FormatMetric(Metric::kMse, all.value(Metric::kMse)), FormatMetric(Metric::kMaxAbs, all.value(Metric::kMaxAbs)),
+      FormatMetric(Metric::kCosine, all.value(Metric::kCosine)), FormatMetric(Metric::kMse, like.value(Metric::kMse)),
+      FormatMetric(Metric::kMaxAbs, like.value(Metric::kMaxAbs)));
   out += like.identical_share() == 1
              ? "Like schedules agree bit for bit: a difference between like schedules is no noise of this engine.\n"
              : "Like schedules do not agree with themselves: limits below this floor judge rounding.\n";

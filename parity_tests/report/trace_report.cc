@@ -19,7 +19,9 @@ std::string Side(const std::string& directory, const BackendInfo& backend) {
 std::string Shape(const std::vector<int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 Color ColorOf(TensorStatus status) {
-  return status == TensorStatus::kEqual ? Color::kGreen : status == TensorStatus::kDiffers ? Color::kYellow : Color::kRed;
+  return status == TensorStatus::kEqual     ? Color::kGreen
+         : status == TensorStatus::kDiffers ? Color::kYellow
+                                            : Color::kRed;
 }
 
 // What is known of one tensor, in words.
@@ -31,9 +33,10 @@ std::string Describe(const TensorDifference& d) {
                                 Shape(d.shape_a), d.rms_a, d.rms_b, d.rms_relative,
                                 d.status == TensorStatus::kSuspicious ? " (over 1 %: more than rounding)" : "");
   if (d.raw) {
-    out += fmt::format("  {} of {} elements differ; max abs {:.3g} at element {}: {:.9g} and {:.9g}; mse {:.3g}, cosine {}\n",
-                       d.raw->differing, d.num_elements, d.raw->max_abs, d.raw->worst_index, d.raw->worst_a,
-                       d.raw->worst_b, d.raw->mse, FormatMetric(Metric::kCosine, d.raw->cosine));
+    out += fmt::format(
+        "  {} of {} elements differ; max abs {:.3g} at element {}: {:.9g} and {:.9g}; mse {:.3g}, cosine {}\n",
+        d.raw->differing, d.num_elements, d.raw->max_abs, d.raw->worst_index, d.raw->worst_a, d.raw->worst_b,
+        d.raw->mse, FormatMetric(Metric::kCosine, d.raw->cosine));
   } else {
     out += "  the hashes differ; by how much, raw tensors would say\n";
   }
@@ -64,7 +67,8 @@ std::string TraceDiffText(const TraceDiff& diff, const TraceTextOptions& options
   } else {
     out += Paint("EQUAL", Color::kGreen, options.color) + "\n";
   }
-  out += fmt::format("  {:<10} {}\n  {:<10} {}\n", "a", Side(diff.a, diff.backend_a), "b", Side(diff.b, diff.backend_b));
+  out +=
+      fmt::format("  {:<10} {}\n  {:<10} {}\n", "a", Side(diff.a, diff.backend_a), "b", Side(diff.b, diff.backend_b));
   out += fmt::format("  {:<10} {} in both: {} equal, {} differ, {} suspicious, {} of another shape\n", "tensors",
                      diff.tensors.size(), diff.count(TensorStatus::kEqual), diff.count(TensorStatus::kDiffers),
                      diff.count(TensorStatus::kSuspicious), diff.count(TensorStatus::kShape));
@@ -75,8 +79,8 @@ std::string TraceDiffText(const TraceDiff& diff, const TraceTextOptions& options
   for (const std::string& note : diff.notes) out += fmt::format("  {:<10} {}\n", "note", note);
   if (!diff.first) return out;
 
-  out += Paint(fmt::format("\n{:<34} {:<10} {:>9} {:>13} {:>9} {:>9} {:>11} {:>8}", "tensor", "", "rms diff", "differing",
-                           "max abs", "mse", "cosine", "worst at"),
+  out += Paint(fmt::format("\n{:<34} {:<10} {:>9} {:>13} {:>9} {:>9} {:>11} {:>8}", "tensor", "", "rms diff",
+                           "differing", "max abs", "mse", "cosine", "worst at"),
                Color::kBold, options.color) +
          "\n";
   size_t shown = 0, left = 0;
@@ -118,9 +122,9 @@ nlohmann::json TraceDiffJson(const TraceDiff& diff) {
                              {"rms_b", Number(d.rms_b)},
                              {"rms_relative", Number(d.rms_relative)}};
     if (d.raw) {
-      tensor["raw"] = {{"max_abs", Number(d.raw->max_abs)},   {"mse", Number(d.raw->mse)},
-                       {"cosine", Number(d.raw->cosine)},     {"worst_index", d.raw->worst_index},
-                       {"worst_a", Number(d.raw->worst_a)},   {"worst_b", Number(d.raw->worst_b)},
+      tensor["raw"] = {{"max_abs", Number(d.raw->max_abs)}, {"mse", Number(d.raw->mse)},
+                       {"cosine", Number(d.raw->cosine)},   {"worst_index", d.raw->worst_index},
+                       {"worst_a", Number(d.raw->worst_a)}, {"worst_b", Number(d.raw->worst_b)},
                        {"differing", d.raw->differing}};
     }
     json["tensors"].push_back(std::move(tensor));

@@ -1,6 +1,6 @@
-// Replay as GoogleTest suites: every operation of the forward pass, ours on the reference's own inputs, one test for each
-// (reference, model, schedule, operation, layer): Replay.llama_cpp.kjv_bitnet_tq2_0.batch.ffn_down.layer_3. Exact where the
-// order of operations of the reference's build is known, within the operation's tolerance elsewhere.
+// Replay as GoogleTest suites: every operation of the forward pass, ours on the reference's own inputs, one test for
+// each (reference, model, schedule, operation, layer): Replay.llama_cpp.kjv_bitnet_tq2_0.batch.ffn_down.layer_3. Exact
+// where the order of operations of the reference's build is known, within the operation's tolerance elsewhere.
 //
 //   replay_suites --gtest_filter='Replay.*tq2_0*ffn_down*'
 //   replay_suites --write-ctest FILE       what CTest includes: one test for each operation, over all layers
@@ -79,8 +79,8 @@ class Replays {
     model_.emplace(bitnet::Model::Load(request.model));
     const std::string order = OrderOf(capture_.backend);
     exact_ = !order.empty();
-    replay_ = std::make_unique<Replay>(*model_, capture_,
-                                       exact_ ? bitnet::FindOrder(order) : bitnet::DefaultOrder(*model_));
+    replay_ =
+        std::make_unique<Replay>(*model_, capture_, exact_ ? bitnet::FindOrder(order) : bitnet::DefaultOrder(*model_));
     name_ = name;
     return *replay_;
   }
@@ -114,18 +114,20 @@ class OperationTest : public testing::Test {
 
  private:
   void Judge(const ReplayResult& r) const {
-    const std::string what = fmt::format(
-        "{}{}: {}, {} of {} elements differ, max abs {:.3g}, {:.3g} of the tolerance ({:.3g} units)",
-        layer_ < 0 ? "" : fmt::format("layer {} ", layer_), bitnet::StageName(stage_), ReplayVerdictName(r.verdict),
-        r.differing, r.elements, r.max_abs, r.max_error, r.tolerance_units);
+    const std::string what =
+        fmt::format("{}{}: {}, {} of {} elements differ, max abs {:.3g}, {:.3g} of the tolerance ({:.3g} units)",
+                    layer_ < 0 ? "" : fmt::format("layer {} ", layer_), bitnet::StageName(stage_),
+                    ReplayVerdictName(r.verdict), r.differing, r.elements, r.max_abs, r.max_error, r.tolerance_units);
     fmt::print("{}\n", what);
     ASSERT_NE(r.verdict, ReplayVerdict::kNotTraced) << what << "; missing: " << r.missing;
     EXPECT_GT(r.elements, 0) << what;
     const bool good = r.verdict == ReplayVerdict::kExact || (r.verdict == ReplayVerdict::kWithin && !replays_->exact());
     EXPECT_TRUE(good) << what
-                      << fmt::format("\nposition {}, element {}: {:.9g} follows from the reference's inputs, it has {:.9g}",
-                                     r.position, r.index, r.ours, r.reference)
-                      << (replays_->exact() ? "\nthe order of the reference's build is known: every bit must agree" : "");
+                      << fmt::format(
+                             "\nposition {}, element {}: {:.9g} follows from the reference's inputs, it has {:.9g}",
+                             r.position, r.index, r.ours, r.reference)
+                      << (replays_->exact() ? "\nthe order of the reference's build is known: every bit must agree"
+                                            : "");
   }
 
   Case case_;
@@ -159,7 +161,8 @@ void RegisterAll(const ParityMatrix& matrix, Replays* replays) {
     for (const bitnet::Stage stage : Operations(h)) {
       const int first = InLayer(stage) ? 0 : -1, last = InLayer(stage) ? static_cast<int>(h.n_layer) - 1 : -1;
       for (int layer = first; layer <= last; ++layer) {
-        const std::string name = TestName(matrix, c, stage) + (layer < 0 ? ".outside" : fmt::format(".layer_{}", layer));
+        const std::string name =
+            TestName(matrix, c, stage) + (layer < 0 ? ".outside" : fmt::format(".layer_{}", layer));
         testing::RegisterTest(
             "Replay", name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
             [c, stage, layer, replays]() -> testing::Test* { return new OperationTest(c, stage, layer, replays); });
@@ -192,8 +195,8 @@ void WriteCtest(const ParityMatrix& matrix, const std::string& file) {
 }
 
 int Main(int argc, char** argv) {
-  const ParityMatrix matrix = LoadMatrix(fmt::format("{}/parity_matrix.json", kFixtures),
-                                         fmt::format("{}/prompts.json", kFixtures), kModels);
+  const ParityMatrix matrix =
+      LoadMatrix(fmt::format("{}/parity_matrix.json", kFixtures), fmt::format("{}/prompts.json", kFixtures), kModels);
   if (argc == 3 && std::string_view(argv[1]) == "--write-ctest") {
     WriteCtest(matrix, argv[2]);
     return 0;

@@ -128,9 +128,8 @@ void CaptureWriter::Finish(const Capture& capture) {
     records.push_back(std::move(record));
   }
   for (const auto& [name, record] : records_) records.push_back(record);
-  std::sort(records.begin(), records.end(), [](const TraceRecord& a, const TraceRecord& b) {
-    return ComputationOrder(a) < ComputationOrder(b);
-  });
+  std::sort(records.begin(), records.end(),
+            [](const TraceRecord& a, const TraceRecord& b) { return ComputationOrder(a) < ComputationOrder(b); });
 
   std::vector<std::string> trace_files;
   for (size_t i = 0; i < records.size();) {

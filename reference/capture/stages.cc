@@ -142,8 +142,8 @@ void TraceSelection::AddFilter(const std::string& part, const std::string& spec)
 }
 
 bool TraceSelection::Within(const std::vector<Range>& ranges, int value) {
-  return ranges.empty() || std::any_of(ranges.begin(), ranges.end(),
-                                       [=](const Range& r) { return r.first <= value && value <= r.last; });
+  return ranges.empty() ||
+         std::any_of(ranges.begin(), ranges.end(), [=](const Range& r) { return r.first <= value && value <= r.last; });
 }
 
 bool TraceSelection::Wants(std::string_view stage, int layer) const {

@@ -96,8 +96,8 @@ Capture ReadTraceDirectory(const std::string& directory) {
       }
     }
   } else {
-    run.notes.push_back(fmt::format("{} has no trace.json: whether it is whole, and of which model, is not known",
-                                    directory));
+    run.notes.push_back(
+        fmt::format("{} has no trace.json: whether it is whole, and of which model, is not known", directory));
   }
   for (const std::string& file : found) run.traces.push_back(ReadRecord(directory, file));
   return run;
@@ -113,8 +113,8 @@ TraceDirectory::TraceDirectory(std::string directory) : directory_(std::move(dir
     RemoveRecords(directory_, ReadManifest(manifest, &earlier));
   }
   if (const std::vector<std::string> left = TraceFiles(directory_); !left.empty()) {
-    throw std::runtime_error(fmt::format("{}/{}: a record of a run that was not finished; remove it, or trace elsewhere",
-                                         directory_, left.front()));
+    throw std::runtime_error(fmt::format(
+        "{}/{}: a record of a run that was not finished; remove it, or trace elsewhere", directory_, left.front()));
   }
 }
 
@@ -175,13 +175,12 @@ Capture ReadTraces(const std::string& directory) {
   const bool is_capture = fs::exists(directory + "/capture.json");
   Capture capture = is_capture ? ReadCapture(directory) : ReadTraceDirectory(directory);
   if (capture.traces.empty()) {
-    throw std::runtime_error(fmt::format("{}: holds no traces; {}", directory,
-                                         is_capture ? "capture again with trace core or full"
-                                                    : "expected a capture (capture.json) or .trace files"));
+    throw std::runtime_error(fmt::format(
+        "{}: holds no traces; {}", directory,
+        is_capture ? "capture again with trace core or full" : "expected a capture (capture.json) or .trace files"));
   }
-  std::sort(capture.traces.begin(), capture.traces.end(), [](const TraceRecord& a, const TraceRecord& b) {
-    return ComputationOrder(a) < ComputationOrder(b);
-  });
+  std::sort(capture.traces.begin(), capture.traces.end(),
+            [](const TraceRecord& a, const TraceRecord& b) { return ComputationOrder(a) < ComputationOrder(b); });
   return capture;
 }
 

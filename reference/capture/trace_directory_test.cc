@@ -23,7 +23,9 @@ const std::vector<float> kData = {3, 4, 0, 0};
 
 class TraceDirectoryTest : public testing::Test {
  protected:
-  std::string Path(const std::string& name = "") const { return root_.path() + "/traces" + (name.empty() ? "" : "/" + name); }
+  std::string Path(const std::string& name = "") const {
+    return root_.path() + "/traces" + (name.empty() ? "" : "/" + name);
+  }
   void Write(bool raw = true) const {
     TraceDirectory traces(Path());
     traces.Add(1, -1, "logits", {4}, kData, raw);

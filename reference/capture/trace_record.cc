@@ -51,7 +51,8 @@ TraceRecord MakeTraceRecord(int seq, int layer, const std::string& stage, std::v
 
 nlohmann::json ToJson(const TraceRecord& record) {
   nlohmann::json object = record.extra.is_object() ? record.extra : nlohmann::json::object();
-  object.update(nlohmann::json{{"name", record.name},
+  object.update(
+      nlohmann::json{{"name", record.name},
                      {"seq", record.seq},
                      {"layer", record.layer},
                      {"stage", record.stage},
@@ -121,7 +122,8 @@ void CheckFileInside(const std::string& name, const std::string& origin, const s
   const std::filesystem::path path(name);
   bool inside = !name.empty() && path.is_relative();
   for (const std::filesystem::path& part : path) inside = inside && part != "..";
-  if (!inside) ThrowJsonError(origin, key, fmt::format("found '{}', expected the name of a file inside the capture", name));
+  if (!inside)
+    ThrowJsonError(origin, key, fmt::format("found '{}', expected the name of a file inside the capture", name));
 }
 
 }  // namespace parity
