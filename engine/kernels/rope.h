@@ -24,6 +24,10 @@ RopeAngles ComputeRopeAngles(int position, size_t n_rot, float base);
 // 2i + 1 (llama, whose converters permute the rows of Q and K).
 enum class RopeLayout { kNeox, kInterleaved };
 
+constexpr RopeLayout OtherLayout(RopeLayout layout) {
+  return layout == RopeLayout::kNeox ? RopeLayout::kInterleaved : RopeLayout::kNeox;
+}
+
 // x: [n_heads, head_dim], rotated in place; the first n_rot elements of each head turn.
 // first = fma(x0, cos, -(x1*sin)), second = fma(x0, sin, x1*cos), the product in the last place rounded first.
 void Rope(float* x, size_t n_heads, size_t head_dim, size_t n_rot, const RopeAngles& angles,

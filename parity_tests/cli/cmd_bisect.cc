@@ -1,12 +1,13 @@
-// bitnet-parity bisect: the shortest failing prefix, the position, the layer, the operation.
+// bitnet-parity bisect: the shortest failing prefix, the position, the layer, the operation, the cause.
 #include <fmt/format.h>
 
 #include <memory>
+#include <stdexcept>
 
-#include "parity_tests/candidate/native_backend.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
 #include "parity_tests/report/insight_report.h"
+#include "parity_tests/suites/pair.h"
 
 namespace parity {
 namespace {
@@ -18,41 +19,33 @@ struct BisectCommand {
   int max_tokens = 8;
 };
 
-std::unique_ptr<Backend> Available(std::unique_ptr<Backend> backend) {
-  const ProbeResult probe = backend->Probe();
-  if (probe.available) return backend;
-  throw std::runtime_error(fmt::format("{} is not available: {}; {}", backend->name(), probe.problem, probe.remedy));
-}
-
 int Run(const BisectCommand& command) {
   command.prompt.run.ApplyTimeout();
+  const Profile profile = command.profile.Load("strict");
   Request request = command.prompt.MakeRequest();
   request.max_tokens = command.max_tokens;
   request.schedule = command.schedule == "batch" ? Schedule::kBatch : Schedule::kTokenByToken;
-  const std::unique_ptr<Backend> reference = Available(MakeAnyBackend(command.reference));
+  Pair pair(command.candidate, command.reference);
+  if (const std::optional<StageResult> problem = pair.Probe()) throw std::runtime_error(problem->message);
   Progress progress;
-  std::unique_ptr<Backend> candidate;
-  int captures = 0;
-  if (command.candidate == "native") {
-    // Our engine follows the order of the reference's build, which the reference's own capture names.
-    progress.Show("asking the reference for its build");
-    Request probe = request;
-    probe.max_tokens = 0;
-    ++captures;
-    candidate = MakeCandidateFor(command.candidate, reference->Run(probe).backend);
-  } else {
-    candidate = MakeAnyBackend(command.candidate);
-  }
-  candidate = Available(std::move(candidate));
-  BisectOptions options;
-  options.profile = command.profile.Load("strict");
-  options.progress = [&progress](const std::string& what) { progress.Show(what); };
-  Bisection bisection = Bisect(*candidate, *reference, request, options);
-  bisection.captures += captures;
+  const auto show = [&progress](const std::string& what) { progress.Show(what); };
+  pair.progress = show;
+  const Captures captures = pair.Run(request);
+  const Explanation explanation =
+      Explain(pair.candidate(), pair.reference(), request, captures, {.profile = profile, .progress = show});
   progress.Show("");
-  fmt::print("{}",
-             command.format == "json" ? DumpJson(BisectionJson(bisection)) : BisectionText(bisection, ColorWanted()));
-  return bisection.verdict == BisectVerdict::kNoDivergence ? 0 : 1;
+  if (!explanation.bisection) throw std::runtime_error(explanation.not_bisected);
+  const Bisection& found = *explanation.bisection;
+  const bool diverges = found.verdict != BisectVerdict::kNoDivergence;
+  if (command.format == "json") {
+    nlohmann::json json = BisectionJson(found);
+    json["causes"] = CausesJson(explanation.diagnosis);
+    fmt::print("{}", DumpJson(json));
+  } else {
+    fmt::print("{}{}", BisectionText(found, ColorWanted()),
+               diverges ? CausesText(explanation.diagnosis, ColorWanted()) : "");
+  }
+  return diverges ? 1 : 0;
 }
 
 }  // namespace

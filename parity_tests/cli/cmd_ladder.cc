@@ -9,6 +9,7 @@
 #include "parity_tests/cli/common.h"
 #include "parity_tests/cli/prompt_options.h"
 #include "parity_tests/compare/noise.h"
+#include "parity_tests/report/insight_report.h"
 #include "parity_tests/report/report.h"
 #include "parity_tests/suites/pair.h"
 
@@ -20,7 +21,7 @@ struct LadderCommand {
   std::string candidate = "native", reference = "llama.cpp";
   std::string stage = "decode", schedule = "batch", format = "text";
   int positions = 0, max_tokens = 8;
-  bool dump_ids = false, dump_ref_ids = false, verbose = false, noise = false;
+  bool dump_ids = false, dump_ref_ids = false, verbose = false, noise = false, no_explanation = false;
   std::string keep;
   ProfileOptions profile;
 };
@@ -28,6 +29,7 @@ struct LadderCommand {
 // One climb and what it was climbed with.
 struct Climbed {
   Verdict verdict;
+  std::optional<Explanation> explanation;                         // where a stage fails or a bit differs
   std::vector<std::pair<std::string, std::vector<int32_t>>> ids;  // what --dump-ids and --dump-ref-ids ask for
 };
 
@@ -43,6 +45,19 @@ Verdict Refuse(const std::string& message, const Request& request, const Profile
   preflight.status = Status::kFail;
   preflight.message = message;
   return NotClimbed(std::move(preflight), request, profile);
+}
+
+// Where and why, if a stage failed; where the first bit differs, if none did.
+std::optional<Explanation> ExplainClimb(Pair& pair, const Request& request, const Captures& captures,
+                                        const Verdict& verdict) {
+  const bool identical = Figures(verdict).rows() > 0 && Figures(verdict).identical_share() == 1;
+  const std::optional<Stage> failed = verdict.failed_stage();
+  if (failed == Stage::kPreflight || (!failed && identical)) return std::nullopt;
+  Progress progress;
+  return Explain(pair.candidate(), pair.reference(), request, captures,
+                 {.profile = failed ? verdict.profile : ExactProfile(),
+                  .first_bit = !failed,
+                  .progress = [&progress](const std::string& what) { progress.Show(what); }});
 }
 
 Climbed ClimbOnce(const LadderCommand& command, Pair& pair, const Request& request) {
@@ -70,6 +85,9 @@ Climbed ClimbOnce(const LadderCommand& command, Pair& pair, const Request& reque
   options.piece_of = PieceLookup(request);
   climbed.verdict = Climb(captures.candidate, captures.reference, options);
   if (!note.empty() && command.profile.name.empty()) climbed.verdict.notes.push_back(note);
+  if (!command.no_explanation) {
+    climbed.explanation = ExplainClimb(pair, request, captures, climbed.verdict);
+  }
   if (command.noise && climbed.verdict.stage(Stage::kShapes).status == Status::kPass) {
     Progress progress;
     const std::unique_ptr<Backend> reference = MakeAnyBackend(command.reference);
@@ -93,6 +111,7 @@ std::string Print(const LadderCommand& command, const std::vector<Climbed>& clim
     nlohmann::json reports = nlohmann::json::array();
     for (const Climbed& climbed : climbs) {
       nlohmann::json report = JsonReport(climbed.verdict);
+      if (climbed.explanation) report["explanation"] = ExplanationJson(*climbed.explanation);
       for (const auto& [what, ids] : climbed.ids) report["ids"][what] = ids;
       reports.push_back(std::move(report));
     }
@@ -101,9 +120,14 @@ std::string Print(const LadderCommand& command, const std::vector<Climbed>& clim
   std::string out;
   for (const Climbed& climbed : climbs) {
     if (!out.empty()) out += "\n";
-    out += command.format == "markdown"
-               ? MarkdownReport(climbed.verdict)
-               : TextReport(climbed.verdict, {.color = ColorWanted(), .verbose = command.verbose});
+    const std::optional<Explanation>& why = climbed.explanation;
+    if (command.format == "markdown") {
+      out += MarkdownReport(climbed.verdict) + (why ? ExplanationMarkdown(*why) : "");
+    } else {
+      const bool named = why && !why->diagnosis.causes.empty();
+      out += TextReport(climbed.verdict, {.color = ColorWanted(), .verbose = command.verbose, .usual_causes = !named});
+      if (why) out += "\n" + ExplanationText(*why, ColorWanted());
+    }
     for (const auto& [what, ids] : climbed.ids)
       out += fmt::format("\n{} ({}): [{}]\n", what, ids.size(), fmt::join(ids, ", "));
   }
@@ -123,7 +147,7 @@ int Run(const LadderCommand& command) {
   for (const Schedule schedule : schedules) {
     request.schedule = schedule;
     if (std::optional<StageResult> problem = pair.Probe()) {
-      climbs.push_back({NotClimbed(std::move(*problem), request, command.profile.Load("strict")), {}});
+      climbs.push_back({NotClimbed(std::move(*problem), request, command.profile.Load("strict")), {}, {}});
     } else {
       climbs.push_back(ClimbOnce(command, pair, request));
     }
@@ -161,6 +185,8 @@ void AddLadderCommand(CLI::App& app, int& exit_code) {
   sub->add_flag("--dump-ids", command->dump_ids, "print the candidate's token ids");
   sub->add_flag("--dump-ref-ids,--dump-cpp-ids", command->dump_ref_ids, "print the reference's token ids");
   sub->add_flag("--noise", command->noise, "measure the reference's noise floor too, and set the limits beside it");
+  sub->add_flag("--no-explanation", command->no_explanation,
+                "the verdict alone: engines are not run again to find where and why they part");
   sub->add_flag("--verbose", command->verbose, "print every metric at every position");
   sub->add_option("--keep", command->keep, "directory for both captures; --reference recorded:DIR reads them again");
   command->profile.AddTo(*sub);

@@ -20,7 +20,6 @@ void AddTokenizeCommand(CLI::App& app, int& exit_code);
 void AddTraceDiffCommand(CLI::App& app, int& exit_code);
 void AddReplayCommand(CLI::App& app, int& exit_code);
 void AddBisectCommand(CLI::App& app, int& exit_code);
-void AddDiagnoseCommand(CLI::App& app, int& exit_code);
 void AddNoiseCommand(CLI::App& app, int& exit_code);
 
 }  // namespace parity

@@ -13,14 +13,21 @@
 namespace parity {
 namespace {
 
+const std::string kFixtures = PARITY_SOURCE_DIR "/fixtures";
+
+ProcessResult Climb(const std::string& rope, const std::string& reference, const std::string& max_tokens,
+                    const std::string& more = "--verbose") {
+  return RunProcess(
+      {BITNET_PARITY_PROGRAM, "ladder", "--candidate",
+       fmt::format("exec:python3 {}/example_engine/example_engine.py --rope {}", kFixtures, rope), "--reference",
+       reference, "--model", PARITY_BINARY_DIR "/fixtures/models/kjv-bitnet.f16.gguf", "--prompt", "Hello",
+       "--max-tokens", max_tokens, "--schedule", "batch", "--profile", "cosine", "--format", "json", more},
+      std::chrono::seconds(120));
+}
+
+// Against what was recorded of llama.cpp, so that it need not be installed.
 ProcessResult Climb(const std::string& rope) {
-  const std::string fixtures = PARITY_SOURCE_DIR "/fixtures";
-  return RunProcess({BITNET_PARITY_PROGRAM, "ladder", "--candidate",
-                     fmt::format("exec:python3 {}/example_engine/example_engine.py --rope {}", fixtures, rope),
-                     "--reference", fmt::format("recorded:{}/recorded", fixtures), "--model",
-                     PARITY_BINARY_DIR "/fixtures/models/kjv-bitnet.f16.gguf", "--prompt", "Hello", "--max-tokens", "2",
-                     "--schedule", "batch", "--profile", "cosine", "--format", "json"},
-                    std::chrono::seconds(120));
+  return Climb(rope, fmt::format("recorded:{}/recorded", kFixtures), "2", "--no-explanation");
 }
 
 class ExampleEngine : public testing::Test {
@@ -38,6 +45,19 @@ TEST_F(ExampleEngine, ItsRopeIsFoundAtThePositions) {
   // Position 0 turns by no angle: the first logits are right, which leaves what depends on the position.
   EXPECT_EQ(verdict.at("stages").at(3).at("status"), "pass");
   EXPECT_THAT(result.output, testing::HasSubstr("RoPE"));
+}
+
+// It computes in double and rounds nowhere, so that every tensor differs in some bit; the mistake is found all the
+// same.
+TEST_F(ExampleEngine, TheOperationAndTheMistakeAreNamed) {
+  const ProcessResult result = Climb("interleaved", "native", "0");
+  ASSERT_EQ(result.exit_code, 1) << result.last_words;
+  const auto explanation = nlohmann::json::parse(result.output).at("explanation");
+  EXPECT_EQ(explanation.at("position"), 1);
+  EXPECT_EQ(explanation.at("layer"), 0);
+  EXPECT_EQ(explanation.at("stage"), "q_rope");
+  EXPECT_EQ(explanation.at("causes").at(0).at("id"), "rope_layout");
+  EXPECT_EQ(explanation.at("causes").at(0).at("certainty"), "likely");
 }
 
 TEST_F(ExampleEngine, WithoutTheMistakeItClimbsToTheTop) {

@@ -9,16 +9,9 @@
 #include "engine/kernels/order.h"
 #include "engine/model/model.h"
 #include "parity_tests/candidate/native_backend.h"
-#include "parity_tests/compare/trace_diff.h"
 
 namespace parity {
 namespace {
-
-// Both engines' answers to one request.
-struct Both {
-  Capture candidate;
-  Capture reference;
-};
 
 bool SameNumbers(const Matrix& a, const Matrix& b) {
   return a.rows == b.rows && a.cols == b.cols &&
@@ -40,7 +33,9 @@ class Bisector {
   }
 
   Bisection Run() {
-    Both whole = CaptureBoth(request_, "the whole prompt");
+    if (options_.whole != nullptr) b_.captures += 2;
+    Captures whole = options_.whole != nullptr ? *options_.whole : CaptureBoth(request_, "the whole prompt");
+    Learn(whole.reference);
     const Verdict verdict = Climb(whole.candidate, whole.reference, {.profile = options_.profile, .piece_of = {}});
     b_.ladder_stage = verdict.failed_stage();
     tokens_ = whole.reference.tokens;
@@ -61,12 +56,20 @@ class Bisector {
       case Stage::kFirstLogit:
       case Stage::kPositions:
         failing_ = std::move(whole);
+        if (options_.first_bit) {
+          b_.prefix_length = b_.prompt_length;
+          break;
+        }
         if (!FindPrefix()) return Finish(BisectVerdict::kShapes, failed.message);
         break;
-      case Stage::kDecode:
-        failing_ = whole;
-        AppendGenerated(whole.reference, static_cast<size_t>(failed.position));
-        break;
+      case Stage::kDecode: {
+        const size_t g = static_cast<size_t>(failed.position);
+        AppendGenerated(whole.reference, g);
+        if (!SameRow(whole, g)) break;
+        SetPosition(static_cast<size_t>(b_.prefix_length) - 1);
+        return Finish(BisectVerdict::kChoice,
+                      fmt::format("generated token {}: the logits are equal, and another token is taken", g));
+      }
     }
     SetPosition(static_cast<size_t>(b_.prefix_length) - 1);
     LookInside();
@@ -86,7 +89,7 @@ class Bisector {
   }
 
   // The first position of two captures whose logits are over a limit; -1 where none is.
-  int64_t FirstOver(const Both& both) const {
+  int64_t FirstOver(const Captures& both) const {
     const LadderOptions options{.profile = options_.profile, .piece_of = {}};
     for (const Stage stage : {Stage::kFirstLogit, Stage::kPositions}) {
       const StageResult result = RunStage(stage, both.candidate, both.reference, options);
@@ -96,7 +99,7 @@ class Bisector {
   }
 
   bool Fails(size_t length) {
-    Both both = CaptureBoth(PrefixRequest(length), fmt::format("prefix of {} tokens", length));
+    Captures both = CaptureBoth(PrefixRequest(length), fmt::format("prefix of {} tokens", length));
     const bool fails = FirstOver(both) >= 0;
     Step(fmt::format("prefix of {} tokens: {}", length, fails ? "fails" : "passes"));
     if (fails) failing_ = std::move(both);
@@ -141,11 +144,9 @@ class Bisector {
     const size_t length = static_cast<size_t>(b_.prefix_length);
     Request outline = PrefixRequest(length);
     outline.trace = fmt::format("embeddings,layer_out,output_norm,logits;seq=0-{}", length - 1);
-    const Both traced = CaptureBoth(outline, "outputs of the layers");
-    if (!Reproduces(traced)) {
-      Finish(BisectVerdict::kNotReproducible,
-             "the same request was answered in two ways: run the engine with one thread, and look for memory that is "
-             "read before it is written");
+    const Captures traced = CaptureBoth(outline, "outputs of the layers");
+    if (const char* side = NotReproduced(traced)) {
+      LookForFlicker(side);
       return;
     }
     if (traced.candidate.traces.empty() || traced.reference.traces.empty()) {
@@ -166,7 +167,37 @@ class Bisector {
     Step(fmt::format("outputs of the layers: the first to differ is {} at position {}", Place(first.layer, first.stage),
                      first.seq));
     if (LookIntoLayer(first.layer, first.stage)) return;
+    if (options_.first_bit && !b_.stage.empty()) {
+      Finish(BisectVerdict::kRounding,
+             fmt::format("{} at position {} differs by rounding alone", Place(b_.layer, b_.stage), b_.position));
+      return;
+    }
     LookEverywhere();
+  }
+
+  // Where two runs of one engine on the same request part.
+  void LookForFlicker(const std::string& side) {
+    Backend& backend = side == "candidate" ? candidate_ : reference_;
+    Request inside = PrefixRequest(static_cast<size_t>(b_.prefix_length));
+    inside.trace = fmt::format("full;seq=0-{}", b_.prefix_length - 1);
+    const Capture once = CaptureOne(backend, inside, side, "every tensor");
+    const Capture twice = CaptureOne(backend, inside, side, "every tensor again");
+    std::string where = "its traces say not where";
+    if (!once.traces.empty() && !twice.traces.empty()) {
+      const TraceDiff diff = DiffTraces(once, twice, {RawTensors::kNo, false});
+      if (diff.first) {
+        const TensorDifference& first = diff.tensors[*diff.first];
+        b_.layer = first.layer;
+        b_.stage = first.stage;
+        SetPosition(static_cast<size_t>(first.seq));
+        where = fmt::format("the first tensor in which two runs differ is {} at position {}",
+                            Place(first.layer, first.stage), first.seq);
+      }
+    }
+    Finish(BisectVerdict::kNotReproducible,
+           fmt::format("the {} answered the same request in two ways; {}. Run it with one thread, and look for memory "
+                       "that is read before it is written",
+                       side, where));
   }
 
   // The raw tensors of one layer and its input, or of what is outside the layers. True where that settles the matter.
@@ -180,10 +211,12 @@ class Bisector {
                                  : fmt::format("blk{}/layer_out,output_norm,logits", LastLayer());
     inside.trace = fmt::format("{};seq=0-{}", what, b_.prefix_length - 1);
     inside.raw_tensors = true;
-    const Both traced = CaptureBoth(inside, layer >= 0 ? fmt::format("tensors of layer {}", layer) : "tensors outside");
-    const TraceDiff diff = DiffTraces(traced.candidate, traced.reference, {RawTensors::kNo, false});
+    b_.inside = CaptureBoth(inside, layer >= 0 ? fmt::format("tensors of layer {}", layer) : "tensors outside");
+    const Captures& traced = *b_.inside;
+    const TraceDiff diff = DiffTraces(traced.candidate, traced.reference, {RawTensors::kIfThere, false});
     if (!diff.first) return false;
     const TensorDifference& first = diff.tensors[*diff.first];
+    b_.difference = first;
     b_.layer = first.layer;
     b_.stage = first.stage;
     b_.inputs_equal = true;
@@ -207,12 +240,14 @@ class Bisector {
     b_.replay_candidate = candidate;
     b_.replay_reference = reference;
     Finish(BisectVerdict::kOperation, OperationMessage());
-    return true;
+    // Where rounding in another place may be all, the mistake may be further on.
+    return options_.first_bit || candidate.verdict != ReplayVerdict::kGuilty || candidate.first_wrong >= 0;
   }
 
   // What differs first is rounding: every operation of every layer, on each side's own inputs.
   void LookEverywhere() {
-    const Bisection rounding = b_;
+    const Bisection before = b_;
+    const bool found = b_.verdict == BisectVerdict::kOperation;  // by what may be a rounding
     Request inside = PrefixRequest(static_cast<size_t>(b_.prefix_length));
     inside.trace = fmt::format("full;seq=0-{}", b_.prefix_length - 1);
     inside.raw_tensors = true;
@@ -220,13 +255,18 @@ class Bisector {
       Finish(BisectVerdict::kNotTraced, no_replay_);
       return;
     }
-    const Both traced = CaptureBoth(inside, "every tensor");
+    b_.inside = CaptureBoth(inside, "every tensor");
+    const Captures& traced = *b_.inside;
     Replay candidate(*model_, traced.candidate, *order_), reference(*model_, traced.reference, *order_);
-    std::optional<std::pair<ReplayResult, ReplayResult>> guilty;
+    std::optional<std::pair<ReplayResult, ReplayResult>>
+        guilty;  // what no rounding explains before the rest, then by position
+    const auto rank = [](const ReplayResult& r) {
+      return r.first_wrong >= 0 ? std::pair(0, r.first_wrong) : std::pair(1, r.first_guilty);
+    };
     const auto look = [&](bitnet::Stage stage, int layer) {
       ReplayResult mine = candidate.Operation(stage, layer);
-      if (mine.verdict != ReplayVerdict::kGuilty) return;
-      if (guilty && guilty->first.first_guilty <= mine.first_guilty) return;
+      if (mine.verdict != ReplayVerdict::kGuilty || (found && mine.first_wrong < 0)) return;
+      if (guilty && rank(guilty->first) <= rank(mine)) return;
       ReplayResult theirs = reference.Operation(stage, layer);
       if (theirs.verdict == ReplayVerdict::kGuilty) return;  // our definition is not the reference's here
       guilty.emplace(std::move(mine), std::move(theirs));
@@ -238,22 +278,25 @@ class Bisector {
     }
     look(bitnet::Stage::kOutputNorm, -1);
     look(bitnet::Stage::kLogits, -1);
-    Step(fmt::format("every operation replayed: {}",
-                     guilty ? "one is outside its tolerance" : "each within its tolerance"));
+    Step(fmt::format("every operation replayed: {}", guilty  ? "one is wrong, not rounded"
+                                                     : found ? "none is worse than that"
+                                                             : "each within its tolerance"));
+    if (!guilty && found) return;
     if (!guilty) {
       Finish(BisectVerdict::kRounding,
              fmt::format("no operation is wrong: each is within its tolerance on the candidate's own inputs. The first "
                          "other bit is in {} at position {}; the rest has grown from such roundings. Compare with the "
                          "noise floor, or give the candidate the reference's order of operations",
-                         Place(rounding.layer, rounding.stage), rounding.position));
+                         Place(before.layer, before.stage), before.position));
       return;
     }
     b_.layer = guilty->first.layer;
     b_.stage = std::string(bitnet::StageName(guilty->first.stage));
     b_.inputs_equal = false;
+    b_.difference.reset();
     b_.replay_candidate = guilty->first;
     b_.replay_reference = guilty->second;
-    SetPosition(static_cast<size_t>(guilty->first.first_guilty));
+    SetPosition(static_cast<size_t>(rank(guilty->first).second));
     Finish(BisectVerdict::kOperation, OperationMessage());
   }
 
@@ -273,10 +316,20 @@ class Bisector {
     }
   }
 
-  bool Reproduces(const Both& again) const {
-    if (!failing_ || failing_->candidate.tokens != again.candidate.tokens) return true;
-    return SameNumbers(failing_->candidate.logits, again.candidate.logits) &&
-           SameNumbers(failing_->reference.logits, again.reference.logits);
+  // The side that answered the shortest failing prefix in another way before; nullptr where none did.
+  const char* NotReproduced(const Captures& again) const {
+    if (!failing_ || failing_->candidate.tokens != again.candidate.tokens) return nullptr;
+    if (!SameNumbers(failing_->candidate.logits, again.candidate.logits)) return "candidate";
+    if (!SameNumbers(failing_->reference.logits, again.reference.logits)) return "reference";
+    return nullptr;
+  }
+
+  // The logits from which generated token `g` was taken.
+  static bool SameRow(const Captures& both, size_t g) {
+    const Matrix &a = both.candidate.decode_logits, &b = both.reference.decode_logits;
+    const auto row = static_cast<int64_t>(g);
+    return a.cols == b.cols && row < std::min(a.rows, b.rows) &&
+           std::equal(a.row(row), a.row(row) + a.cols, b.row(row));
   }
 
   bool LoadModel() {
@@ -296,19 +349,24 @@ class Bisector {
 
   // ---- captures and words
 
-  Both CaptureBoth(const Request& request, const std::string& what) {
-    const auto run = [&](Backend& backend, const char* side) {
-      if (options_.progress) options_.progress(fmt::format("{}: {} ({})", what, side, backend.name()));
-      ++b_.captures;
-      return backend.Run(request);
-    };
-    Both both;
-    both.reference = run(reference_, "reference");
-    both.candidate = run(candidate_, "candidate");
-    backend_ = both.reference.backend;
-    const auto layers = both.reference.model.hyperparameters.find("n_layer");
-    if (layers != both.reference.model.hyperparameters.end()) n_layer_ = layers->get<int>();
+  Capture CaptureOne(Backend& backend, const Request& request, const std::string& side, const std::string& what) {
+    if (options_.progress) options_.progress(fmt::format("{}: {} ({})", what, side, backend.name()));
+    ++b_.captures;
+    return backend.Run(request);
+  }
+
+  Captures CaptureBoth(const Request& request, const std::string& what) {
+    Captures both;
+    both.reference = CaptureOne(reference_, request, "reference", what);
+    both.candidate = CaptureOne(candidate_, request, "candidate", what);
     return both;
+  }
+
+  // What the reference says of itself and of the model.
+  void Learn(const Capture& reference) {
+    backend_ = reference.backend;
+    const auto layers = reference.model.hyperparameters.find("n_layer");
+    if (layers != reference.model.hyperparameters.end()) n_layer_ = layers->get<int>();
   }
 
   void Step(std::string what) { b_.steps.push_back(std::move(what)); }
@@ -329,7 +387,7 @@ class Bisector {
     return message;
   }
 
-  Bisection FinishTokens(const Both& whole, const StageResult& failed) {
+  Bisection FinishTokens(const Captures& whole, const StageResult& failed) {
     const size_t at = static_cast<size_t>(std::max<int64_t>(failed.position, 0));
     b_.position = static_cast<int>(at);
     b_.prefix_length = static_cast<int>(at) + 1;
@@ -357,7 +415,7 @@ class Bisector {
   size_t n_prompt_ = 0;
   int n_layer_ = 0;
   BackendInfo backend_;
-  std::optional<Both> failing_;  // without traces, of the shortest prefix that has failed so far
+  std::optional<Captures> failing_;  // without traces, of the shortest prefix that has failed so far
   std::optional<bitnet::Model> model_;
   const bitnet::ArithmeticOrder* order_ = nullptr;
   std::string no_replay_;
@@ -366,8 +424,8 @@ class Bisector {
 }  // namespace
 
 std::string_view BisectVerdictName(BisectVerdict verdict) {
-  constexpr std::string_view kNames[] = {"no divergence", "not reproducible", "tokens",    "shapes",
-                                         "operation",     "rounding",         "not traced"};
+  constexpr std::string_view kNames[] = {"no divergence", "not reproducible", "tokens",   "shapes",
+                                         "choice",        "operation",        "rounding", "not traced"};
   return kNames[static_cast<size_t>(verdict)];
 }
 

@@ -18,15 +18,17 @@
 
 #include "parity_tests/compare/ladder.h"
 #include "parity_tests/compare/replay.h"
+#include "parity_tests/compare/trace_diff.h"
 #include "reference/backends/backend.h"
 
 namespace parity {
 
 enum class BisectVerdict {
   kNoDivergence,     // the ladder passes
-  kNotReproducible,  // one engine answered the same request in two ways
+  kNotReproducible,  // one engine answered the same request in two ways; the place is where its own runs part
   kTokens,           // other token ids: nothing behind them can agree
   kShapes,           // context, cache or masks differ, and no logit does
+  kChoice,           // equal logits, and another token is taken
   kOperation,        // one operation makes another output of the same inputs
   kRounding,         // every operation is within its tolerance on its own inputs: what differs has accumulated
   kNotTraced,        // the prefix is found; an engine left no tensors to look into
@@ -34,9 +36,14 @@ enum class BisectVerdict {
 std::string_view BisectVerdictName(BisectVerdict verdict);  // "no divergence", ..., "operation", ...
 
 struct BisectOptions {
-  Profile profile;  // the limits that say what fails
+  Profile profile = {};  // the limits that say what fails
+  // Both answers to the request, where they are there already.
+  const Captures* whole = nullptr;
+  // Only where the first bit differs on the whole prompt: no shorter prefix is sought, and where that bit is rounding
+  // nothing behind it is replayed.
+  bool first_bit = false;
   // Told what is about to happen: "prefix of 12 tokens: reference".
-  std::function<void(const std::string&)> progress;
+  std::function<void(const std::string&)> progress = {};
 };
 
 struct Bisection {
@@ -59,6 +66,11 @@ struct Bisection {
   ReplayResult replay_candidate;
   ReplayResult replay_reference;
   bool inputs_equal = false;  // both engines had the same inputs there, bit for bit
+  // The first tensor that differs, with its elements where both engines kept them.
+  std::optional<TensorDifference> difference;
+
+  // The captures that settled it, with raw tensors of the operation's layer and of what goes into it.
+  std::optional<Captures> inside;
 
   int captures = 0;                // runs of an engine, both together
   std::vector<std::string> steps;  // what was captured and what it said, a line each

@@ -24,7 +24,7 @@ constexpr int kLayers = 3;
 struct Fault {
   int seq = 0;
   int layer = -1;
-  std::string stage;
+  std::string stage = {};
   bool tokens = false;       // another token id instead
   bool flickers = false;     // logits differ from run to run
   bool logits_only = false;  // no traces
@@ -69,7 +69,8 @@ class FaultyBackend : public Backend {
         writer.AddTensor(r.seq, r.layer, r.stage, r.shape, data, true);
       } else {
         // Without the numbers a hash of something else will do.
-        data.assign(static_cast<size_t>(r.num_elements), changed ? 2.0f : 1.0f);
+        const float other = fault_.flickers ? 2.0f + static_cast<float>(runs) : 2.0f;
+        data.assign(static_cast<size_t>(r.num_elements), changed ? other : 1.0f);
         TraceRecord record = r;
         if (changed) record.blake3 = MakeTraceRecord(r.seq, r.layer, r.stage, r.shape, data).blake3;
         kept_.push_back(record);
@@ -111,15 +112,15 @@ class BisectTest : public testing::Test {
   static Bisection Find(const Fault& fault, Schedule schedule = Schedule::kBatch) {
     static int counter = 0;
     const std::string directory = root_->path() + "/faulty" + std::to_string(counter++);
-    std::filesystem::create_directories(directory);
+    std::filesystem::create_directories(directory + "/reference");
     FaultyBackend candidate(fault, directory);
-    const std::unique_ptr<Backend> reference = MakeNativeBackend();
+    FaultyBackend reference({.seq = 1000}, directory + "/reference");
     Request request = TinyRequest();
     request.schedule = schedule;
     BisectOptions options;
     options.profile = LoadProfile(PARITY_SOURCE_DIR "/fixtures/thresholds.json", "strict");
-    const Bisection b = Bisect(candidate, *reference, request, options);
-    EXPECT_EQ(b.captures, 2 * candidate.runs);
+    const Bisection b = Bisect(candidate, reference, request, options);
+    EXPECT_EQ(b.captures, candidate.runs + reference.runs);
     return b;
   }
   static inline TemporaryDirectory* root_ = nullptr;
@@ -162,7 +163,11 @@ TEST_F(BisectTest, WhatIsNoOperation) {
   EXPECT_EQ(tokens.token, 299);
   EXPECT_EQ(tokens.candidate_token, 298);
   EXPECT_EQ(tokens.captures, 2);
-  EXPECT_EQ(Find({.seq = 1, .layer = 0, .stage = "q_proj", .flickers = true}).verdict, BisectVerdict::kNotReproducible);
+  const Bisection flickering = Find({.seq = 1, .layer = 0, .stage = "q_proj", .flickers = true});
+  EXPECT_EQ(flickering.verdict, BisectVerdict::kNotReproducible);
+  EXPECT_EQ(flickering.position, 1);
+  EXPECT_EQ(flickering.layer, 0);
+  EXPECT_EQ(flickering.stage, "q_proj");
   const Bisection blind = Find({.seq = 1, .layer = 0, .stage = "q_proj", .logits_only = true});
   EXPECT_EQ(blind.verdict, BisectVerdict::kNotTraced);
   EXPECT_EQ(blind.prefix_length, 2);

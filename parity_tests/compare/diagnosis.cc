@@ -35,7 +35,11 @@ bool SameBits(const Matrix& a, const Matrix& b) {
 
 class Diagnostician {
  public:
-  explicit Diagnostician(const DiagnosisInput& input) : in_(input), c_(*input.candidate), r_(*input.reference) {}
+  explicit Diagnostician(const DiagnosisInput& input)
+      : in_(input),
+        c_(input.captures->candidate),
+        r_(input.captures->reference),
+        inside_(input.inside != nullptr ? *input.inside : *input.captures) {}
 
   Diagnosis Run() {
     Runs();
@@ -43,12 +47,12 @@ class Diagnostician {
     if (failed == Stage::kTokens) {
       Tokens();
     } else if (failed) {
-      result_.location = FirstDifference(c_, r_);
+      result_.location = in_.location ? *in_.location : FirstDifference(inside_.candidate, inside_.reference);
       Masks();
       if (in_.model != nullptr && !result_.location.stage.empty()) {
         for (Cause& cause :
-             TestHypotheses(*in_.model, in_.order != nullptr ? *in_.order : bitnet::DefaultOrder(*in_.model), c_,
-                            result_.location)) {
+             TestHypotheses(*in_.model, in_.order != nullptr ? *in_.order : bitnet::DefaultOrder(*in_.model),
+                            inside_.candidate, result_.location)) {
           Add(cause.id, cause.certainty, cause.evidence);
         }
       }
@@ -99,10 +103,14 @@ class Diagnostician {
           fmt::format("the candidate's ids are the reference's without {} in front", r[0]));
     }
     std::set<int> offsets;
+    size_t differing = 0;
     for (size_t i = 0; i < std::min(c.size(), r.size()); ++i) {
-      if (c[i] != r[i]) offsets.insert(c[i] - r[i]);
+      if (c[i] == r[i]) continue;
+      offsets.insert(c[i] - r[i]);
+      ++differing;
     }
-    if (c.size() == r.size() && offsets.size() == 1 && c.size() > 1) {
+    // All of them, BOS perhaps not.
+    if (c.size() == r.size() && offsets.size() == 1 && differing > 1 && differing + 1 >= c.size()) {
       Add("ids_shifted", Certainty::kCertain, fmt::format("all ids that differ do so by {:+}", *offsets.begin()));
     }
     if (in_.model != nullptr && in_.model->file.Has("tokenizer.ggml.tokens")) TokenizeWrongly();
@@ -182,7 +190,7 @@ class Diagnostician {
 
   // What the two outputs of the first operation that differs say beside each other.
   void Outputs() {
-    const std::vector<float> a = Tensor(c_), b = Tensor(r_);
+    const std::vector<float> a = Tensor(inside_.candidate), b = Tensor(inside_.reference);
     if (a.empty() || a.size() != b.size()) return;
     double aa = 0, bb = 0, ab = 0, largest = 0, error = 0;
     for (size_t i = 0; i < a.size(); ++i) {
@@ -241,6 +249,7 @@ class Diagnostician {
   const DiagnosisInput& in_;
   const Capture& c_;
   const Capture& r_;
+  const Captures& inside_;
   Diagnosis result_;
 };
 
@@ -265,37 +274,5 @@ Location FirstDifference(const Capture& a, const Capture& b) {
 }
 
 Diagnosis Diagnose(const DiagnosisInput& input) { return Diagnostician(input).Run(); }
-
-std::string DescribeDiagnosis(const Diagnosis& d) {
-  std::string out = "Diagnosis\n";
-  if (!d.location.stage.empty()) {
-    out += fmt::format("  first difference: position {}, {}{}\n", d.location.position,
-                       d.location.layer >= 0 ? fmt::format("layer {}, ", d.location.layer) : "", d.location.stage);
-  }
-  if (d.causes.empty()) out += "  no known mistake gives what the candidate computed\n";
-  for (size_t i = 0; i < d.causes.size(); ++i) {
-    const KnownCause& known = FindCause(d.causes[i].id);
-    out += fmt::format("  {}. {} ({}, {})\n     because {}\n     do: {}\n", i + 1, known.what,
-                       CertaintyName(d.causes[i].certainty), known.id, d.causes[i].evidence, known.remedy);
-  }
-  return out;
-}
-
-nlohmann::json DiagnosisJson(const Diagnosis& d) {
-  nlohmann::json json = {{"causes", nlohmann::json::array()}};
-  if (!d.location.stage.empty()) {
-    json["first_difference"] = {
-        {"position", d.location.position}, {"layer", d.location.layer}, {"stage", d.location.stage}};
-  }
-  for (const Cause& cause : d.causes) {
-    const KnownCause& known = FindCause(cause.id);
-    json["causes"].push_back({{"id", known.id},
-                              {"what", known.what},
-                              {"certainty", CertaintyName(cause.certainty)},
-                              {"evidence", cause.evidence},
-                              {"remedy", known.remedy}});
-  }
-  return json;
-}
 
 }  // namespace parity

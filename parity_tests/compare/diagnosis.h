@@ -1,7 +1,7 @@
 // From a divergence to its cause.
 //
-//   Diagnosis d = Diagnose({.verdict = &verdict, .candidate = &candidate, .reference = &reference, .model = &model});
-//   fmt::print("{}", DescribeDiagnosis(d));
+//   Diagnosis d = Diagnose({.verdict = &verdict, .captures = &captures, .model = &model});
+//   if (!d.causes.empty()) ... FindCause(d.causes[0].id).remedy ...
 //
 // The strongest test: the operation that is wrong is computed again from the candidate's own inputs, once for every
 // mistake known to us. A mistake that gives the candidate's own output is the cause. Beside that: what token ids,
@@ -9,7 +9,7 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_COMPARE_DIAGNOSIS_H_
 #define BITNET_PARITY_PARITY_TESTS_COMPARE_DIAGNOSIS_H_
 
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,7 +24,7 @@ namespace parity {
 
 // A cause that we know by name. docs/playbook.md has a line on each.
 struct KnownCause {
-  std::string_view id;    // "rope_interleaved"
+  std::string_view id;    // "rope_layout"
   std::string_view what;  // "RoPE rotates neighbours; this architecture pairs element i with i + n_rot/2"
   std::string_view remedy;
 };
@@ -55,9 +55,12 @@ Location FirstDifference(const Capture& a, const Capture& b);
 
 struct DiagnosisInput {
   const Verdict* verdict = nullptr;
-  const Capture* candidate = nullptr;              // with raw tensors of the layer at `location` and of layers -1 and
-  const Capture* reference = nullptr;              // location.layer - 1, where recomputation is wanted
-  const Capture* candidate_again = nullptr;        // the same request, run a second time
+  const Captures* captures = nullptr;        // what the verdict judges
+  const Capture* candidate_again = nullptr;  // the same request, run a second time
+  // Where traces are to be looked at, with raw tensors of the layer of `location`, the output of the layer before and
+  // embeddings, where recomputation is wanted; nullptr: `captures`. May be of a prefix.
+  const Captures* inside = nullptr;
+  std::optional<Location> location = {};           // nothing: where the traces first differ
   const bitnet::Model* model = nullptr;            // of both; nullptr: nothing is recomputed
   const bitnet::ArithmeticOrder* order = nullptr;  // nullptr: DefaultOrder of the model
 };
@@ -67,11 +70,8 @@ struct Diagnosis {
   std::vector<Cause> causes;  // the most certain first
 };
 
-// All pointers but candidate_again, model and order must be set. Throws only what reading raw tensors throws.
+// The verdict and its captures must be set. Throws only what reading raw tensors throws.
 Diagnosis Diagnose(const DiagnosisInput& input);
-
-std::string DescribeDiagnosis(const Diagnosis& diagnosis);  // for people, a few lines
-nlohmann::json DiagnosisJson(const Diagnosis& diagnosis);
 
 }  // namespace parity
 

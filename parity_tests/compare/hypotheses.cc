@@ -302,37 +302,26 @@ class Tests {
 
   void Ropes() {
     const bool q = at_.stage == "q_rope";
-    const size_t heads = q ? h_.n_head : h_.n_head_kv, dim = h_.n_embd_head, half = h_.n_rot / 2;
+    const size_t heads = q ? h_.n_head : h_.n_head_kv;
     const Values x = Row(q ? "q_proj" : "k_proj", at_.layer, at_.position);
-    const auto rotate = [&](Values v, int position, float base) {
-      bitnet::Rope(v.data(), heads, dim, h_.n_rot, bitnet::ComputeRopeAngles(position, h_.n_rot, base));
+    const auto rotate = [&](int position, float base, bitnet::RopeLayout layout) {
+      Values v = x;
+      const auto angles = bitnet::ComputeRopeAngles(position, h_.n_rot, base);
+      bitnet::Rope(v.data(), heads, h_.n_embd_head, h_.n_rot, angles, layout);
       return v;
     };
-    Values halves = x;
-    for (size_t head = 0; head < heads; ++head) {
-      for (size_t i = 0; i < half; ++i) {
-        halves[head * dim + i] = x[head * dim + 2 * i];
-        halves[head * dim + half + i] = x[head * dim + 2 * i + 1];
-      }
-    }
-    const Values rotated = rotate(halves, at_.position, h_.rope_freq_base);
-    Values neighbours = rotated;
-    for (size_t head = 0; head < heads; ++head) {
-      for (size_t i = 0; i < half; ++i) {
-        neighbours[head * dim + 2 * i] = rotated[head * dim + i];
-        neighbours[head * dim + 2 * i + 1] = rotated[head * dim + half + i];
-      }
-    }
-    Try("rope_interleaved", "neighbours rotated together", neighbours);
+    const bitnet::RopeLayout right = h_.rope_layout, other = OtherLayout(right);
+    Try("rope_layout", other == bitnet::RopeLayout::kInterleaved ? "neighbours rotated together" : "halves rotated",
+        rotate(at_.position, h_.rope_freq_base, other));
     for (const float base : {10000.0f, 100000.0f, 500000.0f, 1000000.0f}) {
       if (base != h_.rope_freq_base) {
         Try("rope_base", fmt::format("base {:g} in place of {:g}", base, h_.rope_freq_base),
-            rotate(x, at_.position, base));
+            rotate(at_.position, base, right));
       }
     }
     for (const int by : {1, -1}) {
       Try("rope_position_off_by_one", fmt::format("the rotation of position {}", at_.position + by),
-          rotate(x, at_.position + by, h_.rope_freq_base));
+          rotate(at_.position + by, h_.rope_freq_base, right));
     }
     if (at_.position > 0) Try("rope_missing", "no rotation", x);
   }

@@ -32,6 +32,12 @@ std::string_view StatusName(Status status);  // "pass", "fail", "skip", "not rea
 
 std::string_view ScheduleName(Schedule schedule);  // "batch", "token"
 
+// Both engines' answers to one request.
+struct Captures {
+  Capture candidate;
+  Capture reference;
+};
+
 struct TopToken {
   int32_t id = -1;
   std::string text;

@@ -412,6 +412,8 @@ ReplayResult Replay::Operation(EngineStage stage, int layer) {
   const auto [type, width] = impl_->Terms(stage, layer);
   result.tolerance_units = ReplayTolerance(stage, type, width);
   const double tolerance = result.tolerance_units * 0x1p-23;
+  const bool rounds = type == TensorType::kF16 || type == TensorType::kBF16;
+  const double rounding = rounds ? kF16Rounding : kF32Rounding;
   try {
     for (const auto& [first, n] : impl_->Batches()) {
       const Rows theirs = impl_->Read(stage, layer, first, n);
@@ -440,6 +442,9 @@ ReplayResult Replay::Operation(EngineStage stage, int layer) {
                                                : std::numeric_limits<double>::infinity();
           result.max_abs = std::max(result.max_abs, difference);
           if (error > 1 && result.first_guilty < 0) result.first_guilty = static_cast<int>(first + i);
+          if (error > 1 && difference > rounding * largest && result.first_wrong < 0) {
+            result.first_wrong = static_cast<int>(first + i);
+          }
           if (error > result.max_error || result.index < 0) {
             result.max_error = error;
             result.position = static_cast<int>(first + i);

@@ -129,6 +129,11 @@ std::vector<std::string> ProfileNames(const std::string& file) {
   return names;
 }
 
+Profile ExactProfile() {
+  const Limits all = {{Metric::kBitIdentical, 1}};
+  return {.name = "exact", .first_logit = all, .positions = all, .decode = all, .decode_tie = 0, .overrides = {}};
+}
+
 void Override(Profile& profile, std::string_view assignment) {
   const std::string where = fmt::format("threshold \"{}\"", assignment);
   const size_t dot = assignment.find('.');

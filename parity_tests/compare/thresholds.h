@@ -33,6 +33,9 @@ struct Profile {
 Profile LoadProfile(const std::string& file, const std::string& name);
 std::vector<std::string> ProfileNames(const std::string& file);
 
+// Every bit of every logit, whatever a file says.
+Profile ExactProfile();
+
 // `assignment`: "first-logit.max_abs=1e-3", "positions.cosine=0.99", "decode.tie=1e-5". Throws on anything else.
 void Override(Profile& profile, std::string_view assignment);
 

@@ -36,7 +36,7 @@ constexpr Fault kFaults[] = {
     {"norm_gamma_rescaled", true, "gamma is multiplied by sqrt(n_embd)"},
     {"norm_epsilon", true, "epsilon is 1e-2"},
     {"norm_gamma_zero", true, "the gamma of attn_norm was not loaded"},
-    {"rope_interleaved", true, "neighbours are rotated, not halves"},
+    {"rope_layout", true, "the other layout: neighbours are rotated for halves"},
     {"rope_base", true, "another frequency base"},
     {"rope_position_off_by_one", true, "positions are counted from 1"},
     {"gqa_mapping", true, "query head i reads key head i % n_head_kv"},

@@ -1,6 +1,6 @@
 // The mistakes that engines make, one at a time and known by name.
 //
-//   auto backend = MakeFaultyBackend({.id = "rope_interleaved", .layer = 3});
+//   auto backend = MakeFaultyBackend({.id = "rope_layout", .layer = 3});
 //   Capture wrong = backend->Run(request);
 //
 // Without a fault the backend is a second engine, written on the kernels' scalar definitions alone, and its captures

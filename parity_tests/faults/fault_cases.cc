@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <map>
 #include <memory>
 
 #include "parity_tests/candidate/native_backend.h"
@@ -24,7 +23,8 @@ struct Signature {
 };
 
 // A rotation is nothing at position 0, and neither is a scale on a single score. The norms in front of int8 products
-// and the sub-norms behind them take most constant factors out again, so that those faults show from position 1 on.
+// and the sub-norms behind them take most constant factors out again, so that those faults show from position 1 on. One
+// scale for all activations changes a single row only where it has more than one block: ffn_down's of TQ1_0 and TQ2_0.
 constexpr Signature kSignatures[] = {
     {"weights_linear_order", "first-logit", 0, "q_proj"},
     {"weights_scale_dropped", "first-logit", 0, "q_proj"},
@@ -33,7 +33,7 @@ constexpr Signature kSignatures[] = {
     {"norm_gamma_rescaled", "first-logit", 0, "attn_norm"},
     {"norm_epsilon", "first-logit", 0, "attn_norm"},
     {"norm_gamma_zero", "first-logit", 0, "attn_norm"},
-    {"rope_interleaved", "positions", 1, "q_rope"},
+    {"rope_layout", "positions", 1, "q_rope"},
     {"rope_base", "positions", 1, "q_rope"},
     {"rope_position_off_by_one", "positions", 0, "q_rope"},
     {"gqa_mapping", "first-logit", 0, "attn_scores"},
@@ -46,19 +46,10 @@ constexpr Signature kSignatures[] = {
     {"activation_function", "first-logit", 0, "ffn_act"},
     {"gate_up_swapped", "first-logit", 0, "ffn_gate"},
     {"sub_norm_skipped", "first-logit", 0, "attn_sub_norm"},
-    {"quantized_per_tensor", "first-logit", 0, "q_proj"},
+    {"quantized_per_tensor", "first-logit", 0, "ffn_down"},
     {"quantized_by_truncation", "first-logit", 0, "q_proj"},
     {"uninitialized", "first-logit", 0, "attn_out"},
 };
-
-const Capture& Reference(const Request& request) {
-  static std::map<std::string, std::pair<std::unique_ptr<Backend>, Capture>> captures;
-  const std::string key = ToJson(request).dump();
-  if (const auto found = captures.find(key); found != captures.end()) return found->second.second;
-  auto backend = MakeNativeBackend();
-  Capture capture = backend->Run(request);
-  return captures.emplace(key, std::pair(std::move(backend), std::move(capture))).first->second.second;
-}
 
 // The model with the row of one token's embedding copied to the last unused token: the two always tie.
 std::string ModelWithTie(const std::string& path, int32_t token, const std::string& directory) {
@@ -115,7 +106,13 @@ std::vector<FaultCase> AllFaultCases() {
     for (const int layer : kLayers) {
       add(s.id, layer, kSilu, s.ladder_stage, s.position, s.operation);
       if (s.id.starts_with("weights_") || s.id.starts_with("quantized_")) {
-        add(s.id, layer, kI2s, s.ladder_stage, s.position, s.operation);
+        // I2_S has one scale a row in any case: wrong from the second row on, or in the first where the second is
+        // larger.
+        const bool rows = s.id == "quantized_per_tensor";
+        add(s.id, layer, kI2s, s.ladder_stage, rows ? -1 : s.position,
+            !rows        ? s.operation
+            : layer == 0 ? "attn_o_proj"
+                         : "q_proj");
       } else if (s.id == "activation_function") {
         add(s.id, layer, kSquaredRelu, s.ladder_stage, s.position, s.operation);
       }
@@ -128,52 +125,37 @@ std::vector<FaultCase> AllFaultCases() {
 
 bool FaultFinding::StageRight(const FaultCase& c) const { return ladder_stage == c.ladder_stage; }
 bool FaultFinding::LocationRight(const FaultCase& c) const {
-  const Location &a = diagnosis.location, &b = c.location;
+  const Location a = explanation.location(), &b = c.location;
   if (b.position >= 0 && a.position != b.position) return false;
   return a.layer == b.layer && a.stage == b.stage;
 }
 bool FaultFinding::CauseRight(const FaultCase& c) const {
-  return !diagnosis.causes.empty() && diagnosis.causes[0].id == c.fault.id;
+  const std::vector<Cause>& causes = explanation.diagnosis.causes;
+  return !causes.empty() && causes[0].id == c.fault.id;
 }
 
-FaultFinding FindFault(const FaultCase& c, const std::string& models, const std::string& thresholds) {
+FaultFinding FindFault(const FaultCase& c, const std::string& models, const std::string& thresholds,
+                       const std::string& reference_spec) {
   Request request;
   request.model = fmt::format("{}/{}.gguf", models, c.model);
   request.prompt = request.text = c.fault.id == "pre_tokenizer" ? "the LORD.\nAnd he" : "In the beginning God created";
   request.max_tokens = 1;
   request.threads = 1;
-  if (c.fault.layer >= 0 || c.fault.id == "head_not_tied") {
-    // The layer before is traced too: that its output is equal says that all below it is.
-    const int layer = c.fault.layer;
-    request.trace = layer < 0    ? "full"
-                    : layer == 0 ? "full;layer=-1,0"
-                                 : fmt::format("full;layer=-1,{}-{}", layer - 1, layer);
-    request.raw_tensors = true;
-  }
+  const std::unique_ptr<Backend> reference = MakeAnyBackend(reference_spec);
   std::unique_ptr<TemporaryDirectory> scratch;
   if (c.fault.id == "argmax_last") {
     scratch = std::make_unique<TemporaryDirectory>();
-    request.model = ModelWithTie(request.model, Reference(request).generated.at(0), scratch->path());
+    request.model = ModelWithTie(request.model, reference->Run(request).generated.at(0), scratch->path());
   }
-  const Capture& reference = Reference(request);
-  const auto backend = MakeFaultyBackend(c.fault);
-  const Capture candidate = backend->Run(request);
-  Request untraced = request;
-  untraced.trace = "none";
-  untraced.raw_tensors = false;
-  const Capture again = backend->Run(untraced);
-
-  LadderOptions options;
-  options.profile = LoadProfile(thresholds, "strict");
-  const Verdict verdict = Climb(candidate, reference, options);
+  Captures captures;
+  captures.reference = reference->Run(request);
+  const std::unique_ptr<Backend> candidate = MakeFaultyBackend(c.fault, OrderOf(captures.reference.backend));
+  captures.candidate = candidate->Run(request);
+  const Profile profile = LoadProfile(thresholds, "strict");
+  const Verdict verdict = Climb(captures.candidate, captures.reference, {.profile = profile, .piece_of = {}});
   FaultFinding finding;
   finding.ladder_stage = verdict.failed_stage() ? std::string(StageName(*verdict.failed_stage())) : "none";
-  const bitnet::Model model = bitnet::Model::Load(request.model);
-  finding.diagnosis = Diagnose({.verdict = &verdict,
-                                .candidate = &candidate,
-                                .reference = &reference,
-                                .candidate_again = &again,
-                                .model = &model});
+  finding.explanation = Explain(*candidate, *reference, request, captures, {.profile = profile});
   return finding;
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "parity_tests/compare/diagnosis.h"
+#include "parity_tests/compare/explain.h"
 #include "parity_tests/faults/fault.h"
 
 namespace parity {
@@ -15,7 +15,7 @@ struct FaultCase {
   std::string model;  // "kjv-bitnet.tq2_0": a trained model in the build folder
   // Expected.
   std::string ladder_stage;
-  Location location;  // stage empty: no operation is wrong
+  Location location;  // stage empty: no operation is wrong; position -1: any
 
   std::string Name() const;  // "rope_base_layer3_tq2_0"
 };
@@ -25,14 +25,16 @@ std::vector<FaultCase> AllFaultCases();
 
 struct FaultFinding {
   std::string ladder_stage;  // "none" where the ladder passes
-  Diagnosis diagnosis;
+  Explanation explanation;
   bool StageRight(const FaultCase& c) const;
   bool LocationRight(const FaultCase& c) const;
   bool CauseRight(const FaultCase& c) const;
 };
 
-// The sound native engine as the reference. `models`: the folder of the trained models.
-FaultFinding FindFault(const FaultCase& c, const std::string& models, const std::string& thresholds);
+// As a user finds it: the ladder, and what it explains. `models`: the folder of the trained models; `reference`: any
+// engine that is right, as MakeAnyBackend knows it.
+FaultFinding FindFault(const FaultCase& c, const std::string& models, const std::string& thresholds,
+                       const std::string& reference = "native");
 
 }  // namespace parity
 

@@ -9,6 +9,7 @@
 
 #include "parity_tests/candidate/native_backend.h"
 #include "parity_tests/faults/fault_cases.h"
+#include "parity_tests/report/insight_report.h"
 
 namespace parity {
 namespace {
@@ -25,11 +26,32 @@ TEST_P(Fault, IsFound) {
   EXPECT_TRUE(found.LocationRight(c)) << "expected position " << c.location.position << ", layer " << c.location.layer
                                       << ", " << c.location.stage;
   EXPECT_TRUE(found.CauseRight(c)) << "expected " << c.fault.id;
-  if (HasFailure()) fmt::print("{}", DescribeDiagnosis(found.diagnosis));
+  if (HasFailure()) fmt::print("{}", ExplanationText(found.explanation, false));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Fault, testing::ValuesIn(AllFaultCases()),
                          [](const auto& info) { return info.param.Name(); });
+
+// The same against a live llama.cpp: what it leaves behind is enough to name the mistake.
+TEST(LiveFault, IsFoundAgainstLlamaCpp) {
+  if (!MakeAnyBackend("llama.cpp")->Probe().available) GTEST_SKIP() << "llama.cpp is not here";
+  const std::set<std::string> names = {"bos_twice_kjv_bitnet_tq2_0",
+                                       "weights_codes_swapped_layer0_kjv_bitnet_tq2_0",
+                                       "norm_epsilon_layer3_kjv_bitnet_tq2_0",
+                                       "rope_layout_layer3_kjv_bitnet_tq2_0",
+                                       "kv_wrong_cell_layer5_kjv_bitnet_tq2_0",
+                                       "softmax_scale_layer5_kjv_bitnet_tq2_0"};
+  size_t found = 0;
+  for (const FaultCase& c : AllFaultCases()) {
+    if (!names.contains(c.Name())) continue;
+    ++found;
+    const FaultFinding f = FindFault(c, kModels, kThresholds, "llama.cpp");
+    EXPECT_TRUE(f.StageRight(c) && f.LocationRight(c) && f.CauseRight(c))
+        << c.Name() << ", the ladder stops at " << f.ladder_stage << "\n"
+        << ExplanationText(f.explanation, false);
+  }
+  EXPECT_EQ(found, names.size());
+}
 
 TEST(FaultList, EveryFaultHasACase) {
   std::set<std::string> cases;
@@ -47,6 +69,7 @@ TEST(Playbook, HasALineOnEveryCause) {
 }
 
 TEST(NoFault, IsFound) {
+  const auto reference = MakeNativeBackend(), candidate = MakeFaultyBackend();
   for (const char* model :
        {"kjv-bitnet.tq2_0", "kjv-bitnet-b1.58.tq2_0", "kjv-bitnet.i2_s", "kjv-bitnet.tq1_0", "kjv-bitnet.f16"}) {
     for (const char* prompt : {"In the beginning", "2+2="}) {
@@ -54,15 +77,12 @@ TEST(NoFault, IsFound) {
       request.model = fmt::format("{}/{}.gguf", kModels, model);
       request.prompt = request.text = prompt;
       request.max_tokens = 2;
-      const Capture reference = MakeNativeBackend()->Run(request), candidate = MakeFaultyBackend()->Run(request);
-      LadderOptions options;
-      options.profile = LoadProfile(kThresholds, "exact");
-      const Verdict verdict = Climb(candidate, reference, options);
+      const Captures captures = {.candidate = candidate->Run(request), .reference = reference->Run(request)};
+      const Verdict verdict =
+          Climb(captures.candidate, captures.reference, {.profile = ExactProfile(), .piece_of = {}});
       EXPECT_TRUE(verdict.parity()) << model << " " << prompt;
-      EXPECT_TRUE(
-          Diagnose(
-              {.verdict = &verdict, .candidate = &candidate, .reference = &reference, .candidate_again = &reference})
-              .causes.empty());
+      EXPECT_TRUE(Diagnose({.verdict = &verdict, .captures = &captures, .candidate_again = &captures.candidate})
+                      .causes.empty());
     }
   }
 }

@@ -1,7 +1,8 @@
 // Prints the table of all faults; with a number N, makes N comparisons of sound engines over random prompts instead.
 //
-//   fault_table            fault | stage | position, layer, operation | first cause | right?
-//   fault_table 1000       false alarms among 1,000; against llama.cpp too, where it is
+//   fault_table                fault | stage | position, layer, operation | first cause | right?
+//   fault_table llama.cpp      the same against that reference
+//   fault_table 1000           false alarms among 1,000; against llama.cpp too, where it is
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -16,21 +17,21 @@ namespace {
 constexpr const char* kModels = PARITY_BINARY_DIR "/fixtures/models";
 constexpr const char* kThresholds = PARITY_SOURCE_DIR "/fixtures/thresholds.json";
 
-int PrintTable() {
+int PrintTable(const std::string& reference) {
   int wrong = 0, n = 0;
   fmt::print(
       "| fault | model | stage | position | layer | operation | first cause | right |\n"
       "| --- | --- | --- | --- | --- | --- | --- | --- |\n");
   for (const FaultCase& c : AllFaultCases()) {
-    const FaultFinding f = FindFault(c, kModels, kThresholds);
-    const Location& at = f.diagnosis.location;
+    const FaultFinding f = FindFault(c, kModels, kThresholds, reference);
+    const Location at = f.explanation.location();
+    const std::vector<Cause>& causes = f.explanation.diagnosis.causes;
     std::string mistakes;
     if (!f.StageRight(c)) mistakes += " stage";
     if (!f.LocationRight(c)) mistakes += " place";
     if (!f.CauseRight(c)) mistakes += " cause";
-    const std::string cause = f.diagnosis.causes.empty() ? "none"
-                                                         : fmt::format("{} ({})", f.diagnosis.causes[0].id,
-                                                                       CertaintyName(f.diagnosis.causes[0].certainty));
+    const std::string cause =
+        causes.empty() ? "none" : fmt::format("{} ({})", causes[0].id, CertaintyName(causes[0].certainty));
     fmt::print("| {} | {} | {} | {} | {} | {} | {} | {} |\n", c.fault.id, c.model, f.ladder_stage, at.position,
                at.layer >= 0 ? std::to_string(at.layer) : "", at.stage, cause,
                mistakes.empty() ? "yes" : "no:" + mistakes);
@@ -75,5 +76,7 @@ int CompareSoundEngines(int n) {
 }  // namespace parity
 
 int main(int argc, char** argv) {
-  return argc > 1 ? parity::CompareSoundEngines(std::atoi(argv[1])) : parity::PrintTable();
+  const std::string argument = argc > 1 ? argv[1] : "native";
+  const int n = std::atoi(argument.c_str());
+  return n > 0 ? parity::CompareSoundEngines(n) : parity::PrintTable(argument);
 }

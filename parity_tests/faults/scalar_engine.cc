@@ -200,18 +200,8 @@ struct ScalarEngine::Impl {
     for (size_t i = 0; i < n; ++i) {
       float* row = x.data() + i * n_heads * h.n_embd_head;
       const auto angles = bitnet::ComputeRopeAngles(static_cast<int>(n_past + i + shift), h.n_rot, base);
-      if (!Is("rope_interleaved", layer)) {
-        bitnet::scalar::Rope(row, n_heads, h.n_embd_head, h.n_rot, angles, h.rope_layout);
-        continue;
-      }
-      for (size_t head = 0; head < n_heads; ++head) {
-        for (size_t p = 0; p < h.n_rot / 2; ++p) {
-          float* pair = row + head * h.n_embd_head + 2 * p;
-          const float x0 = pair[0], x1 = pair[1];
-          pair[0] = std::fma(x0, angles.cos[p], -(x1 * angles.sin[p]));
-          pair[1] = std::fma(x0, angles.sin[p], x1 * angles.cos[p]);
-        }
-      }
+      const auto layout = Is("rope_layout", layer) ? OtherLayout(h.rope_layout) : h.rope_layout;
+      bitnet::scalar::Rope(row, n_heads, h.n_embd_head, h.n_rot, angles, layout);
     }
   }
 

@@ -207,6 +207,104 @@ nlohmann::json BisectionJson(const Bisection& b) {
           {"steps", b.steps}};
 }
 
+namespace {
+
+std::string Place(int layer, const std::string& stage) {
+  return layer < 0 ? stage : fmt::format("layer {}, {}", layer, stage);
+}
+
+// Of the first tensor that differs: how many elements, and the worst.
+std::string DescribeDifference(const TensorDifference& d) {
+  if (d.status == TensorStatus::kShape || !d.raw) {
+    return fmt::format("shapes [{}] and [{}]", fmt::join(d.shape_a, ", "), fmt::join(d.shape_b, ", "));
+  }
+  return fmt::format("{} of {} elements differ; the worst is element {}: {:.9g}, the reference has {:.9g}",
+                     d.raw->differing, d.num_elements, d.raw->worst_index, d.raw->worst_a, d.raw->worst_b);
+}
+
+// Lines of what was found, without a heading.
+std::vector<std::string> WhereLines(const Explanation& e) {
+  if (!e.bisection) {
+    std::vector<std::string> lines;
+    const Location& at = e.diagnosis.location;
+    if (!at.stage.empty())
+      lines.push_back(
+          fmt::format("the first tensor with another bit: {} at position {}", Place(at.layer, at.stage), at.position));
+    if (!e.not_bisected.empty()) lines.push_back("not bisected: " + e.not_bisected);
+    return lines;
+  }
+  const Bisection& b = *e.bisection;
+  std::vector<std::string> lines;
+  if (b.position >= 0) {
+    lines.push_back(fmt::format("{}position {}, token {} {}", b.stage.empty() ? "" : Place(b.layer, b.stage) + " at ",
+                                b.position, b.token, Quote(b.token_text)));
+  }
+  lines.push_back(b.message);
+  if (b.difference) lines.push_back(DescribeDifference(*b.difference));
+  if (b.prefix_length > 0 && b.prefix_length < b.prompt_length) {
+    lines.push_back(
+        fmt::format("the shortest prompt that fails: the first {} of {} tokens", b.prefix_length, b.prompt_length));
+  }
+  return lines;
+}
+
+}  // namespace
+
+std::string CausesText(const Diagnosis& d, bool color) {
+  std::string out = Paint("Why", Color::kBold, color) + "\n";
+  if (d.causes.empty()) out += "  no known mistake gives what the candidate computed\n";
+  for (size_t i = 0; i < d.causes.size(); ++i) {
+    const KnownCause& known = FindCause(d.causes[i].id);
+    out += fmt::format("  {}. {} ({}, {})\n     because {}\n     do: {}\n", i + 1, known.what,
+                       CertaintyName(d.causes[i].certainty), known.id, d.causes[i].evidence, known.remedy);
+  }
+  return out;
+}
+
+nlohmann::json CausesJson(const Diagnosis& d) {
+  nlohmann::json causes = nlohmann::json::array();
+  for (const Cause& cause : d.causes) {
+    const KnownCause& known = FindCause(cause.id);
+    causes.push_back({{"id", known.id},
+                      {"what", known.what},
+                      {"certainty", CertaintyName(cause.certainty)},
+                      {"evidence", cause.evidence},
+                      {"remedy", known.remedy}});
+  }
+  return causes;
+}
+
+std::string ExplanationText(const Explanation& e, bool color) {
+  std::string out;
+  const std::vector<std::string> where = WhereLines(e);
+  if (!where.empty()) out += Paint("Where", Color::kBold, color) + "\n";
+  for (const std::string& line : where) out += fmt::format("  {}\n", line);
+  return out + CausesText(e.diagnosis, color);
+}
+
+std::string ExplanationMarkdown(const Explanation& e) {
+  std::string out = "\n### Where\n\n";
+  for (const std::string& line : WhereLines(e)) out += fmt::format("- {}\n", line);
+  out += "\n### Why\n\n";
+  for (const Cause& cause : e.diagnosis.causes) {
+    const KnownCause& known = FindCause(cause.id);
+    out += fmt::format("1. **{}** ({}, `{}`)  \n   because {}  \n   do: {}\n", known.what,
+                       CertaintyName(cause.certainty), known.id, cause.evidence, known.remedy);
+  }
+  return e.diagnosis.causes.empty() ? out + "No known mistake gives what the candidate computed.\n" : out;
+}
+
+nlohmann::json ExplanationJson(const Explanation& e) {
+  const Location at = e.location();
+  nlohmann::json json = {{"causes", CausesJson(e.diagnosis)},
+                         {"position", at.position},
+                         {"layer", at.layer},
+                         {"stage", at.stage},
+                         {"bisection", e.bisection ? BisectionJson(*e.bisection) : nlohmann::json()}};
+  if (!e.not_bisected.empty()) json["not_bisected"] = e.not_bisected;
+  return json;
+}
+
 std::string NoiseText(const NoiseFloor& floor) {
   std::string out =
       fmt::format("Noise floor of {}\n  {:<10} {}\n  {:<10} {}\n  {:<10} {} tokens{}\n\n",

@@ -1,4 +1,4 @@
-// Replay, bisection and noise floor, for people and for programs.
+// Replay, bisection, explanation and noise floor, for people and for programs.
 #ifndef BITNET_PARITY_PARITY_TESTS_REPORT_INSIGHT_REPORT_H_
 #define BITNET_PARITY_PARITY_TESTS_REPORT_INSIGHT_REPORT_H_
 
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "parity_tests/compare/bisect.h"
+#include "parity_tests/compare/explain.h"
 #include "parity_tests/compare/noise.h"
 #include "parity_tests/compare/replay.h"
 
@@ -31,6 +32,13 @@ nlohmann::json ReplayJson(const ReplayReport& report);  // schema "bitnet-parity
 
 std::string BisectionText(const Bisection& bisection, bool color);
 nlohmann::json BisectionJson(const Bisection& bisection);  // schema "bitnet-parity/bisect/1"
+
+// Where the engines part, and the causes; what follows the ladder's verdict.
+std::string ExplanationText(const Explanation& explanation, bool color);
+std::string CausesText(const Diagnosis& diagnosis, bool color);
+nlohmann::json CausesJson(const Diagnosis& diagnosis);
+std::string ExplanationMarkdown(const Explanation& explanation);
+nlohmann::json ExplanationJson(const Explanation& explanation);  // position, layer, stage, causes, bisection
 
 std::string NoiseText(const NoiseFloor& floor);
 nlohmann::json NoiseJson(const NoiseFloor& floor);  // schema "bitnet-parity/noise/1"

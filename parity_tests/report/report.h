@@ -17,6 +17,8 @@ namespace parity {
 struct TextOptions {
   bool color = false;    // ANSI colours
   bool verbose = false;  // every metric at every position
+  // What usually causes the failure, and the next step; of less worth where an explanation names the cause.
+  bool usual_causes = true;
 };
 
 std::string TextReport(const Verdict& verdict, const TextOptions& options);

@@ -164,7 +164,7 @@ std::string TextReport(const Verdict& verdict, const TextOptions& options) {
     for (const std::string& note : result.notes) out += fmt::format("{}note: {}\n", indent, note);
     if (options.verbose && !result.rows.empty()) out += Indent(EveryPosition(result), indent);
   }
-  if (const auto failed = verdict.failed_stage()) {
+  if (const auto failed = verdict.failed_stage(); failed && options.usual_causes) {
     out += "\n" + Paint("What usually causes that", Color::kBold, options.color) + "\n";
     for (const std::string& cause : UsualCauses(*failed)) out += "  - " + cause + "\n";
     out += Paint("Next", Color::kBold, options.color) + "\n  " + NextStep(*failed) + "\n";

@@ -17,6 +17,7 @@
 #include <map>
 #include <stdexcept>
 
+#include "parity_tests/report/insight_report.h"
 #include "parity_tests/report/report.h"
 #include "parity_tests/suites/ctest_file.h"
 #include "parity_tests/suites/matrix.h"
@@ -129,9 +130,21 @@ class StageTest : public testing::Test {
     const std::string report = StageReport(result, candidate.name, reference.name);
     if (!note.empty()) fmt::print("note: {}\n", note);
     if (result.status == Status::kFail) {
-      ADD_FAILURE() << report;
+      ADD_FAILURE() << report << Why(captures, options.profile);
     } else {
       fmt::print("{}", report);
+    }
+  }
+
+  // Where and why the engines part; both run again, without the store.
+  std::string Why(const Captures& captures, const Profile& profile) const {
+    try {
+      Pair& pair = climbs_->PairFor(case_.reference);
+      const Request request = MakeRequest(climbs_->matrix(), case_);
+      return "\n" + ExplanationText(
+                        Explain(pair.candidate(), pair.reference(), request, captures, {.profile = profile}), false);
+    } catch (const std::exception& error) {
+      return fmt::format("\nnot explained: {}\n", error.what());
     }
   }
 

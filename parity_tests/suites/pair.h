@@ -17,11 +17,6 @@
 
 namespace parity {
 
-struct Captures {
-  Capture candidate;
-  Capture reference;
-};
-
 class Pair {
  public:
   // Specs as MakeAnyBackend knows them; throws on others. `store`: where captures are shared; empty: every Run is live.
@@ -37,6 +32,10 @@ class Pair {
   // The reference first: "native" follows the order of operations of the reference's build. Throws what Backend::Run
   // throws. The captures' raw tensors are readable until the next Run.
   Captures Run(const Request& request);
+
+  // As the last Run used them.
+  Backend& candidate() { return *candidate_; }
+  Backend& reference() { return *reference_; }
 
   // The profile that is fair: `expected`, or `elsewhere` where the candidate is "native" and the reference's build has
   // no order of operations that it could follow; `note` then says so.

@@ -33,6 +33,8 @@ class Backend {
   virtual ProbeResult Probe() = 0;
   // All that the result depends on beside request and model: versions, hashes of binaries. Part of a capture's key.
   virtual std::string Identity() = 0;
+  // True where an engine answers, which can be asked anything; false where a capture was made before.
+  virtual bool live() const { return true; }
   // Throws std::runtime_error with the engine's own last words, or ModelNotSupported. Raw tensors stay readable while
   // this backend lives.
   virtual Capture Run(const Request& request) = 0;

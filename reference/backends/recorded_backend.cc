@@ -142,6 +142,7 @@ class RecordedBackend : public Backend {
     return result;
   }
 
+  bool live() const override { return false; }
   std::string Identity() override {
     std::string identity = "recorded\n";
     for (const Entry& e : Entries()) identity += HashFile(e.directory + "/capture.json") + "\n";

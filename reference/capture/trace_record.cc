@@ -75,13 +75,17 @@ TraceRecord TraceRecordFromJson(const nlohmann::json& json, const std::string& o
   fields.Read("stage", &record.stage);
   fields.Read("shape", &record.shape);
   fields.Read("dtype", &record.dtype);
-  fields.Read("blake3", &record.blake3);
-  fields.Read("rms", &record.rms);
+  const bool hashed = fields.ReadIfPresent("blake3", &record.blake3) && !record.blake3.empty();
+  if (hashed) fields.Read("rms", &record.rms);
   fields.Read("num_elements", &record.num_elements);
   if (fields.ReadIfPresent("tensor_file", &record.tensor_file) && !record.tensor_file.empty()) {
     CheckFileInside(record.tensor_file, origin, "tensor_file");
   }
-  if (record.blake3.size() != 64 || record.blake3.find_first_not_of("0123456789abcdef") != std::string::npos) {
+  if (!hashed && record.tensor_file.empty()) {
+    ThrowJsonError(origin, "blake3", "missing; only a record with a tensor_file may leave it to the reader");
+  }
+  if (hashed &&
+      (record.blake3.size() != 64 || record.blake3.find_first_not_of("0123456789abcdef") != std::string::npos)) {
     ThrowJsonError(origin, "blake3",
                    fmt::format("found '{}', expected a BLAKE3 hash (64 lower-case hex digits)", record.blake3));
   }
@@ -104,6 +108,12 @@ TraceRecord TraceRecordFromJson(const nlohmann::json& json, const std::string& o
   }
   record.extra = fields.Unknown();
   return record;
+}
+
+void FillFigures(TraceRecord* record, std::span<const float> data) {
+  const TraceRecord made = MakeTraceRecord(record->seq, record->layer, record->stage, record->shape, data);
+  record->blake3 = made.blake3;
+  record->rms = made.rms;
 }
 
 std::tuple<int, int, int, std::string> ComputationOrder(const TraceRecord& record) {
