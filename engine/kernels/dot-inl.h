@@ -22,19 +22,23 @@ HWY_INLINE float LoadOne(hwy::bfloat16_t v) { return hwy::F32FromBF16(v); }
 
 // What is left behind the last whole step, one by one.
 template <class TW>
-HWY_INLINE float DotTail(const TW* w, const float* x, size_t begin, size_t n, float sum) {
+HWY_INLINE float DotTail(const TW* w, const float* x, size_t begin, size_t n, const DotOrder&, float sum) {
   double total = sum;
   for (size_t i = begin; i < n; ++i) total += static_cast<double>(LoadOne(w[i]) * x[i]);
   return static_cast<float>(total);
 }
 template <>
-HWY_INLINE float DotTail(const float* w, const float* x, size_t begin, size_t n, float sum) {
-  for (size_t i = begin; i < n; ++i) sum = std::fma(w[i], x[i], sum);
+HWY_INLINE float DotTail(const float* w, const float* x, size_t begin, size_t n, const DotOrder& order, float sum) {
+  size_t i = begin;
+  if (order.rounded_tail) {
+    for (const size_t end = n - (n - begin) % (order.lanes / 2); i < end; ++i) sum += w[i] * x[i];
+  }
+  for (; i < n; ++i) sum = std::fma(w[i], x[i], sum);
   return sum;
 }
 
 template <size_t kLanes, size_t kAccumulators, class TW>
-HWY_INLINE float DotLanes(const TW* w, const float* x, size_t n, bool adjacent) {
+HWY_INLINE float DotLanes(const TW* w, const float* x, size_t n, const DotOrder& order) {
   constexpr size_t kStep = kLanes * kAccumulators;
   Lanes<kLanes> acc[kAccumulators];
   for (auto& a : acc) a = ZeroLanes<kLanes>();
@@ -47,18 +51,16 @@ HWY_INLINE float DotLanes(const TW* w, const float* x, size_t n, bool adjacent) 
   for (size_t half = kAccumulators / 2; half > 0; half /= 2) {
     for (size_t a = 0; a < half; ++a) acc[a] = Add(acc[a], acc[a + half]);
   }
-  const float sum = Fold(acc[0], adjacent);
-  return i == n ? sum : DotTail(w, x, i, n, sum);
+  const float sum = Fold(acc[0], order.adjacent_fold);
+  return i == n ? sum : DotTail(w, x, i, n, order, sum);
 }
 
 template <class TW>
 HWY_INLINE float Dot(const TW* w, const float* x, size_t n, const DotOrder& order) {
   if (order.lanes == 16) {
-    return order.accumulators == 4 ? DotLanes<16, 4>(w, x, n, order.adjacent_fold)
-                                   : DotLanes<16, 1>(w, x, n, order.adjacent_fold);
+    return order.accumulators == 4 ? DotLanes<16, 4>(w, x, n, order) : DotLanes<16, 1>(w, x, n, order);
   }
-  return order.accumulators == 4 ? DotLanes<8, 4>(w, x, n, order.adjacent_fold)
-                                 : DotLanes<8, 1>(w, x, n, order.adjacent_fold);
+  return order.accumulators == 4 ? DotLanes<8, 4>(w, x, n, order) : DotLanes<8, 1>(w, x, n, order);
 }
 
 // kRows x kCols dot products with one accumulator each, y[c * y_stride + r] = row r of w times row c of x; what is

@@ -101,6 +101,8 @@ float DotLanes(const LoadA& a, const float* b, size_t n, const DotOrder& order, 
 float DotF32(const float* a, const float* b, size_t n, const DotOrder& order) {
   return DotLanes([a](size_t i) { return a[i]; }, b, n, order,
                   [&](float sum, size_t i) {
+                    const size_t rounded = order.rounded_tail ? (n - i) / (order.lanes / 2) * (order.lanes / 2) : 0;
+                    for (const size_t end = i + rounded; i < end; ++i) sum += a[i] * b[i];
                     for (; i < n; ++i) sum = std::fma(a[i], b[i], sum);
                     return sum;
                   });

@@ -61,6 +61,26 @@ std::vector<float> ByDefinition(const WeightMatrix& w, const std::vector<float>&
   return y;
 }
 
+// The row's end: a product that is rounded before it is added, and one that is fused. x*x = 1 + 2^-11 + 2^-24 rounds to
+// 1 + 2^-11.
+TEST(DotF32, RoundsTheTailInWholeGroups) {
+  constexpr float kX = 1 + 0x1p-12f, kRounded = 1 + 0x1p-11f;
+  for (const ArithmeticOrder& order : AllOrders()) {
+    const size_t group = static_cast<size_t>(order.single.lanes) / 2;
+    EXPECT_EQ(order.single.rounded_tail, order.name.starts_with("llama.cpp")) << order.name;
+    for (size_t n = 2; n < 4 * group; ++n) {
+      for (size_t at = 1; at < n; ++at) {
+        std::vector<float> a(n, 0.0f), b(n, 1.0f);
+        a[at - 1] = -kRounded;
+        a[at] = b[at] = kX;
+        const bool rounded = order.single.rounded_tail && at < n - n % group;
+        EXPECT_EQ(scalar::DotF32(a.data(), b.data(), n, order.single), rounded ? 0.0f : 0x1p-24f)
+            << order.name << ": element " << at << " of " << n;
+      }
+    }
+  }
+}
+
 class FloatMatMul : public ::testing::TestWithParam<TensorType> {};
 
 TEST_P(FloatMatMul, EqualsItsDefinitionInEveryOrderAndShape) {

@@ -18,12 +18,15 @@ namespace bitnet {
 
 // A dot product: step of lanes * accumulators products, fused into `accumulators` vectors of `lanes` float32. The
 // accumulators are added as (0+2)+(1+3), the lanes by halves (16, 8, 4, 2, 1). What is left of the row after the last
-// whole step is multiplied in float32 and added one by one (F16: in double, F32: fused in float32).
+// whole step is multiplied in float32 and added one by one (F16: in double, F32: in float32 as rounded_tail says).
 struct DotOrder {
   int lanes;
   int accumulators;
   // The last four lanes are added as (0+1)+(2+3) where true, as (0+2)+(1+3) where false.
   bool adjacent_fold;
+  // F32, what is left of the row: where true each product is rounded before it is added, as long as lanes / 2 of them
+  // are left; the last ones, and where false all, are fused.
+  bool rounded_tail = false;
   bool operator==(const DotOrder&) const = default;
 };
 

@@ -50,6 +50,8 @@ std::string_view StatusName(Status status) {
 
 std::string_view ScheduleName(Schedule schedule) { return schedule == Schedule::kBatch ? "batch" : "token"; }
 
+std::string_view PositionName(Stage stage) { return stage == Stage::kDecode ? "generated token" : "position"; }
+
 StageResult RunStage(Stage stage, const Capture& candidate, const Capture& reference, const LadderOptions& options) {
   switch (stage) {
     case Stage::kPreflight:

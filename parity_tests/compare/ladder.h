@@ -32,6 +32,9 @@ std::string_view StatusName(Status status);  // "pass", "fail", "skip", "not rea
 
 std::string_view ScheduleName(Schedule schedule);  // "batch", "token"
 
+// What a position of this stage is: "position", in decode "generated token".
+std::string_view PositionName(Stage stage);
+
 // Both engines' answers to one request.
 struct Captures {
   Capture candidate;

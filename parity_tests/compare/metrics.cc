@@ -24,6 +24,13 @@ int64_t Ordered(float value) {
   return (bits >> 31) ? -magnitude : magnitude;
 }
 
+// 10240 as "10,240".
+std::string Grouped(int64_t count) {
+  std::string text = std::to_string(count);
+  for (size_t i = text.size(); i > 3;) text.insert(i -= 3, ",");
+  return text;
+}
+
 bool Finite(float value) { return (std::bit_cast<uint32_t>(value) & 0x7F800000u) != 0x7F800000u; }
 
 // log(sum(exp(row))), with the maximum taken out so that nothing overflows.
@@ -68,14 +75,13 @@ RowMetrics CompareRows(std::span<const float> candidate, std::span<const float> 
   }
   RowMetrics m;
   double sum_squares = 0, dot = 0, candidate_squares = 0, reference_squares = 0;
-  int64_t max_ulp = 0, identical = 0, first_non_finite = -1;
+  int64_t max_ulp = -1;
   for (size_t i = 0; i < candidate.size(); ++i) {
     const float c = candidate[i], r = reference[i];
     if (!Finite(c) || !Finite(r)) {
-      if (m.non_finite++ == 0) first_non_finite = static_cast<int64_t>(i);
+      if (m.non_finite++ == 0) m.furthest = {static_cast<int64_t>(i), c, r};
       continue;
     }
-    identical += std::bit_cast<uint32_t>(c) == std::bit_cast<uint32_t>(r);
     const double x = c, y = r, difference = x - y;
     sum_squares += difference * difference;
     dot += x * y;
@@ -85,20 +91,26 @@ RowMetrics CompareRows(std::span<const float> candidate, std::span<const float> 
       m.max_abs = std::abs(difference);
       m.worst_column = static_cast<int64_t>(i);
     }
-    max_ulp = std::max(max_ulp, std::abs(Ordered(c) - Ordered(r)));
+    if (std::bit_cast<uint32_t>(c) == std::bit_cast<uint32_t>(r)) continue;
+    ++m.differing;
+    if (const int64_t ulp = std::abs(Ordered(c) - Ordered(r)); ulp > max_ulp && m.non_finite == 0) {
+      max_ulp = ulp;
+      m.furthest = {static_cast<int64_t>(i), c, r};
+    }
   }
   if (m.non_finite > 0) {
     m.mse = m.max_abs = m.l2 = m.kl = m.max_ulp = kInfinity;
     m.cosine = -1;
     m.top5_overlap = m.bit_identical = 0;
-    m.worst_column = first_non_finite;
+    m.worst_column = m.furthest.column;
+    m.differing = static_cast<int64_t>(candidate.size());
     return m;
   }
   const double n = static_cast<double>(candidate.size());
   m.mse = sum_squares / n;
   m.l2 = std::sqrt(sum_squares);
-  m.bit_identical = static_cast<double>(identical) / n;
-  m.max_ulp = static_cast<double>(max_ulp);
+  m.bit_identical = (n - static_cast<double>(m.differing)) / n;
+  m.max_ulp = static_cast<double>(std::max<int64_t>(max_ulp, 0));
   if (sum_squares == 0) return m;  // equal in value: the rest stands at its best
 
   if (candidate_squares == 0 || reference_squares == 0) {
@@ -189,8 +201,16 @@ void WorstRows::Add(const RowMetrics& row, int64_t position, int64_t columns) {
   }
   ++rows_;
   values_ += columns;
-  identical_ += std::llround(row.bit_identical * static_cast<double>(columns));
+  differing_ += row.differing;
   non_finite_ += row.non_finite;
+  AddFurthest(row.furthest, row.max_ulp, position);
+}
+
+void WorstRows::AddFurthest(const ValuePair& pair, double ulp, int64_t position) {
+  if (pair.column < 0 || (furthest_.column >= 0 && ulp <= furthest_ulp_)) return;
+  furthest_ = pair;
+  furthest_ulp_ = ulp;
+  furthest_position_ = position;
 }
 
 void WorstRows::Add(const WorstRows& other) {
@@ -204,12 +224,26 @@ void WorstRows::Add(const WorstRows& other) {
   }
   rows_ += other.rows_;
   values_ += other.values_;
-  identical_ += other.identical_;
+  differing_ += other.differing_;
   non_finite_ += other.non_finite_;
+  AddFurthest(other.furthest_, other.furthest_ulp_, other.furthest_position_);
 }
 
 double WorstRows::identical_share() const {
-  return values_ == 0 ? 1.0 : static_cast<double>(identical_) / static_cast<double>(values_);
+  return values_ == 0 ? 1.0 : static_cast<double>(values_ - differing_) / static_cast<double>(values_);
+}
+
+std::string DescribeFurthest(const WorstRows& worst, std::string_view where) {
+  const ValuePair& pair = worst.furthest();
+  if (pair.column < 0) return "";
+  return fmt::format("{:.0f} ULP at {} {}, token {} ({:.9g} and {:.9g})", worst.value(Metric::kMaxUlp), where,
+                     worst.furthest_position(), pair.column, pair.candidate, pair.reference);
+}
+
+std::string DescribeDifference(const WorstRows& worst, std::string_view where) {
+  if (worst.differing() == 0) return "";
+  return fmt::format("{} of {} logits differ; largest distance {}", Grouped(worst.differing()), Grouped(worst.values()),
+                     DescribeFurthest(worst, where));
 }
 
 }  // namespace parity

@@ -11,12 +11,20 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 namespace parity {
 
 inline constexpr int kTopK = 5;
+
+// A value on both sides.
+struct ValuePair {
+  int64_t column = -1;  // -1: there is none
+  float candidate = 0;
+  float reference = 0;
+};
 
 struct RowMetrics {
   double mse = 0;            // mean of (candidate - reference)^2, logits squared
@@ -27,6 +35,8 @@ struct RowMetrics {
   double top5_overlap = 1;   // share of the reference's five largest logits that are among the candidate's five
   double bit_identical = 1;  // share of values whose 32 bits are equal
   double max_ulp = 0;        // largest distance in representable float32 values; +0 and -0 are at distance 0
+  int64_t differing = 0;     // values whose 32 bits are not equal
+  ValuePair furthest;        // of those, the first that is max_ulp apart; the first non-finite one where there is one
   int64_t worst_column = 0;  // where max_abs is; the first non-finite column where there is one
   int64_t non_finite = 0;    // columns with a NaN or an infinity on either side
 };
@@ -64,17 +74,35 @@ class WorstRows {
   double value(Metric metric) const { return worst_[static_cast<size_t>(metric)]; }
   int64_t position(Metric metric) const { return position_[static_cast<size_t>(metric)]; }  // -1 before the first row
   int64_t non_finite() const { return non_finite_; }
+  int64_t values() const { return values_; }
+  int64_t differing() const { return differing_; }
+  // The values that value(kMaxUlp) is about, and the position of their row; column and position -1 where no bit
+  // differs.
+  const ValuePair& furthest() const { return furthest_; }
+  int64_t furthest_position() const { return furthest_position_; }
   // Share of all values that are bit-identical, over all rows; 1 before the first row.
   double identical_share() const;
 
  private:
+  void AddFurthest(const ValuePair& pair, double ulp, int64_t position);
+
   int64_t rows_ = 0;
   int64_t values_ = 0;
-  int64_t identical_ = 0;
+  int64_t differing_ = 0;
   int64_t non_finite_ = 0;
+  ValuePair furthest_;
+  double furthest_ulp_ = 0;
+  int64_t furthest_position_ = -1;
   std::array<double, kMetrics.size()> worst_ = {0, 0, 0, 0, 1, 1, 1, 0};
   std::array<int64_t, kMetrics.size()> position_ = {-1, -1, -1, -1, -1, -1, -1, -1};
 };
+
+// "17 ULP at position 4, token 812 (1.50000012 and 1.5)", candidate first; "" where no bit differs.
+// `where`: what a position is, "position" or "generated token".
+std::string DescribeFurthest(const WorstRows& worst, std::string_view where);
+
+// "3 of 10,240 logits differ; largest distance 17 ULP at ..."; "" where no bit differs.
+std::string DescribeDifference(const WorstRows& worst, std::string_view where);
 
 }  // namespace parity
 

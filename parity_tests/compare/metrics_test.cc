@@ -118,6 +118,30 @@ TEST(CompareRows, UlpDistanceCountsRepresentableValues) {
   EXPECT_EQ(CompareRows(Row{-max}, Row{max}).max_ulp, 2.0 * 0x7F7FFFFF);
 }
 
+TEST(CompareRows, NamesTheFurthestOfTheValuesThatDiffer) {
+  const float up = std::nextafter(1.0f, 2.0f), up2 = std::nextafter(up, 2.0f);
+  RowMetrics m = CompareRows(Row{5, up, up2, up2, 7}, Row{5, 1, 1, 1, 7});
+  EXPECT_EQ(m.differing, 3);
+  EXPECT_EQ(m.max_ulp, 2);
+  EXPECT_EQ(m.furthest.column, 2);  // the first of equals
+  EXPECT_EQ(m.furthest.candidate, up2);
+  EXPECT_EQ(m.furthest.reference, 1);
+  // The largest distance in ULP and the largest difference are two things.
+  m = CompareRows(Row{1000.5f, 1e-20f}, Row{1000, 1e-21f});
+  EXPECT_EQ(m.worst_column, 0);
+  EXPECT_EQ(m.furthest.column, 1);
+  EXPECT_EQ(CompareRows(Row{1, 2}, Row{1, 2}).furthest.column, -1);
+  // Zeros of both signs are no distance apart, and yet are other bits.
+  m = CompareRows(Row{1, -0.0f}, Row{1, 0.0f});
+  EXPECT_EQ(m.differing, 1);
+  EXPECT_EQ(m.furthest.column, 1);
+  // A NaN is further than anything, before or behind it.
+  m = CompareRows(Row{3, kNan, 3, kInf}, Row{1, 1, 1, 1});
+  EXPECT_EQ(m.furthest.column, 1);
+  EXPECT_EQ(m.max_ulp, std::numeric_limits<double>::infinity());
+  EXPECT_EQ(m.differing, 4);
+}
+
 TEST(CompareRows, ZerosOfBothSignsAreEqualButNotIdentical) {
   const RowMetrics m = CompareRows(Row{0.0f, 1.0f}, Row{-0.0f, 1.0f});
   EXPECT_EQ(m.mse, 0);
@@ -204,6 +228,11 @@ TEST(WorstRows, KeepsTheWorstOfEachMetricAndItsPosition) {
   EXPECT_EQ(worst.value(Metric::kBitIdentical), 0);
   EXPECT_EQ(worst.position(Metric::kBitIdentical), 2);
   EXPECT_DOUBLE_EQ(worst.identical_share(), 7.0 / 12.0);
+  EXPECT_EQ(worst.differing(), 5);
+  EXPECT_EQ(worst.values(), 12);
+  EXPECT_EQ(worst.furthest_position(), 2);
+  EXPECT_EQ(worst.furthest().column, 0);  // 1.5 and 1: half a binade of 2^23
+  EXPECT_EQ(worst.value(Metric::kMaxUlp), 1 << 22);
 
   WorstRows total;
   total.Add(WorstRows());
@@ -213,6 +242,33 @@ TEST(WorstRows, KeepsTheWorstOfEachMetricAndItsPosition) {
   EXPECT_EQ(total.rows(), 6);
   EXPECT_EQ(total.value(Metric::kMaxAbs), 1);
   EXPECT_DOUBLE_EQ(total.identical_share(), 7.0 / 12.0);
+  EXPECT_EQ(total.differing(), 10);
+  EXPECT_EQ(total.furthest_position(), 2);
+  EXPECT_EQ(total.furthest().candidate, 1.5f);
+}
+
+TEST(WorstRows, DescribesWhatDiffers) {
+  WorstRows worst;
+  EXPECT_EQ(DescribeDifference(worst, "position"), "");
+  const Row reference(10240, 1.0f);
+  worst.Add(CompareRows(reference, reference), 3, 10240);
+  EXPECT_EQ(DescribeDifference(worst, "position"), "");
+  EXPECT_EQ(DescribeFurthest(worst, "position"), "");
+  Row candidate = reference;
+  candidate[812] = 1.0f + 17 * 0x1p-23f;
+  candidate[9] = candidate[10] = 1.0f + 0x1p-23f;
+  worst.Add(CompareRows(candidate, reference), 4, 10240);
+  EXPECT_EQ(DescribeDifference(worst, "position"),
+            "3 of 20,480 logits differ; largest distance 17 ULP at position 4, token 812 (1.00000203 and 1)");
+  // A later row that differs by less changes nothing; the first of equals stays.
+  candidate[812] = 1.0f;
+  worst.Add(CompareRows(candidate, reference), 5, 10240);
+  EXPECT_EQ(DescribeFurthest(worst, "position"), "17 ULP at position 4, token 812 (1.00000203 and 1)");
+  WorstRows large;
+  for (int i = 0; i < 100; ++i) large.Add(CompareRows(Row(10240, 2.0f), reference), i, 10240);
+  EXPECT_EQ(
+      DescribeDifference(large, "generated token"),
+      "1,024,000 of 1,024,000 logits differ; largest distance 8388608 ULP at generated token 0, token 0 (2 and 1)");
 }
 
 }  // namespace

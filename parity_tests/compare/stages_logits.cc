@@ -63,13 +63,25 @@ int64_t CountNonFinite(std::span<const float> row) {
   return std::count_if(row.begin(), row.end(), [](float x) { return !std::isfinite(x); });
 }
 
-std::string DescribeNonFinite(const Matrix& c, const Matrix& r, int64_t i) {
-  return fmt::format("position {}: NaN or infinity in {} of the candidate's and {} of the reference's {} logits", i,
+std::string DescribeNonFinite(std::string_view where, const Matrix& c, const Matrix& r, int64_t i) {
+  return fmt::format("{} {}: NaN or infinity in {} of the candidate's and {} of the reference's {} logits", where, i,
                      CountNonFinite(Row(c, i)), CountNonFinite(Row(r, i)), c.cols);
+}
+
+bool IsAboutBits(const Check& check) {
+  return check.metric == Metric::kBitIdentical || check.metric == Metric::kMaxUlp;
+}
+
+// Where bits are judged: how many differ and the largest distance, not the share at the worst position.
+std::string DescribeCheck(const Check& check, const WorstRows& worst, std::string_view where) {
+  if (IsAboutBits(check)) return DescribeDifference(worst, where);
+  return fmt::format("{} {:.3g} at {} {}, the limit is {:g}", MetricName(check.metric), check.worst, where,
+                     check.position, check.limit);
 }
 
 // Judges result.rows by `limits`: checks, worst, first_over, position, status, message.
 void Judge(const Limits& limits, const Matrix& c, const Matrix& r, StageResult& result) {
+  const std::string_view where = PositionName(result.stage);
   for (size_t i = 0; i < result.rows.size(); ++i) {
     result.worst.Add(result.rows[i], static_cast<int64_t>(i), c.cols);
     if (result.first_over < 0 && !Meets(result.rows[i], limits)) result.first_over = static_cast<int64_t>(i);
@@ -82,18 +94,19 @@ void Judge(const Limits& limits, const Matrix& c, const Matrix& r, StageResult& 
   for (const Check& check : result.checks) {
     if (!check.pass && (gravest == nullptr || Severity(check) > Severity(*gravest))) gravest = &check;
   }
-  result.position = gravest != nullptr ? gravest->position : result.worst.position(Metric::kMse);
+  result.position = gravest == nullptr      ? result.worst.position(Metric::kMse)
+                    : IsAboutBits(*gravest) ? result.worst.furthest_position()
+                                            : gravest->position;
   if (result.first_over < 0) return;
   result.status = Status::kFail;
   if (result.worst.non_finite() > 0) {
     result.position = result.worst.position(Metric::kMse);  // infinite there, and the first such
-    result.message = DescribeNonFinite(c, r, result.position);
+    result.message = DescribeNonFinite(where, c, r, result.position);
   } else {
-    result.message = fmt::format("{} {:.3g} at position {}, the limit is {:g}", MetricName(gravest->metric),
-                                 gravest->worst, gravest->position, gravest->limit);
+    result.message = DescribeCheck(*gravest, result.worst, where);
   }
   if (result.first_over != result.position) {
-    result.message += fmt::format("; the first position over a limit is {}", result.first_over);
+    result.message += fmt::format("; the first {} over a limit is {}", where, result.first_over);
   }
 }
 
@@ -160,7 +173,7 @@ size_t WalkTokens(const Capture& candidate, const Capture& reference, const Ladd
   for (size_t i = 0; i < steps; ++i) {
     const int64_t row = static_cast<int64_t>(i);
     const RowMetrics metrics = CompareRows(Row(c, row), Row(r, row));
-    if (metrics.non_finite > 0) return fail(i, "generated " + DescribeNonFinite(c, r, row));
+    if (metrics.non_finite > 0) return fail(i, DescribeNonFinite("generated token", c, r, row));
     for (const auto& [capture, side] : {std::pair(&candidate, "candidate"), std::pair(&reference, "reference")}) {
       if (std::string problem = NotGreedy(*capture, side, i); !problem.empty()) return fail(i, std::move(problem));
     }
@@ -245,7 +258,7 @@ StageResult CompareDecode(const Capture& candidate, const Capture& reference, co
     result.message = message;
     result.position = at;
   } else if (result.status == Status::kFail) {
-    result.message = "tokens are equal, their logits are not: generated " + result.message;
+    result.message = "tokens are equal, their logits are not: " + result.message;
   } else {
     result.position = at;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <random>
 
 #include "engine/gguf/quants.h"
@@ -60,6 +61,7 @@ struct ScalarEngine::Impl {
   size_t n_past = 0;
   std::vector<Cells> cache;
   std::vector<int> keys_attended;
+  std::optional<CacheBit> flip;
   size_t stale = 0;  // cells of another prompt that one layer still holds
 
   Impl(const ScalarModel& m, const bitnet::ArithmeticOrder& o, size_t cells, const FaultSpec& f, bitnet::TraceSink* t)
@@ -215,6 +217,9 @@ struct ScalarEngine::Impl {
         cells.k[cell * width + d] = bitnet::F16FromF32(k[i * width + d]);
         cells.v[cell * width + d] = bitnet::F16FromF32(v[i * width + d]);
       }
+      if (flip && flip->layer == layer && flip->cell == cell) {
+        (flip->key ? cells.k : cells.v)[cell * width + flip->column] ^= static_cast<uint16_t>(1u << flip->bit);
+      }
     }
   }
 
@@ -367,6 +372,7 @@ ScalarEngine::ScalarEngine(const ScalarModel& model, const bitnet::ArithmeticOrd
 ScalarEngine::~ScalarEngine() = default;
 
 std::vector<float> ScalarEngine::Forward(std::span<const int32_t> tokens) { return impl_->Forward(tokens); }
+void ScalarEngine::FlipWhenStored(const CacheBit& bit) { impl_->flip = bit; }
 const std::vector<int>& ScalarEngine::keys_attended() const { return impl_->keys_attended; }
 
 }  // namespace parity

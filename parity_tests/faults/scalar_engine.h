@@ -25,6 +25,17 @@ class ScalarEngine {
   // The next positions as one batch. Returns logits [n, n_vocab].
   std::vector<float> Forward(std::span<const int32_t> tokens);
 
+  // One bit of the F16 in the cache at that cell and column (of n_head_kv * head_dim), turned over whenever the cell
+  // has been written.
+  struct CacheBit {
+    int layer = 0;
+    bool key = true;  // false: value
+    size_t cell = 0;
+    size_t column = 0;
+    int bit = 0;
+  };
+  void FlipWhenStored(const CacheBit& bit);
+
   // By position: one more than the last key that a query of some layer attended.
   const std::vector<int>& keys_attended() const;
 

@@ -7,11 +7,11 @@
 namespace parity {
 namespace {
 
-// `value` below 1 with `digits` decimals, cut instead of rounded where rounding would make it 1.
-std::string BelowOne(double value, int digits) {
-  std::string text = fmt::format("{:.{}f}", value, digits);
-  if (value < 1 && text.starts_with("1")) text = "0." + std::string(static_cast<size_t>(digits), '9');
-  return text;
+// `value` up to 1 with `digits` decimals; where that would round to 1, what is missing: "1-1.1e-15".
+std::string UpToOne(double value, int digits) {
+  if (value == 1) return "1";
+  const std::string text = fmt::format("{:.{}f}", value, digits);
+  return text.starts_with("1") ? fmt::format("1-{:.2g}", 1 - value) : text;
 }
 
 }  // namespace
@@ -21,7 +21,7 @@ std::string FormatMetric(Metric metric, double value) {
   if (metric == Metric::kBitIdentical) return FormatShare(value);
   if (metric == Metric::kMaxUlp) return fmt::format("{:.0f}", value);
   if (!HigherIsBetter(metric)) return value == 0 ? "0" : fmt::format("{:.2e}", value);
-  return value == 1 ? "1" : BelowOne(value, metric == Metric::kCosine ? 6 : 2);
+  return UpToOne(value, metric == Metric::kCosine ? 6 : 2);
 }
 
 std::string FormatShare(double share) {

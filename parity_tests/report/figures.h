@@ -8,8 +8,8 @@
 
 namespace parity {
 
-// Distances with three significant digits ("0", "3.12e-06"); cosine and shares with as many nines as they have
-// ("0.99987"), and never rounded up to 1.
+// Distances with three significant digits ("0", "3.12e-06"); cosine and shares below 1 are never rounded up
+// to it: "0.999870", and nearer than six decimals show "1-1.1e-15".
 std::string FormatMetric(Metric metric, double value);
 
 // "100 %", "99.98 %"; never rounded up to 100 %.

@@ -310,14 +310,16 @@ std::string NoiseText(const NoiseFloor& floor) {
       fmt::format("Noise floor of {}\n  {:<10} {}\n  {:<10} {}\n  {:<10} {} tokens{}\n\n",
                   DescribeBackend(floor.backend), "model", floor.model.path, "architecture", floor.model.architecture,
                   "prompt", floor.n_tokens, floor.request.prompt.empty() ? "" : ", " + Quote(floor.request.prompt));
-  out += fmt::format("{:<36} {:>9} {:>9} {:>12} {:>13} {:>9}\n", "two runs", "mse", "max abs", "min cosine",
-                     "argmax equal", "identical");
+  out += fmt::format("{:<36} {:>9} {:>9} {:>12} {:>13} {:>9} {:>10}\n", "two runs", "mse", "max abs", "min cosine",
+                     "argmax equal", "identical", "ULP");
   for (const NoiseRow& row : floor.rows) {
-    out += fmt::format(
-        "{:<36} {:>9} {:>9} {:>12} {:>13} {:>9}\n", row.what, FormatMetric(Metric::kMse, row.worst.value(Metric::kMse)),
-        FormatMetric(Metric::kMaxAbs, row.worst.value(Metric::kMaxAbs)),
-        FormatMetric(Metric::kCosine, row.worst.value(Metric::kCosine)),
-        fmt::format("{}/{}", row.argmax_equal, row.worst.rows()), FormatShare(row.worst.identical_share()));
+    out +=
+        fmt::format("{:<36} {:>9} {:>9} {:>12} {:>13} {:>9} {:>10}\n", row.what,
+                    FormatMetric(Metric::kMse, row.worst.value(Metric::kMse)),
+                    FormatMetric(Metric::kMaxAbs, row.worst.value(Metric::kMaxAbs)),
+                    FormatMetric(Metric::kCosine, row.worst.value(Metric::kCosine)),
+                    fmt::format("{}/{}", row.argmax_equal, row.worst.rows()), FormatShare(row.worst.identical_share()),
+                    FormatMetric(Metric::kMaxUlp, row.worst.value(Metric::kMaxUlp)));
   }
   const WorstRows like = floor.Like(), all = floor.All();
   out += fmt::format(

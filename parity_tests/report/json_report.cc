@@ -22,6 +22,17 @@ Json Top(const std::vector<TopToken>& top) {
   return json;
 }
 
+// The two values with the largest distance in ULP; null where no bit differs.
+Json Furthest(const WorstRows& worst) {
+  const ValuePair& pair = worst.furthest();
+  if (pair.column < 0) return nullptr;
+  return {{"ulp", Number(worst.value(Metric::kMaxUlp))},
+          {"position", worst.furthest_position()},
+          {"token", pair.column},
+          {"candidate", Number(pair.candidate)},
+          {"reference", Number(pair.reference)}};
+}
+
 Json BackendJson(const BackendInfo& backend) {
   return {{"name", backend.name},
           {"version", backend.version},
@@ -56,6 +67,9 @@ Json StageJson(const StageResult& result) {
       for (const RowMetrics& row : result.rows) json["per_position"][name].push_back(Number(MetricValue(row, metric)));
     }
     json["bit_identical_share"] = result.worst.identical_share();
+    json["logits"] = result.worst.values();
+    json["differing"] = result.worst.differing();
+    json["furthest"] = Furthest(result.worst);
   }
   if (!result.top_candidate.empty()) json["top5"]["candidate"] = Top(result.top_candidate);
   if (!result.top_reference.empty()) json["top5"]["reference"] = Top(result.top_reference);

@@ -61,11 +61,12 @@ std::string MarkdownReport(const Verdict& verdict) {
       worst = fmt::format("mse {}, max_abs {}, cosine {}", FormatMetric(Metric::kMse, result.worst.value(Metric::kMse)),
                           FormatMetric(Metric::kMaxAbs, result.worst.value(Metric::kMaxAbs)),
                           FormatMetric(Metric::kCosine, result.worst.value(Metric::kCosine)));
-      identical = FormatShare(result.worst.identical_share());
+      const std::string furthest = DescribeFurthest(result.worst, PositionName(result.stage));
+      identical = FormatShare(result.worst.identical_share()) + (furthest.empty() ? "" : "; " + furthest);
     }
     const bool explained = result.status == Status::kSkip || result.status == Status::kNotReached;
     out += fmt::format("| {} | {} | {} | {} | {} |\n", StageName(result.stage), StatusName(result.status),
-                       Cell(explained ? result.message : result.compared), Cell(worst), identical);
+                       Cell(explained ? result.message : result.compared), Cell(worst), Cell(identical));
   }
   for (const StageResult& result : verdict.stages) {
     for (const std::string& note : result.notes)
@@ -76,8 +77,8 @@ std::string MarkdownReport(const Verdict& verdict) {
   const StageResult& result = verdict.stage(*failed);
   out += fmt::format("\n### What differs\n\n{}\n", Cell(result.message));
   if (result.position >= 0 && result.token >= 0) {
-    out += fmt::format("\nAt {} {}, token {} {}\n", *failed == Stage::kDecode ? "generated token" : "position",
-                       result.position, result.token, Cell(Quote(result.token_text)));
+    out += fmt::format("\nAt {} {}, token {} {}\n", PositionName(*failed), result.position, result.token,
+                       Cell(Quote(result.token_text)));
   }
   for (const std::string& hint : result.hints) out += fmt::format("\nHint: {}\n", Cell(hint));
   if (!result.checks.empty()) {

@@ -1,8 +1,10 @@
 #include "parity_tests/report/report.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "parity_tests/compare/capture_for_test.h"
@@ -66,6 +68,42 @@ TEST_F(ReportTest, DivergenceAsText) {
   EXPECT_THAT(TextReport(Climb(), {.color = true}), StartsWith("\x1b[31mDIVERGENCE"));
   EXPECT_THAT(text, Not(HasSubstr("max_ulp")));
   EXPECT_THAT(TextReport(Climb(), {.verbose = true}), HasSubstr("max_ulp"));
+}
+
+TEST_F(ReportTest, BitsThatDifferAreNamedInEveryFormat) {
+  options.profile = LoadProfile(PARITY_SOURCE_DIR "/fixtures/thresholds.json", "exact");
+  float& logit = At(candidate.logits, 4, 12);
+  logit = std::nextafter(std::nextafter(logit, 100.0f), 100.0f);
+  At(candidate.logits, 2, 5) = std::nextafter(At(candidate.logits, 2, 5), 100.0f);
+  const std::string values = fmt::format("({:.9g} and {:.9g})", logit, At(reference.logits, 4, 12));
+  const std::string furthest = "2 ULP at position 4, token 12 " + values;
+  const std::string text = TextReport(Climb(), {});
+  EXPECT_THAT(text, StartsWith("DIVERGENCE at positions\n"));
+  EXPECT_THAT(text, HasSubstr("2 of 384 logits differ; largest distance " + furthest +
+                              "; the first position over a limit is 2\n"));
+  EXPECT_THAT(text, HasSubstr("at position 4, token 30 \" begin\""));
+  EXPECT_THAT(text, HasSubstr("99.48 % of the logits bit-identical, largest distance " + furthest + "\n"));
+  EXPECT_THAT(MarkdownReport(Climb()), AllOf(HasSubstr("2 of 384 logits differ"), HasSubstr("| 99.48 %; " + furthest)));
+  const nlohmann::json json = JsonReport(Climb());
+  const nlohmann::json &stage = json["stages"][4], &furthest_json = stage["furthest"];
+  EXPECT_EQ(stage["differing"], 2);
+  EXPECT_EQ(stage["logits"], 384);
+  EXPECT_EQ(furthest_json["ulp"], 2);
+  EXPECT_EQ(furthest_json["position"], 4);
+  EXPECT_EQ(furthest_json["token"], 12);
+  EXPECT_EQ(furthest_json["candidate"].get<float>(), logit);
+  EXPECT_EQ(furthest_json["reference"].get<float>(), At(reference.logits, 4, 12));
+  EXPECT_TRUE(json["stages"][3]["furthest"].is_null());
+  EXPECT_EQ(json["stages"][3]["differing"], 0);
+
+  // The same in a capture that differs in its greedy logits alone, and in one with a NaN.
+  candidate = CaptureForTest("native");
+  At(candidate.decode_logits, 3, 9) = std::nextafter(At(candidate.decode_logits, 3, 9), -100.0f);
+  EXPECT_THAT(TextReport(Climb(), {}), HasSubstr("tokens are equal, their logits are not: 1 of 256 logits differ; "
+                                                 "largest distance 1 ULP at generated token 3, token 9 ("));
+  candidate = CaptureForTest("native");
+  At(candidate.logits, 3, 7) = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(TextReport(Climb(), {}), HasSubstr("largest distance inf ULP at position 3, token 7 (nan and "));
 }
 
 TEST_F(ReportTest, TopFiveOfBothSidesStandBesideEachOther) {
@@ -169,7 +207,10 @@ TEST(Figures, NothingIsRoundedUpToPerfect) {
   EXPECT_EQ(FormatShare(0.9999999), "99.99 %");
   EXPECT_EQ(FormatShare(0.12345), "12.35 %");
   EXPECT_EQ(FormatMetric(Metric::kCosine, 1), "1");
-  EXPECT_EQ(FormatMetric(Metric::kCosine, 0.99999999), "0.999999");
+  EXPECT_EQ(FormatMetric(Metric::kCosine, 0.999999), "0.999999");
+  EXPECT_EQ(FormatMetric(Metric::kCosine, 0.99999999), "1-1e-08");
+  EXPECT_EQ(FormatMetric(Metric::kCosine, 1 - 1e-15), "1-1e-15");
+  EXPECT_EQ(FormatMetric(Metric::kTop5Overlap, 0.999), "1-0.001");
   EXPECT_EQ(FormatMetric(Metric::kCosine, -1), "-1.000000");
   EXPECT_EQ(FormatMetric(Metric::kTop5Overlap, 0.8), "0.80");
   EXPECT_EQ(FormatMetric(Metric::kMse, 0), "0");

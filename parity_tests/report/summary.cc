@@ -12,6 +12,12 @@ namespace {
 
 std::string FirstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
 
+// The share of bit-identical logits, and the largest distance in ULP.
+void AddBits(const WorstRows& worst, std::vector<std::string>& line) {
+  line.push_back(worst.rows() > 0 ? FormatShare(worst.identical_share()) : "-");
+  line.push_back(worst.rows() > 0 ? FormatMetric(Metric::kMaxUlp, worst.value(Metric::kMaxUlp)) : "-");
+}
+
 nlohmann::json Figure(const WorstRows& worst, Metric metric) {
   const double value = worst.value(metric);
   if (worst.rows() == 0) return nullptr;
@@ -61,8 +67,8 @@ int Summary::ExitCode() const {
 
 std::vector<std::vector<std::string>> Summary::Cells() const {
   std::vector<std::vector<std::string>> cells = {{"model", "reference", "schedule", "passed", "positions", "MSE",
-                                                  "max abs", "KL", "top-5", "cosine", "bit-identical", "greedy tokens",
-                                                  "bit-identical"}};
+                                                  "max abs", "KL", "top-5", "cosine", "bit-identical", "ULP",
+                                                  "greedy tokens", "bit-identical", "ULP"}};
   for (const Row& row : rows_) {
     std::vector<std::string> line = {row.group.model, row.group.reference, row.group.schedule};
     if (row.climbs == 0) {
@@ -73,10 +79,10 @@ std::vector<std::vector<std::string>> Summary::Cells() const {
       for (const Metric metric : {Metric::kMse, Metric::kMaxAbs, Metric::kKl, Metric::kTop5Overlap, Metric::kCosine}) {
         line.push_back(row.prompt.rows() > 0 ? FormatMetric(metric, row.prompt.value(metric)) : "-");
       }
-      line.push_back(row.prompt.rows() > 0 ? FormatShare(row.prompt.identical_share()) : "-");
+      AddBits(row.prompt, line);
       const std::string ties = row.ties > 0 ? fmt::format(" ({} ties)", row.ties) : "";
       line.push_back(fmt::format("{}/{}{}", row.decode.rows(), row.asked, ties));
-      line.push_back(row.decode.rows() > 0 ? FormatShare(row.decode.identical_share()) : "-");
+      AddBits(row.decode, line);
     }
     line.resize(cells[0].size(), "");
     cells.push_back(std::move(line));
@@ -141,7 +147,8 @@ std::string Summary::Text() const {
   }
   out +=
       "\nFigures are the worst over all prompts and positions; bit-identical: share of all logits (prompt, then "
-      "greedy).\n";
+      "greedy); "
+      "ULP: the largest distance in units in the last place.\n";
   for (const std::string& note : Notes()) out += fmt::format("note: {}\n", note);
   for (const Problem& p : problems_) {
     out += fmt::format("failed at {}: {} {} {} {}\n  {}\n", p.stage, p.group.model, p.group.reference, p.group.schedule,
@@ -182,6 +189,7 @@ nlohmann::json Summary::Json() const {
                             {"bit_identical_share", row.prompt.identical_share()},
                             {"greedy_tokens", row.decode.rows()},
                             {"greedy_bit_identical_share", row.decode.identical_share()},
+                            {"greedy_max_ulp", Figure(row.decode, Metric::kMaxUlp)},
                             {"ties", row.ties},
                             {"notes", row.notes}};
     for (const Metric metric : kMetrics) entry["worst"][std::string(MetricName(metric))] = Figure(row.prompt, metric);

@@ -42,9 +42,12 @@ TEST_F(SummaryTest, ParityOverGroups) {
   summary.Add({"llama.cpp", "other", "batch"}, "hello", Skipped());
   EXPECT_EQ(summary.ExitCode(), 0);
   const std::string text = summary.Text();
-  EXPECT_THAT(text,
-              testing::ContainsRegex("tiny.tq2_0  llama.cpp  batch +2/2 +12 +0 +0 +0 +1 +1 +100 % +8/8 +100 %\n"));
+  EXPECT_THAT(
+      text, testing::ContainsRegex("tiny.tq2_0  llama.cpp  batch +2/2 +12 +0 +0 +0 +1 +1 +100 % +0 +8/8 +100 % +0\n"));
   EXPECT_THAT(text, testing::ContainsRegex("tiny.tq2_0  llama.cpp  token +1/1 +6 +[0-9.]+e-10 +2.00e-04 "));
+  const std::string ulp = std::to_string(static_cast<int>(summary.Json()["rows"][1]["worst"]["max_ulp"]));
+  EXPECT_NE(ulp, "0");
+  EXPECT_THAT(text, testing::ContainsRegex("token .* 99.74 % +" + ulp + " +4/4 +100 % +0\n"));
   EXPECT_THAT(text, testing::ContainsRegex("other +llama.cpp  batch +skipped\n"));
   EXPECT_THAT(text, HasSubstr("note: unknown architecture (other llama.cpp batch)\n"));
   EXPECT_THAT(text,

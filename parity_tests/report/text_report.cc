@@ -33,19 +33,21 @@ std::string Indent(const std::string& text, const std::string& by) {
   return out;
 }
 
-// The worst values on one line: "mse 0, max_abs 0, ...".
-std::string WorstLine(const WorstRows& worst) {
+// The worst values on one line: "mse 0, max_abs 0, ..."; and where bits differ, how far.
+std::string WorstLine(const StageResult& result) {
+  const WorstRows& worst = result.worst;
   std::vector<std::string> parts;
   for (const Metric metric : {Metric::kMse, Metric::kMaxAbs, Metric::kKl, Metric::kTop5Overlap, Metric::kCosine}) {
     parts.push_back(fmt::format("{} {}", MetricName(metric), FormatMetric(metric, worst.value(metric))));
   }
-  return fmt::format("worst {}; {} of the logits bit-identical", fmt::join(parts, ", "),
-                     FormatShare(worst.identical_share()));
+  const std::string furthest = DescribeFurthest(worst, PositionName(result.stage));
+  return fmt::format("worst {}; {} of the logits bit-identical{}", fmt::join(parts, ", "),
+                     FormatShare(worst.identical_share()), furthest.empty() ? "" : ", largest distance " + furthest);
 }
 
 std::string Position(const StageResult& result) {
-  return fmt::format("{} {}, token {} {}", result.stage == Stage::kDecode ? "generated token" : "position",
-                     result.position, result.token, Quote(result.token_text));
+  return fmt::format("{} {}, token {} {}", PositionName(result.stage), result.position, result.token,
+                     Quote(result.token_text));
 }
 
 std::string TopCell(const std::vector<TopToken>& top, size_t i) {
@@ -77,7 +79,7 @@ std::string Details(const StageResult& result, const std::string& candidate, con
     out += fmt::format("{:<14} {:>10}  {:<12} {}\n", MetricName(check.metric), FormatMetric(check.metric, check.worst),
                        FormatLimit(check), check.pass ? "ok" : fmt::format("over, position {}", check.position));
   }
-  if (result.worst.rows() > 0) out += WorstLine(result.worst) + "\n";
+  if (result.worst.rows() > 0) out += WorstLine(result) + "\n";
   if (!result.top_candidate.empty() || !result.top_reference.empty()) out += TopTable(result, candidate, reference);
   for (const std::string& hint : result.hints) out += "hint: " + hint + "\n";
   return out;
@@ -160,7 +162,7 @@ std::string TextReport(const Verdict& verdict, const TextOptions& options) {
     out += what.empty() ? "\n" : fmt::format("{:{}}{}\n", "", padding, what);
     const std::string indent(15, ' ');
     if (result.status == Status::kFail) out += Indent(Details(result, candidate, reference), indent);
-    if (result.status == Status::kPass && result.worst.rows() > 0) out += indent + WorstLine(result.worst) + "\n";
+    if (result.status == Status::kPass && result.worst.rows() > 0) out += indent + WorstLine(result) + "\n";
     for (const std::string& note : result.notes) out += fmt::format("{}note: {}\n", indent, note);
     if (options.verbose && !result.rows.empty()) out += Indent(EveryPosition(result), indent);
   }

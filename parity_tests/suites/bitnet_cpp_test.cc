@@ -1,6 +1,5 @@
 // I2_S against a live bitnet.cpp: random shapes, and one operation in which the reference is wrong. Without the runner
 // the tests are skipped with the reason; PARITY_REQUIRE=bitnet.cpp makes that a failure.
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,42 +11,23 @@
 #include <vector>
 
 #include "engine/gguf/gguf.h"
-#include "fixtures/generate.h"
-#include "parity_tests/suites/pair.h"
-#include "reference/capture/temporary_directory.h"
+#include "parity_tests/suites/live_reference.h"
 
 namespace parity {
 namespace {
 
 using bitnet::TensorType;
 
-class BitnetCpp : public testing::Test {
+class BitnetCpp : public LiveReference {
  protected:
-  void SetUp() override {
-    if (const auto problem = pair_.Probe()) {
-      if (IsRequired("bitnet.cpp")) FAIL() << problem->message;
-      GTEST_SKIP() << problem->message;
-    }
-  }
-
-  std::string Path(const std::string& name) const { return directory_.path() + "/" + name; }
-
-  TemporaryDirectory directory_;
-  Pair pair_{"native", "bitnet.cpp"};
+  BitnetCpp() : LiveReference("bitnet.cpp") {}
 };
-
-size_t DifferentBits(std::span<const float> a, std::span<const float> b) {
-  size_t different = std::max(a.size(), b.size()) - std::min(a.size(), b.size());
-  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) different += std::memcmp(&a[i], &b[i], sizeof(float)) != 0;
-  return different;
-}
 
 TEST_F(BitnetCpp, RandomShapesGiveTheSameBits) {
   std::mt19937 random(20);
   const auto pick = [&](std::vector<uint32_t> values) { return values[random() % values.size()]; };
-  for (int shape = 0; shape < 24; ++shape) {
+  for (int shape = 0; shape < 24 && !IsSkipped(); ++shape) {
     GenerateOptions o;
-    o.output = Path("shape.gguf");
     o.architecture = shape % 2 == 0 ? "bitnet" : "bitnet-b1.58";
     o.n_head_kv = pick({1, 2, 3});
     o.n_head = o.n_head_kv * pick({1, 2, 4, 8});
@@ -63,30 +43,11 @@ TEST_F(BitnetCpp, RandomShapesGiveTheSameBits) {
                        : shape % 3 == 1                      ? TensorType::kF32
                                                              : TensorType::kF16;
     o.seed = static_cast<uint64_t>(shape);
-    GenerateModel(o);
     Request request;
-    request.model = o.output;
-    request.token_ids.emplace();
-    for (uint32_t n = pick({1, 2, 3, 17, 33, 100}); n > 0; --n) {
-      request.token_ids->push_back(static_cast<int32_t>(random() % o.n_vocab));
-    }
+    request.token_ids = RandomTokens(random, pick({1, 2, 3, 17, 33, 100}), o.n_vocab);
     request.n_ubatch = static_cast<int>(pick({16, 32, 512}));
     request.max_tokens = 8;
-    request.ignore_eos = true;
-    request.threads = 1;
-    for (const Schedule schedule : {Schedule::kBatch, Schedule::kTokenByToken}) {
-      request.schedule = schedule;
-      const Captures c = pair_.Run(request);
-      std::string note;
-      if (pair_.FairProfile(c.reference.backend, "strict", "cosine", &note) != "strict") GTEST_SKIP() << note;
-      SCOPED_TRACE(fmt::format("{}: {} layers, width {}, {}/{} heads, ff {}, {} tokens, {}, schedule {}",
-                               o.architecture, o.n_layer, o.n_embd, o.n_head, o.n_head_kv, o.n_ff, o.n_vocab,
-                               bitnet::TypeName(o.embedding_type), schedule == Schedule::kBatch ? "batch" : "token"));
-      ASSERT_EQ(c.candidate.logits.data.size(), request.token_ids->size() * o.n_vocab);
-      EXPECT_EQ(DifferentBits(c.candidate.logits.data, c.reference.logits.data), 0u);
-      EXPECT_EQ(DifferentBits(c.candidate.decode_logits.data, c.reference.decode_logits.data), 0u);
-      EXPECT_EQ(c.candidate.generated, c.reference.generated);
-    }
+    ExpectSameBits(o, request);
   }
 }
 

@@ -1,0 +1,58 @@
+#include "parity_tests/suites/live_reference.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/gguf/tensor_type.h"
+#include "parity_tests/report/report.h"
+
+namespace parity {
+
+size_t DifferentBits(std::span<const float> a, std::span<const float> b) {
+  size_t different = std::max(a.size(), b.size()) - std::min(a.size(), b.size());
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) different += std::memcmp(&a[i], &b[i], sizeof(float)) != 0;
+  return different;
+}
+
+std::string DescribeShape(const GenerateOptions& o) {
+  return fmt::format("{} {}: {} layers, width {}, {}/{} heads of {}, ff {}, {} tokens in {}{}", o.architecture,
+                     bitnet::TypeName(o.type), o.n_layer, o.n_embd, o.n_head, o.n_head_kv,
+                     o.head_dim != 0 ? o.head_dim : o.n_embd / o.n_head, o.n_ff, o.n_vocab,
+                     bitnet::TypeName(o.embedding_type), o.untied ? ", a head of its own" : "");
+}
+
+std::vector<int32_t> RandomTokens(std::mt19937& random, uint32_t n, uint32_t n_vocab) {
+  std::vector<int32_t> tokens(n);
+  for (int32_t& token : tokens) token = static_cast<int32_t>(random() % n_vocab);
+  return tokens;
+}
+
+void LiveReference::SetUp() {
+  if (const auto problem = pair_.Probe()) {
+    if (IsRequired(reference_)) FAIL() << problem->message;
+    GTEST_SKIP() << problem->message;
+  }
+}
+
+void LiveReference::ExpectSameBits(GenerateOptions model, Request request) {
+  model.output = request.model = Path("shape.gguf");
+  GenerateModel(model);
+  request.ignore_eos = true;
+  request.threads = 1;
+  LadderOptions options;
+  options.profile = LoadProfile(PARITY_SOURCE_DIR "/fixtures/thresholds.json", "exact");
+  for (const Schedule schedule : {Schedule::kBatch, Schedule::kTokenByToken}) {
+    request.schedule = schedule;
+    const Captures c = pair_.Run(request);
+    std::string note;
+    if (pair_.FairProfile(c.reference.backend, "exact", "cosine", &note) != "exact") GTEST_SKIP() << note;
+    ASSERT_EQ(c.candidate.logits.rows, static_cast<int64_t>(request.token_ids->size()));
+    const Verdict verdict = Climb(c.candidate, c.reference, options);
+    EXPECT_TRUE(verdict.parity()) << DescribeShape(model) << ", batches of " << request.n_ubatch << "\n"
+                                  << TextReport(verdict, {});
+  }
+}
+
+}  // namespace parity
