@@ -155,8 +155,8 @@ class NativeBackend : public Backend {
     return result;
   }
 
-  std::string Identity() override {
-    static const std::string program = HashFile("/proc/self/exe");
+  std::string Identity(const FileHasher& hash) override {
+    static const std::string program = hash("/proc/self/exe");
     return fmt::format("native {} {} {}", kVersion, order_, program);
   }
 

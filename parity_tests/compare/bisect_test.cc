@@ -36,7 +36,7 @@ class FaultyBackend : public Backend {
   FaultyBackend(Fault fault, std::string directory) : fault_(std::move(fault)), directory_(std::move(directory)) {}
   std::string name() const override { return "faulty"; }
   ProbeResult Probe() override { return native_->Probe(); }
-  std::string Identity() override { return "faulty"; }
+  std::string Identity(const FileHasher&) override { return "faulty"; }
   Capture Run(const Request& request) override {
     ++runs;
     Capture c = native_->Run(request);

@@ -65,6 +65,8 @@ double Top5Overlap(std::span<const float> candidate, std::span<const float> refe
 
 }  // namespace
 
+int64_t UlpDistance(float a, float b) { return std::abs(Ordered(a) - Ordered(b)); }
+
 RowMetrics CompareRows(std::span<const float> candidate, std::span<const float> reference) {
   if (candidate.size() != reference.size() || candidate.empty()) {
     throw std::runtime_error(
@@ -93,7 +95,7 @@ RowMetrics CompareRows(std::span<const float> candidate, std::span<const float> 
     }
     if (std::bit_cast<uint32_t>(c) == std::bit_cast<uint32_t>(r)) continue;
     ++m.differing;
-    if (const int64_t ulp = std::abs(Ordered(c) - Ordered(r)); ulp > max_ulp && m.non_finite == 0) {
+    if (const int64_t ulp = UlpDistance(c, r); ulp > max_ulp && m.non_finite == 0) {
       max_ulp = ulp;
       m.furthest = {static_cast<int64_t>(i), c, r};
     }

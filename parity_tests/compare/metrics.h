@@ -44,6 +44,9 @@ struct RowMetrics {
 // Throws std::runtime_error if the rows are empty or of different lengths.
 RowMetrics CompareRows(std::span<const float> candidate, std::span<const float> reference);
 
+// Steps from one finite float32 to the other, over representable values; +0 and -0 are one.
+int64_t UlpDistance(float a, float b);
+
 // Columns of the k largest values, largest first; equal values in the order of their columns; NaN before everything, so
 // that it is seen. Fewer where the row is shorter.
 std::vector<int32_t> TopK(std::span<const float> row, int k);

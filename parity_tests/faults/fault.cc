@@ -192,8 +192,8 @@ class FaultyBackend : public Backend {
     result.version = "0.1.0";
     return result;
   }
-  std::string Identity() override {
-    static const std::string program = HashFile("/proc/self/exe");
+  std::string Identity(const FileHasher& hash) override {
+    static const std::string program = hash("/proc/self/exe");
     return fmt::format("scalar {} {} {} {}", fault_.id, fault_.layer, order_, program);
   }
 

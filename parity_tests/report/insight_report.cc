@@ -218,8 +218,11 @@ std::string DescribeDifference(const TensorDifference& d) {
   if (d.status == TensorStatus::kShape || !d.raw) {
     return fmt::format("shapes [{}] and [{}]", fmt::join(d.shape_a, ", "), fmt::join(d.shape_b, ", "));
   }
-  return fmt::format("{} of {} elements differ; the worst is element {}: {:.9g}, the reference has {:.9g}",
-                     d.raw->differing, d.num_elements, d.raw->worst_index, d.raw->worst_a, d.raw->worst_b);
+  const RawDifference& r = *d.raw;
+  const bool finite = std::isfinite(r.worst_a) && std::isfinite(r.worst_b);
+  return fmt::format("{} of {} elements differ; the worst is element {}: {:.9g}, the reference has {:.9g}{}",
+                     r.differing, d.num_elements, r.worst_index, r.worst_a, r.worst_b,
+                     finite ? fmt::format(" ({} ULP)", UlpDistance(r.worst_a, r.worst_b)) : "");
 }
 
 // Lines of what was found, without a heading.

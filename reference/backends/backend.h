@@ -6,6 +6,7 @@
 #ifndef BITNET_PARITY_REFERENCE_BACKENDS_BACKEND_H_
 #define BITNET_PARITY_REFERENCE_BACKENDS_BACKEND_H_
 
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -26,13 +27,17 @@ struct ProbeResult {
   std::string remedy;                  // what to do about it
 };
 
+// The hash of a file's content: HashFile, or something that remembers.
+using FileHasher = std::function<std::string(const std::string& path)>;
+
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string name() const = 0;
   virtual ProbeResult Probe() = 0;
-  // All that the result depends on beside request and model: versions, hashes of binaries. Part of a capture's key.
-  virtual std::string Identity() = 0;
+  // All that the result depends on beside request and model: versions, and what `hash` says of binaries. Part of a
+  // capture's key.
+  virtual std::string Identity(const FileHasher& hash) = 0;
   // True where an engine answers, which can be asked anything; false where a capture was made before.
   virtual bool live() const { return true; }
   // Throws std::runtime_error with the engine's own last words, or ModelNotSupported. Raw tensors stay readable while

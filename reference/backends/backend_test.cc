@@ -14,6 +14,7 @@
 #include "reference/backends/capture_for_test.h"
 #include "reference/backends/runner_backend.h"
 #include "reference/capture/capture_writer.h"
+#include "reference/capture/hash.h"
 #include "reference/capture/json_fields.h"
 #include "reference/capture/temporary_directory.h"
 
@@ -188,12 +189,12 @@ TEST_F(BackendTest, TheEnvironmentNamesARunner) {
 }
 
 TEST_F(BackendTest, IdentityChangesWithTheProgram) {
-  const std::string first = Exec("exit 0")->Identity();
-  EXPECT_EQ(Exec("exit 0")->Identity(), first);
-  EXPECT_NE(Exec("exit 1")->Identity(), first);
-  const std::string runner = Runner("exit 0")->Identity();
-  EXPECT_EQ(Runner("exit 0")->Identity(), runner);
-  EXPECT_NE(Runner("exit 1")->Identity(), runner);
+  const std::string first = Exec("exit 0")->Identity(HashFile);
+  EXPECT_EQ(Exec("exit 0")->Identity(HashFile), first);
+  EXPECT_NE(Exec("exit 1")->Identity(HashFile), first);
+  const std::string runner = Runner("exit 0")->Identity(HashFile);
+  EXPECT_EQ(Runner("exit 0")->Identity(HashFile), runner);
+  EXPECT_NE(Runner("exit 1")->Identity(HashFile), runner);
 }
 
 TEST_F(BackendTest, ARecordedCaptureAnswersItsRequest) {

@@ -73,7 +73,8 @@ std::string CaptureStore::Key(Backend& backend, const Request& request) const {
   nlohmann::json json = ToJson(request);
   json["model"] = FileHash(request.model);
   json["tokenizer"] = request.tokenizer.empty() ? "" : FileHash(request.tokenizer);
-  return HashText(json.dump() + "\n" + backend.name() + "\n" + backend.Identity());
+  return HashText(json.dump() + "\n" + backend.name() + "\n" +
+                  backend.Identity([this](const std::string& path) { return FileHash(path); }));
 }
 
 Capture CaptureStore::Get(Backend& backend, const Request& request) {

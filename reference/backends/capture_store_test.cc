@@ -27,7 +27,7 @@ class CountingBackend : public Backend {
   CountingBackend(Capture capture, std::string log) : capture_(std::move(capture)), log_(std::move(log)) {}
   std::string name() const override { return "counting"; }
   ProbeResult Probe() override { return {}; }
-  std::string Identity() override { return identity; }
+  std::string Identity(const FileHasher&) override { return identity; }
   Capture Run(const Request& request) override {
     std::ofstream(log_, std::ios::app) << "run\n";
     std::this_thread::sleep_for(std::chrono::milliseconds(delay_ms));

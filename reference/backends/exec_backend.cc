@@ -8,7 +8,6 @@
 #include <sstream>
 
 #include "reference/backends/engine_process.h"
-#include "reference/capture/hash.h"
 #include "reference/capture/temporary_directory.h"
 
 namespace parity {
@@ -61,11 +60,10 @@ class ExecBackend : public Backend {
   }
 
   // The command's text, and the contents of every file that it names.
-  std::string Identity() override {
+  std::string Identity(const FileHasher& hash) override {
     std::string identity = name() + "\n";
     for (const std::string& word : words_) {
-      if (const std::string file = FindFile(word); !file.empty())
-        identity += fmt::format("{} {}\n", word, HashFile(file));
+      if (const std::string file = FindFile(word); !file.empty()) identity += fmt::format("{} {}\n", word, hash(file));
     }
     return identity;
   }

@@ -143,9 +143,9 @@ class RecordedBackend : public Backend {
   }
 
   bool live() const override { return false; }
-  std::string Identity() override {
+  std::string Identity(const FileHasher& hash) override {
     std::string identity = "recorded\n";
-    for (const Entry& e : Entries()) identity += HashFile(e.directory + "/capture.json") + "\n";
+    for (const Entry& e : Entries()) identity += hash(e.directory + "/capture.json") + "\n";
     return identity;
   }
 

@@ -10,7 +10,6 @@
 
 #include "reference/backends/engine_process.h"
 #include "reference/backends/process.h"
-#include "reference/capture/hash.h"
 #include "reference/capture/json_fields.h"
 #include "reference/capture/temporary_directory.h"
 
@@ -32,11 +31,11 @@ class RunnerBackend : public Backend {
     return *probe_;
   }
 
-  std::string Identity() override {
+  std::string Identity(const FileHasher& hash) override {
     RequireAvailable();
     if (identity_.empty()) {
-      identity_ = fmt::format("{}\n{}\nrunner {}\n", names_.engine, info_.dump(), HashFile(program_));
-      for (const std::string& library : libraries_) identity_ += fmt::format("{} {}\n", library, HashFile(library));
+      identity_ = fmt::format("{}\n{}\nrunner {}\n", names_.engine, info_.dump(), hash(program_));
+      for (const std::string& library : libraries_) identity_ += fmt::format("{} {}\n", library, hash(library));
     }
     return identity_;
   }

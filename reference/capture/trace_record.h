@@ -19,8 +19,8 @@ TraceRecord MakeTraceRecord(int seq, int layer, const std::string& stage, std::v
 
 nlohmann::json ToJson(const TraceRecord& record);
 
-// Throws std::runtime_error, naming `origin` and the key, unless every key is right and agrees with the others. blake3 and
-// rms may be missing beside a tensor_file; then they are empty and 0 until FillFigures.
+// Throws std::runtime_error, naming `origin` and the key, unless every key is right and agrees with the others. blake3
+// and rms may be missing beside a tensor_file; then they are empty and 0 until FillFigures.
 TraceRecord TraceRecordFromJson(const nlohmann::json& json, const std::string& origin);
 
 // blake3 and rms of a tensor's own numbers.
