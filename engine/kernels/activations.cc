@@ -38,14 +38,32 @@ HWY_INLINE float MaxAbs(const float* x, size_t n) {
   return hn::ReduceMax(d, hn::Max(hn::Max(m0, m1), hn::Max(m2, m3)));
 }
 
-// round-half-even(x * scale), at most 127 and at least -128, to int8. n is a multiple of 16.
+// What max|x| of a Q8_0 block is multiplied with to make 127; 0 where no float32 does.
+HWY_INLINE float ScaleQ80(float amax) {
+  const float scale = 127.0f / amax;
+  return std::isinf(scale) ? 0.0f : scale;
+}
+
+HWY_INLINE float MaxAbs32(const float* x) {
+  const hn::CappedTag<float, 8> d;
+  auto m = hn::Zero(d);
+  for (size_t i = 0; i < 32; i += hn::Lanes(d)) m = hn::Max(m, hn::Abs(hn::LoadU(d, x + i)));
+  return hn::ReduceMax(d, m);
+}
+
+// round-half-even(x * scale), at most 127 and at least -128, to int8. n is a multiple of 16. kOnce: the product is not
+// rounded before; |x * scale| is below 2^22.
+template <bool kOnce = false>
 HWY_INLINE void RoundToI8(const float* x, size_t n, float scale, int8_t* q) {
   const hn::CappedTag<float, 16> d;
   const hn::Rebind<int8_t, decltype(d)> d8;
   const auto s = hn::Set(d, scale);
+  const auto integers = hn::Set(d, 0x1.8p23f);  // a sum with it is rounded to an integer
   for (size_t i = 0; i < n; i += hn::Lanes(d)) {
+    const auto v = hn::LoadU(d, x + i);
+    const auto product = kOnce ? hn::Sub(hn::MulAdd(v, s, integers), integers) : hn::Mul(v, s);
     // DemoteTo saturates.
-    hn::StoreU(hn::DemoteTo(d8, hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), s))), d8, q + i);
+    hn::StoreU(hn::DemoteTo(d8, hn::NearestInt(product)), d8, q + i);
   }
 }
 
@@ -55,6 +73,14 @@ HWY_INLINE int32_t Sum32(const int8_t* q) {
   auto sum = hn::Zero(d);
   for (size_t i = 0; i < 32; i += hn::Lanes(d)) sum = hn::Add(sum, hn::PromoteTo(d, hn::LoadU(d8, q + i)));
   return hn::ReduceSum(d, sum);
+}
+
+void QuantizeQ80Row(const float* x, size_t cols, int8_t* q, float* d) {
+  for (size_t i = 0; i < cols; i += 32) {
+    const float amax = MaxAbs32(x + i);
+    d[i / 32] = hwy::F32FromF16(hwy::F16FromF32(amax / 127.0f));
+    RoundToI8(x + i, 32, ScaleQ80(amax), q + i);
+  }
 }
 
 void QuantizeQ8KRow(const float* x, size_t cols, int8_t* q, float* d, int32_t* minus_sums) {
@@ -75,7 +101,8 @@ void QuantizeQ8KRow(const float* x, size_t cols, int8_t* q, float* d, int32_t* m
 }
 
 // `q` in the interleaved order of Activations::q; cols is a multiple of 128.
-void QuantizeI8RowInterleaved(const float* x, size_t cols, int8_t* q, size_t q_stride, float* scale, int32_t* sum) {
+void QuantizeI8RowInterleaved(const float* x, size_t cols, bool once, int8_t* q, size_t q_stride, float* scale,
+                              int32_t* sum) {
   const double amax = std::max(0.00001, static_cast<double>(MaxAbs(x, cols)));
   *scale = static_cast<float>(127.0 / amax);
   std::memset(q + cols / 256 * 256, 0, q_stride - cols / 256 * 256);
@@ -83,7 +110,7 @@ void QuantizeI8RowInterleaved(const float* x, size_t cols, int8_t* q, size_t q_s
   for (size_t i = 0; i < cols; i += 32) {
     const size_t in_pair = i % 256;
     int8_t* out = q + (i - in_pair) + (in_pair % 128) * 2 + in_pair / 128 * 32;
-    RoundToI8(x + i, 32, *scale, out);
+    once ? RoundToI8<true>(x + i, 32, *scale, out) : RoundToI8(x + i, 32, *scale, out);
     total += Sum32(out);
   }
   *sum = total;
@@ -100,6 +127,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace bitnet {
 
+HWY_EXPORT(QuantizeQ80Row);
 HWY_EXPORT(QuantizeQ8KRow);
 HWY_EXPORT(QuantizeI8RowInterleaved);
 HWY_EXPORT(RoundToBf16);
@@ -110,12 +138,14 @@ ActivationKind ActivationKindFor(TensorType weights, size_t n, const ArithmeticO
       return n == 1 || order.round_batch_to_f16 ? ActivationKind::kF16 : ActivationKind::kF32;
     case TensorType::kBF16:
       return ActivationKind::kBF16;
+    case TensorType::kQ8_0:
+      return ActivationKind::kQ80;
     case TensorType::kTQ1_0:
     case TensorType::kTQ2_0:
     case TensorType::kQ6_K:
       return ActivationKind::kQ8K;
     case TensorType::kI2_S:
-      return ActivationKind::kI8Row;
+      return order.i8_rounds_once ? ActivationKind::kI8RowRoundedOnce : ActivationKind::kI8Row;
     default:
       return ActivationKind::kF32;
   }
@@ -143,6 +173,17 @@ void Activations::Prepare(const float* x, size_t n_rows, size_t n_cols, Activati
       });
       f32 = rounded_.data();
       return;
+    case ActivationKind::kQ80:
+      if (cols % 32 != 0) throw std::runtime_error(fmt::format("Q8_0: width {} is no multiple of 32", cols));
+      q_stride = cols;
+      q.resize(n * q_stride);
+      d.resize(n * cols / 32);
+      ParallelRanges(pool, n, 1, cols * kElementWork, [&](size_t begin, size_t end) {
+        for (size_t r = begin; r < end; ++r) {
+          HWY_DYNAMIC_DISPATCH(QuantizeQ80Row)(x + r * cols, cols, q.data() + r * q_stride, d.data() + r * cols / 32);
+        }
+      });
+      return;
     case ActivationKind::kQ8K:
       if (cols % 256 != 0) throw std::runtime_error(fmt::format("Q8_K: width {} is no multiple of 256", cols));
       q_stride = cols;
@@ -157,6 +198,7 @@ void Activations::Prepare(const float* x, size_t n_rows, size_t n_cols, Activati
       });
       return;
     case ActivationKind::kI8Row:
+    case ActivationKind::kI8RowRoundedOnce:
       if (cols % 128 != 0) throw std::runtime_error(fmt::format("I2_S: width {} is no multiple of 128", cols));
       q_stride = (cols + 255) / 256 * 256;
       q.resize(n * q_stride);
@@ -165,7 +207,8 @@ void Activations::Prepare(const float* x, size_t n_rows, size_t n_cols, Activati
       ParallelRanges(pool, n, 1, cols * kElementWork, [&](size_t begin, size_t end) {
         for (size_t r = begin; r < end; ++r) {
           HWY_DYNAMIC_DISPATCH(QuantizeI8RowInterleaved)
-          (x + r * cols, cols, q.data() + r * q_stride, q_stride, &d[r], &sums[r]);
+          (x + r * cols, cols, kind == ActivationKind::kI8RowRoundedOnce, q.data() + r * q_stride, q_stride, &d[r],
+           &sums[r]);
         }
       });
       return;
@@ -173,6 +216,16 @@ void Activations::Prepare(const float* x, size_t n_rows, size_t n_cols, Activati
 }
 
 namespace scalar {
+
+void QuantizeQ80(const float* x, size_t cols, int8_t* q, float* d) {
+  for (size_t b = 0; b < cols / 32; ++b, x += 32, q += 32) {
+    float amax = 0;
+    for (size_t i = 0; i < 32; ++i) amax = std::max(amax, std::fabs(x[i]));
+    d[b] = hwy::F32FromF16(hwy::F16FromF32(amax / 127.0f));
+    const float scale = std::isinf(127.0f / amax) ? 0.0f : 127.0f / amax;
+    for (size_t i = 0; i < 32; ++i) q[i] = static_cast<int8_t>(std::nearbyint(x[i] * scale));
+  }
+}
 
 void QuantizeQ8K(const float* x, size_t cols, int8_t* q, float* d) {
   for (size_t b = 0; b < cols / 256; ++b) {
@@ -194,12 +247,13 @@ void QuantizeQ8K(const float* x, size_t cols, int8_t* q, float* d) {
   }
 }
 
-float QuantizeI8Row(const float* x, size_t cols, int8_t* q) {
+float QuantizeI8Row(const float* x, size_t cols, int8_t* q, bool once) {
   double amax = 0.00001;
   for (size_t i = 0; i < cols; ++i) amax = std::max(amax, static_cast<double>(std::fabs(x[i])));
   const float s = static_cast<float>(127.0 / amax);
   for (size_t i = 0; i < cols; ++i) {
-    q[i] = static_cast<int8_t>(std::clamp(std::nearbyint(x[i] * s), -128.0f, 127.0f));
+    const float rounded = once ? std::fma(x[i], s, 0x1.8p23f) - 0x1.8p23f : std::nearbyint(x[i] * s);
+    q[i] = static_cast<int8_t>(std::clamp(rounded, -128.0f, 127.0f));
   }
   return s;
 }

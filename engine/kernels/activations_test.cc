@@ -113,6 +113,30 @@ TEST(Q8K, RefusesOtherWidths) {
   EXPECT_THROW(a.Prepare(x.data(), 1, 300, ActivationKind::kI8Row, pool), std::runtime_error);
 }
 
+TEST(Q80, EqualsItsDefinitionForEveryShapeAndNumberOfThreads) {
+  for (const size_t threads : {1, 2, 3}) {
+    ThreadPool pool(threads);
+    for (const size_t cols : {32, 96, 2560}) {
+      std::vector<int8_t> q(cols);
+      std::vector<float> d(cols / 32);
+      for (const size_t n : kOddSizes) {
+        for (const Values values : kAllValues) {
+          const std::vector<float> x = RandomFloats(n * cols, 6, values);
+          OnEveryTarget([&] {
+            Activations a;
+            a.Prepare(x.data(), n, cols, ActivationKind::kQ80, pool);
+            for (size_t r = 0; r < n; ++r) {
+              scalar::QuantizeQ80(x.data() + r * cols, cols, q.data(), d.data());
+              ASSERT_TRUE(SameBits(std::span(a.d).subspan(r * cols / 32, cols / 32), d)) << "row " << r;
+              ASSERT_TRUE(std::equal(q.begin(), q.end(), a.q.data() + r * a.q_stride)) << "row " << r;
+            }
+          });
+        }
+      }
+    }
+  }
+}
+
 TEST(I8Row, EqualsItsDefinitionForEveryShapeAndNumberOfThreads) {
   for (const size_t threads : {1, 2, 3}) {
     ThreadPool pool(threads);
@@ -121,12 +145,13 @@ TEST(I8Row, EqualsItsDefinitionForEveryShapeAndNumberOfThreads) {
       for (const size_t n : kOddSizes) {
         for (const Values values : kAllValues) {
           const std::vector<float> x = RandomFloats(n * cols, 4, values);
+          const bool once = n % 2 == 0;
           OnEveryTarget([&] {
             Activations a;
-            a.Prepare(x.data(), n, cols, ActivationKind::kI8Row, pool);
+            a.Prepare(x.data(), n, cols, once ? ActivationKind::kI8RowRoundedOnce : ActivationKind::kI8Row, pool);
             ASSERT_GE(a.q_stride, cols);
             for (size_t r = 0; r < n; ++r) {
-              const float s = scalar::QuantizeI8Row(x.data() + r * cols, cols, q.data());
+              const float s = scalar::QuantizeI8Row(x.data() + r * cols, cols, q.data(), once);
               ASSERT_TRUE(SameBits(a.d[r], s));
               std::vector<int8_t> expected(a.q_stride, 0);
               int sum = 0;
@@ -143,6 +168,28 @@ TEST(I8Row, EqualsItsDefinitionForEveryShapeAndNumberOfThreads) {
       }
     }
   }
+}
+
+// Products next to a tie of two integers: rounded to float32 some of them become the tie.
+TEST(I8Row, RoundedOnceDiffersWhereTheProductIsNearATie) {
+  ThreadPool pool(1);
+  std::vector<float> x(128, 0.0f);
+  x[0] = 1.5f;
+  const float s = static_cast<float>(127.0 / 1.5);
+  int different = 0;
+  for (int k = 0; k < 120; ++k) {
+    const float tie = (static_cast<float>(k) + 0.5f) / s;
+    for (const float v : {std::nextafter(tie, 0.0f), tie, std::nextafter(tie, 2.0f)}) {
+      x[1] = v;
+      Activations twice, once;
+      twice.Prepare(x.data(), 1, 128, ActivationKind::kI8Row, pool);
+      once.Prepare(x.data(), 1, 128, ActivationKind::kI8RowRoundedOnce, pool);
+      EXPECT_EQ(int{twice.q[1]}, static_cast<int>(std::nearbyint(v * s)));
+      EXPECT_EQ(int{once.q[1]}, static_cast<int>(std::nearbyint(double{v} * s)));  // exact in double
+      different += once.q[1] != twice.q[1];
+    }
+  }
+  EXPECT_GT(different, 10);
 }
 
 TEST(I8Row, SmallRowsKeepTheLeastScale) {
@@ -189,7 +236,11 @@ TEST(ActivationKindFor, FollowsTheReference) {
   EXPECT_EQ(ActivationKindFor(TensorType::kF16, 2, bitnet_cpp), ActivationKind::kF32);
   EXPECT_EQ(ActivationKindFor(TensorType::kTQ1_0, 3, llama_cpp), ActivationKind::kQ8K);
   EXPECT_EQ(ActivationKindFor(TensorType::kTQ2_0, 3, llama_cpp), ActivationKind::kQ8K);
+  EXPECT_EQ(ActivationKindFor(TensorType::kQ8_0, 3, llama_cpp), ActivationKind::kQ80);
+  EXPECT_EQ(ActivationKindFor(TensorType::kBF16, 3, llama_cpp), ActivationKind::kBF16);
   EXPECT_EQ(ActivationKindFor(TensorType::kI2_S, 3, bitnet_cpp), ActivationKind::kI8Row);
+  EXPECT_EQ(ActivationKindFor(TensorType::kI2_S, 3, FindOrder("bitnet.cpp-avx512-gcc")),
+            ActivationKind::kI8RowRoundedOnce);
 }
 
 }  // namespace

@@ -11,22 +11,14 @@
 namespace bitnet {
 namespace {
 
-bool IsFloat(TensorType type) {
-  return type == TensorType::kF32 || type == TensorType::kF16 || type == TensorType::kBF16;
-}
-
-// Other types: a row is decoded to float32 and multiplied as an F32 row.
-void DecodedMatMulRows(const WeightMatrix& w, const Activations& x, const DotOrder& order, size_t begin, size_t end,
-                       float* y) {
-  std::vector<float> row(w.cols);
-  std::vector<float> out(x.n);
-  const WeightMatrix decoded{
-      .type = TensorType::kF32, .rows = 1, .cols = w.cols, .data = reinterpret_cast<const std::byte*>(row.data())};
-  for (size_t r = begin; r < end; ++r) {
-    WeightRow(w, r, row.data());
-    FloatMatMulRows(decoded, x, order, 0, 1, out.data());
-    for (size_t p = 0; p < x.n; ++p) y[p * w.rows + r] = out[p];
-  }
+// Of F32, F16 and BF16 rows.
+const DotOrder& DotOrderFor(const WeightMatrix& w, size_t n, const ArithmeticOrder& order) {
+  const bool bf16 = w.type == TensorType::kBF16;
+  const DotOrder& batch = bf16 ? order.bf16_batch : order.batch;
+  const size_t step = static_cast<size_t>(batch.lanes) * batch.accumulators * (batch.pairs ? 2 : 1);
+  const bool tiled = n >= 2 && w.cols % step == 0 && w.rows % order.batch_rows == 0;
+  if (tiled) return batch;
+  return bf16 ? order.bf16_single : order.single;
 }
 
 }  // namespace
@@ -35,19 +27,20 @@ void MatMul(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& 
   if (x.cols != w.cols) {
     throw std::logic_error(fmt::format("matrix product: activations are {} wide, weights {}", x.cols, w.cols));
   }
-  const bool tiled = x.n >= 2 && w.cols % order.batch.lanes == 0 && w.rows % order.batch_rows == 0;
-  const DotOrder& dot = tiled ? order.batch : order.single;
+  const DotOrder& dot = DotOrderFor(w, x.n, order);
   ParallelRanges(pool, w.rows, 16, x.n * w.cols, [&](size_t begin, size_t end) {
-    if (w.type == TensorType::kQ6_K) {
-      Q6KMatMulRows(w, x, order, begin, end, y);
-    } else if (x.kind == ActivationKind::kQ8K) {
-      TernaryQ8KMatMulRows(w, x, begin, end, y);
-    } else if (x.kind == ActivationKind::kI8Row) {
-      TernaryI8MatMulRows(w, x, begin, end, y);
-    } else if (IsFloat(w.type)) {
-      FloatMatMulRows(w, x, dot, begin, end, y);
-    } else {
-      DecodedMatMulRows(w, x, dot, begin, end, y);
+    switch (w.type) {
+      case TensorType::kQ8_0:
+        return Q80MatMulRows(w, x, begin, end, y);
+      case TensorType::kQ6_K:
+        return Q6KMatMulRows(w, x, order, begin, end, y);
+      case TensorType::kTQ1_0:
+      case TensorType::kTQ2_0:
+        return TernaryQ8KMatMulRows(w, x, begin, end, y);
+      case TensorType::kI2_S:
+        return TernaryI8MatMulRows(w, x, begin, end, y);
+      default:
+        return FloatMatMulRows(w, x, dot, begin, end, y);
     }
   });
 }

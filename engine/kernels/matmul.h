@@ -22,8 +22,9 @@ struct WeightMatrix {
 };
 
 // `x` must have been prepared with ActivationKindFor(w.type, n, order). y: [n, rows].
-//   F32, F16, BF16: dot products as order.single (n = 1) or order.batch say. BF16 and Q8_0 are right to rounding
-//     but their order is not the reference's.
+//   F32, F16, BF16: dot products as order.single (n = 1) or order.batch say; BF16: order.bf16_single, order.bf16_batch.
+//   Q8_0: in eight lanes; lane l takes bytes 4l .. 4l+3 of a block, lane = fma(d_w * d_q, float32(their sum), lane);
+//     then as below (ggml_vec_dot_q8_0_q8_0; tinyBLAS_Q0_AVX for a batch).
 //   TQ1_0, TQ2_0: in eight lanes; lane l collects code*q of the bytes whose index in their chunk of 32 has l as
 //     quotient by 4, minus the sum of q[32*l .. 32*l+31]; lane = fma(float32(that), d_q * d_w, lane) block by block;
 //     then (4..7)+(0..3), (2,3)+(0,1), 1+0 (ggml_vec_dot_tq2_0_q8_K in ggml-cpu/arch/x86/quants.c).
@@ -40,6 +41,9 @@ namespace scalar {
 // One output each, by definition.
 float DotF32(const float* a, const float* b, size_t n, const DotOrder& order);
 float DotF16(const uint16_t* a, const float* b, size_t n, const DotOrder& order);
+float DotBF16(const uint16_t* a, const float* b, size_t n, const DotOrder& order);
+// w, q: [cols]; d_w, d: [cols/32].
+float DotQ80(const int8_t* w, const float* d_w, const int8_t* q, const float* d, size_t cols);
 // codes: [cols] in 0, 1, 2; q, d: one row of Q8_K; d_w: [cols/256].
 float DotTernaryQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, const float* d, size_t cols);
 // codes: [cols] in 0 .. 63; scales: [cols/16].

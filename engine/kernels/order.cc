@@ -8,47 +8,80 @@
 namespace bitnet {
 namespace {
 
+constexpr ArithmeticOrder kLlamaAvx512 = {
+    .name = "llama.cpp-avx512",
+    .description = "llama.cpp v0.5.0, plugins for AVX-512 without BF16 (skylakex, cannonlake, cascadelake, icelake)",
+    .lanes = 16,
+    .single = {.lanes = 16, .accumulators = 4, .adjacent_fold = false, .rounded_tail = true},
+    .batch = {.lanes = 16, .accumulators = 1, .adjacent_fold = false},
+    .bf16_single = {.lanes = 16, .accumulators = 2, .adjacent_fold = false},
+    .bf16_batch = {.lanes = 16, .accumulators = 1, .adjacent_fold = false},
+    .batch_rows = 4,
+    .round_batch_to_f16 = true,
+    .scores_as_single = false,
+    .q6_k_offset_apart = true,
+    .i8_rounds_once = false,
+    .kv_padding = 256};
+
+constexpr ArithmeticOrder kLlamaAvx512Bf16 = [] {
+  ArithmeticOrder order = kLlamaAvx512;
+  order.name = "llama.cpp-avx512-bf16";
+  order.description = "llama.cpp v0.5.0, plugins for AVX-512 with BF16 (zen4, cooperlake)";
+  order.bf16_single.pairs = order.bf16_batch.pairs = true;
+  return order;
+}();
+
+constexpr ArithmeticOrder kLlamaAvx2 = {
+    .name = "llama.cpp-avx2",
+    .description = "llama.cpp v0.5.0, plugins for AVX2 (haswell, alderlake)",
+    .lanes = 8,
+    .single = {.lanes = 8, .accumulators = 4, .adjacent_fold = true, .rounded_tail = true},
+    .batch = {.lanes = 8, .accumulators = 1, .adjacent_fold = false},
+    .bf16_single = {.lanes = 8, .accumulators = 4, .adjacent_fold = false},
+    .bf16_batch = {.lanes = 8, .accumulators = 1, .adjacent_fold = false},
+    .batch_rows = 4,
+    .round_batch_to_f16 = true,
+    .scores_as_single = false,
+    .q6_k_offset_apart = true,
+    .i8_rounds_once = false,
+    .kv_padding = 256};
+
+// What clang's bitnet.cpp does otherwise than the llama.cpp of the same vectors. BF16 rows take the one-position way
+// always.
+constexpr ArithmeticOrder BitnetCpp(ArithmeticOrder order, std::string_view name, std::string_view description) {
+  order.name = name;
+  order.description = description;
+  order.single.rounded_tail = false;
+  order.bf16_batch = order.bf16_single;
+  order.batch_rows = 1;
+  order.round_batch_to_f16 = false;
+  order.scores_as_single = true;
+  order.q6_k_offset_apart = false;
+  order.kv_padding = 32;
+  return order;
+}
+
+// ... and what GCC rounds at another place there: it made llama.cpp's plugins too.
+constexpr ArithmeticOrder ByGcc(ArithmeticOrder order, std::string_view name, std::string_view description) {
+  order.name = name;
+  order.description = description;
+  order.single.rounded_tail = true;
+  order.i8_rounds_once = true;
+  return order;
+}
+
+constexpr ArithmeticOrder kBitnetAvx512 =
+    BitnetCpp(kLlamaAvx512, "bitnet.cpp-avx512", "bitnet.cpp built for AVX-512 by clang");
+constexpr ArithmeticOrder kBitnetAvx2 = BitnetCpp(kLlamaAvx2, "bitnet.cpp-avx2", "bitnet.cpp built for AVX2 by clang");
+
 constexpr ArithmeticOrder kOrders[] = {
-    {.name = "llama.cpp-avx512",
-     .description = "llama.cpp v0.5.0, plugins for AVX-512 (skylakex, icelake, zen4, ...)",
-     .lanes = 16,
-     .single = {.lanes = 16, .accumulators = 4, .adjacent_fold = false, .rounded_tail = true},
-     .batch = {.lanes = 16, .accumulators = 1, .adjacent_fold = false},
-     .batch_rows = 4,
-     .round_batch_to_f16 = true,
-     .scores_as_single = false,
-     .q6_k_offset_apart = true,
-     .kv_padding = 256},
-    {.name = "llama.cpp-avx2",
-     .description = "llama.cpp v0.5.0, plugins for AVX2 (haswell, alderlake)",
-     .lanes = 8,
-     .single = {.lanes = 8, .accumulators = 4, .adjacent_fold = true, .rounded_tail = true},
-     .batch = {.lanes = 8, .accumulators = 1, .adjacent_fold = false},
-     .batch_rows = 4,
-     .round_batch_to_f16 = true,
-     .scores_as_single = false,
-     .q6_k_offset_apart = true,
-     .kv_padding = 256},
-    {.name = "bitnet.cpp-avx512",
-     .description = "bitnet.cpp built for AVX-512",
-     .lanes = 16,
-     .single = {.lanes = 16, .accumulators = 4, .adjacent_fold = false},
-     .batch = {.lanes = 16, .accumulators = 1, .adjacent_fold = false},
-     .batch_rows = 1,
-     .round_batch_to_f16 = false,
-     .scores_as_single = true,
-     .q6_k_offset_apart = false,
-     .kv_padding = 32},
-    {.name = "bitnet.cpp-avx2",
-     .description = "bitnet.cpp built for AVX2",
-     .lanes = 8,
-     .single = {.lanes = 8, .accumulators = 4, .adjacent_fold = true},
-     .batch = {.lanes = 8, .accumulators = 1, .adjacent_fold = false},
-     .batch_rows = 1,
-     .round_batch_to_f16 = false,
-     .scores_as_single = true,
-     .q6_k_offset_apart = false,
-     .kv_padding = 32},
+    kLlamaAvx512,
+    kLlamaAvx512Bf16,
+    kLlamaAvx2,
+    kBitnetAvx512,
+    ByGcc(kBitnetAvx512, "bitnet.cpp-avx512-gcc", "bitnet.cpp built for AVX-512 by GCC"),
+    kBitnetAvx2,
+    ByGcc(kBitnetAvx2, "bitnet.cpp-avx2-gcc", "bitnet.cpp built for AVX2 by GCC"),
 };
 
 }  // namespace

@@ -35,6 +35,11 @@ TEST(AllOrders, StayWithinWhatTheKernelsKnow) {
     EXPECT_EQ(order.batch.accumulators, 1);
     EXPECT_EQ(order.single.lanes, order.lanes);
     EXPECT_EQ(order.batch.lanes, order.lanes);
+    EXPECT_EQ(order.bf16_single.lanes, order.lanes);
+    EXPECT_EQ(order.bf16_batch.lanes, order.lanes);
+    EXPECT_FALSE(order.single.pairs || order.batch.pairs);
+    EXPECT_TRUE(order.lanes == 16 || !order.bf16_single.pairs);
+    EXPECT_EQ(order.bf16_batch.pairs, order.bf16_single.pairs);
     EXPECT_EQ(order.kv_padding % 32, 0);
   }
 }

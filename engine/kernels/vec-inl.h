@@ -64,6 +64,38 @@ HWY_INLINE Lanes<kLanes> LoadLanes(const hwy::bfloat16_t* p) {
   });
 }
 
+// 2 * kLanes elements: those at even places in `first`, those at odd places in `second`.
+template <size_t kLanes, class T>
+HWY_INLINE void LoadPairs(const T* p, Lanes<kLanes>& first, Lanes<kLanes>& second) {
+  using L = Lanes<kLanes>;
+  using V = typename L::V;
+  const typename L::D d;
+  for (size_t i = 0; i < L::kParts; ++i) {
+    V even, odd;
+    if constexpr (sizeof(T) == 2) {
+      // BF16 is the upper half of float32.
+      const hn::RebindToUnsigned<typename L::D> du;
+      const auto both = hn::LoadU(du, reinterpret_cast<const uint32_t*>(p) + i * L::kWidth);
+      even = hn::BitCast(d, hn::ShiftLeft<16>(both));
+      odd = hn::BitCast(d, hn::And(both, hn::Set(du, 0xFFFF0000u)));
+    } else {
+      hn::LoadInterleaved2(d, p + 2 * i * L::kWidth, even, odd);
+    }
+    first.part[i] = even;
+    second.part[i] = odd;
+  }
+}
+
+// Subnormal numbers become zeros of their sign.
+template <size_t kLanes>
+HWY_INLINE Lanes<kLanes> ZeroSubnormals(const Lanes<kLanes>& x) {
+  return MakeLanes<kLanes>([&](size_t i) HWY_ATTR {
+    const typename Lanes<kLanes>::D d;
+    const auto v = x.part[i];
+    return hn::IfThenElse(hn::Lt(hn::Abs(v), hn::Set(d, 0x1p-126f)), hn::CopySign(hn::Zero(d), v), v);
+  });
+}
+
 template <size_t kLanes>
 HWY_INLINE void StoreLanes(const Lanes<kLanes>& x, float* p) {
   using L = Lanes<kLanes>;

@@ -250,16 +250,20 @@ std::unique_ptr<Backend> MakeAnyBackend(const std::string& spec) {
 }
 
 std::string OrderOf(const BackendInfo& reference) {
-  // Names of llama.cpp's CPU plugins, by the width of the vectors that they were compiled for.
-  static constexpr std::array<std::string_view, 6> kAvx512 = {"skylakex",    "icelake",    "cannonlake",
-                                                              "cascadelake", "cooperlake", "zen4"};
+  // Names of llama.cpp's CPU plugins, by the vectors that they were compiled for.
+  static constexpr std::array<std::string_view, 4> kAvx512 = {"skylakex", "icelake", "cannonlake", "cascadelake"};
+  static constexpr std::array<std::string_view, 2> kAvx512Bf16 = {"cooperlake", "zen4"};
   static constexpr std::array<std::string_view, 2> kAvx2 = {"haswell", "alderlake"};
-  if (reference.name == "llama.cpp" && Contains(kAvx512, reference.simd)) return "llama.cpp-avx512";
-  if (reference.name == "llama.cpp" && Contains(kAvx2, reference.simd)) return "llama.cpp-avx2";
-  // As clang compiles it. GCC fuses other products: now and then a last bit differs, and the build is nobody's order.
-  const bool clang = reference.build.find("clang") != std::string::npos;
-  if (reference.name == "bitnet.cpp" && clang && reference.simd == "avx512") return "bitnet.cpp-avx512";
-  if (reference.name == "bitnet.cpp" && clang && reference.simd == "avx2") return "bitnet.cpp-avx2";
+  if (reference.name == "llama.cpp") {
+    if (Contains(kAvx512, reference.simd)) return "llama.cpp-avx512";
+    if (Contains(kAvx512Bf16, reference.simd)) return "llama.cpp-avx512-bf16";
+    if (Contains(kAvx2, reference.simd)) return "llama.cpp-avx2";
+  }
+  if (reference.name == "bitnet.cpp" && (reference.simd == "avx512" || reference.simd == "avx2")) {
+    // The compiler decides which products are fused.
+    if (reference.build.find("clang") != std::string::npos) return "bitnet.cpp-" + reference.simd;
+    if (reference.build.find("GCC") != std::string::npos) return fmt::format("bitnet.cpp-{}-gcc", reference.simd);
+  }
   return "";
 }
 

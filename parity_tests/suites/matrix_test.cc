@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "parity_tests/candidate/native_backend.h"
 #include "parity_tests/suites/ctest_file.h"
 #include "parity_tests/suites/pair.h"
 
@@ -47,15 +48,17 @@ const Case& Find(const ParityMatrix& matrix, const std::string& name) {
   throw std::runtime_error("no case " + name);
 }
 
-TEST(Matrix, EveryFormatClimbsEveryPromptInBothSchedules) {
+TEST(Matrix, EveryTernaryFormatClimbsEveryPromptInBothSchedules) {
   const ParityMatrix matrix = Load();
   EXPECT_EQ(matrix.max_tokens, 32);
   EXPECT_GE(matrix.prompts.size(), 15u);
-  // llama.cpp: four formats, and one model that it does not know; bitnet.cpp: two models.
+  // llama.cpp: four formats, two more with one prompt, and one model that it does not know; bitnet.cpp: two models, and
+  // one more with one prompt.
   size_t recorded = 0;
   for (const MatrixModel& model : matrix.models) recorded += model.recorded.size() * model.schedules.size();
   EXPECT_GT(recorded, 8u);
-  EXPECT_EQ(matrix.cases.size(), 4 * 2 * matrix.prompts.size() + 1 + 2 * 2 * matrix.prompts.size() + recorded);
+  EXPECT_EQ(matrix.cases.size(),
+            4 * 2 * matrix.prompts.size() + 2 * 2 + 1 + 2 * 2 * matrix.prompts.size() + 2 + recorded);
   std::set<std::string> names;
   for (const Case& c : matrix.cases) names.insert(CaseName(matrix, c));
   EXPECT_EQ(names.size(), matrix.cases.size());
@@ -182,6 +185,24 @@ TEST(Pair, TheFairProfileDependsOnTheReferencesBuild) {
   EXPECT_EQ(note, "");
   EXPECT_EQ(native.FairProfile(reference, "strict", "cosine", &note), "cosine");
   EXPECT_THAT(note, HasSubstr("\"sse42\" build"));
+}
+
+TEST(OrderOf, IsThatOfThePluginOrOfTheCompiler) {
+  const auto order = [](const char* name, const char* simd, const char* build) {
+    BackendInfo reference;
+    reference.name = name;
+    reference.simd = simd;
+    reference.build = build;
+    return OrderOf(reference);
+  };
+  EXPECT_EQ(order("llama.cpp", "icelake", ""), "llama.cpp-avx512");
+  EXPECT_EQ(order("llama.cpp", "zen4", ""), "llama.cpp-avx512-bf16");
+  EXPECT_EQ(order("llama.cpp", "haswell", ""), "llama.cpp-avx2");
+  EXPECT_EQ(order("llama.cpp", "ivybridge", ""), "");
+  EXPECT_EQ(order("bitnet.cpp", "avx512", "libllama.so, Debian clang version 19.1.7"), "bitnet.cpp-avx512");
+  EXPECT_EQ(order("bitnet.cpp", "avx2", "libllama.so, GCC: (Debian 12.2.0-14) 12.2.0"), "bitnet.cpp-avx2-gcc");
+  EXPECT_EQ(order("bitnet.cpp", "avx2", "libllama.so, unknown compiler"), "");
+  EXPECT_EQ(order("bitnet.cpp", "built-in", "libllama.so, GCC: (Debian 12.2.0-14) 12.2.0"), "");
 }
 
 TEST(PieceLookup, WithoutAVocabularyThereIsNoText) {
