@@ -51,6 +51,8 @@ constexpr KnownCause kCauses[] = {
     {"quantized_per_tensor", "activations are quantized with one scale for the whole batch",
      "a scale for each row (I2_S) or block of 256 (TQ1_0, TQ2_0)"},
     {"quantized_by_truncation", "activations are truncated to int8", "round to the nearest, ties to even"},
+    {"activations_not_quantized", "activations are not rounded to int8, as the references round them for these weights",
+     "nothing, if that is meant: compare by profile cosine, or with an F32 model; else quantize them"},
     {"head_not_tied", "the head does not use token_embd", "without output.weight, the head is token_embd"},
     {"scaled_by_constant", "the output is the right one times a constant",
      "look for a scale applied twice or not at all"},

@@ -412,8 +412,8 @@ ReplayResult Replay::Operation(EngineStage stage, int layer) {
   const auto [type, width] = impl_->Terms(stage, layer);
   result.tolerance_units = ReplayTolerance(stage, type, width);
   const double tolerance = result.tolerance_units * 0x1p-23;
-  const bool rounds = type == TensorType::kF16 || type == TensorType::kBF16;
-  const double rounding = rounds ? kF16Rounding : kF32Rounding;
+  const bool to_f16 = type == TensorType::kF16 || type == TensorType::kBF16;
+  const double rounding = type == TensorType::kF32 ? kF32Rounding : to_f16 ? kF16Rounding : kInt8Rounding;
   try {
     for (const auto& [first, n] : impl_->Batches()) {
       const Rows theirs = impl_->Read(stage, layer, first, n);

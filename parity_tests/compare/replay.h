@@ -32,7 +32,8 @@ std::string_view ReplayVerdictName(ReplayVerdict verdict);
 
 // One operation of one layer over all traced positions.
 // What another place of rounding can do to an output, as a share of the row's largest magnitude: of an operation that
-// rounds its inputs to F16, and of any other (an engine that computes in double).
+// rounds its inputs to int8 (an engine that does not), to F16, and of any other (an engine that computes in double).
+inline constexpr float kInt8Rounding = 2e-2f;
 inline constexpr float kF16Rounding = 2e-3f;
 inline constexpr float kF32Rounding = 1e-5f;
 

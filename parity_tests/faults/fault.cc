@@ -51,6 +51,7 @@ constexpr Fault kFaults[] = {
     {"sub_norm_skipped", true, "both sub-norms are left out"},
     {"quantized_per_tensor", true, "activations share one scale over all rows"},
     {"quantized_by_truncation", true, "activations are truncated, not rounded"},
+    {"activations_not_quantized", true, "activations stay float32"},
     {"head_not_tied", false, "the head has weights of its own, never loaded"},
     {"argmax_last", false, "of equal logits the last is taken"},
     {"uninitialized", true, "one number of attn_out was never set"},

@@ -48,6 +48,7 @@ constexpr Signature kSignatures[] = {
     {"sub_norm_skipped", "first-logit", 0, "attn_sub_norm"},
     {"quantized_per_tensor", "first-logit", 0, "ffn_down"},
     {"quantized_by_truncation", "first-logit", 0, "q_proj"},
+    {"activations_not_quantized", "first-logit", 0, "q_proj"},
     {"uninitialized", "first-logit", 0, "attn_out"},
 };
 
@@ -105,7 +106,7 @@ std::vector<FaultCase> AllFaultCases() {
   for (const Signature& s : kSignatures) {
     for (const int layer : kLayers) {
       add(s.id, layer, kSilu, s.ladder_stage, s.position, s.operation);
-      if (s.id.starts_with("weights_") || s.id.starts_with("quantized_")) {
+      if (s.id.starts_with("weights_") || s.id.starts_with("quantized_") || s.id == "activations_not_quantized") {
         // I2_S has one scale a row in any case: wrong from the second row on, or in the first where the second is
         // larger.
         const bool rows = s.id == "quantized_per_tensor";

@@ -144,7 +144,23 @@ struct ScalarEngine::Impl {
     }
   }
 
+  static Rows Unquantized(const ScalarMatrix& w, const Rows& x, size_t n) {
+    Rows y(n * w.rows);
+    for (size_t i = 0; i < n; ++i) {
+      for (size_t r = 0; r < w.rows; ++r) {
+        float sum = 0;
+        for (size_t j = 0; j < w.cols; ++j) {
+          const float scale = w.d.empty() ? w.scale : w.d[(r * w.cols + j) / 256];
+          sum += static_cast<float>(w.codes[r * w.cols + j] - 1) * scale * x[i * w.cols + j];
+        }
+        y[i * w.rows + r] = sum;
+      }
+    }
+    return y;
+  }
+
   Rows Ternary(const ScalarMatrix& w, const Rows& x, size_t n, int layer) {
+    if (Is("activations_not_quantized", layer)) return Unquantized(w, x, n);
     const bool i8_row = w.type == TensorType::kI2_S;
     const size_t blocks = i8_row ? 1 : w.cols / 256;
     std::vector<int8_t> q(x.size());
