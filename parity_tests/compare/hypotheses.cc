@@ -16,6 +16,7 @@
 #include "engine/kernels/matmul.h"
 #include "engine/kernels/rms_norm.h"
 #include "engine/kernels/rope.h"
+#include "parity_tests/compare/replay.h"
 
 namespace parity {
 namespace {
@@ -226,19 +227,6 @@ class Tests {
     return type != TensorType::kF32 && type != TensorType::kF16 && type != TensorType::kBF16;
   }
 
-  // The position's row of a product with the decoded weights, in double.
-  Values Unrounded(const WeightMatrix& w, const Values& x) const {
-    Values y(w.rows), decoded(w.cols);
-    const float* row = x.data() + row_ * w.cols;
-    for (size_t r = 0; r < w.rows; ++r) {
-      bitnet::WeightRow(w, r, decoded.data());
-      double sum = 0;
-      for (size_t i = 0; i < w.cols; ++i) sum += static_cast<double>(decoded[i]) * row[i];
-      y[r] = static_cast<float>(sum);
-    }
-    return y;
-  }
-
   void Products(const WeightMatrix& w) {
     const Values x = ProductInput();
     if (w.type == TensorType::kTQ2_0 || w.type == TensorType::kI2_S) {
@@ -261,7 +249,8 @@ class Tests {
       Quantizations(w, x);
     }
     if (RoundsToInt8(w.type)) {
-      Try("activations_not_quantized", "the weights times activations that were not rounded to int8", Unrounded(w, x));
+      Try("activations_not_quantized", "the weights times activations that were not rounded to int8",
+          UnroundedProduct(w, x.data() + row_ * w.cols));
     }
     if (at_.stage == "logits") return;
     for (const auto* name : {"q_proj", "k_proj", "v_proj", "attn_o_proj", "ffn_gate", "ffn_up", "ffn_down"}) {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "engine/gguf/quants.h"
 #include "engine/kernels/activations.h"
 #include "engine/kernels/attention.h"
 #include "engine/kernels/elementwise.h"
@@ -267,12 +268,56 @@ struct Replay::Impl {
     return std::move(scores.row);
   }
 
+  // An operation that is a product: its weights, and the stage that goes into it.
+  struct Product {
+    const bitnet::WeightMatrix* w;
+    EngineStage input;
+  };
+  std::optional<Product> ProductOf(EngineStage stage, int layer) const {
+    if (stage == EngineStage::kLogits) return Product{&model.weights.output, EngineStage::kOutputNorm};
+    if (layer < 0) return std::nullopt;
+    const bitnet::LayerWeights& w = model.weights.layers[static_cast<size_t>(layer)];
+    switch (stage) {
+      case EngineStage::kQProj:
+        return Product{&w.attn_q, EngineStage::kAttnNorm};
+      case EngineStage::kKProj:
+        return Product{&w.attn_k, EngineStage::kAttnNorm};
+      case EngineStage::kVProj:
+        return Product{&w.attn_v, EngineStage::kAttnNorm};
+      case EngineStage::kAttnOProj:
+        return Product{&w.attn_output, h.has_sub_norms ? EngineStage::kAttnSubNorm : EngineStage::kAttnOut};
+      case EngineStage::kFfnGate:
+        return Product{&w.ffn_gate, EngineStage::kFfnNorm};
+      case EngineStage::kFfnUp:
+        return Product{&w.ffn_up, EngineStage::kFfnNorm};
+      case EngineStage::kFfnDown:
+        return Product{&w.ffn_down, h.has_sub_norms ? EngineStage::kFfnSubNorm : EngineStage::kFfnAct};
+      default:
+        return std::nullopt;
+    }
+  }
+
+  // True where a position's row is the product of the decoded weights with activations that were not rounded to int8.
+  bool IsUnrounded(const Product& product, int layer, size_t position, const std::vector<float>& row) {
+    const std::vector<float> x = Input(product.input, layer, position, 1, product.w->cols);
+    const std::vector<float> y = UnroundedProduct(*product.w, x.data());
+    float largest = 0, error = 0;
+    for (size_t i = 0; i < row.size(); ++i) {
+      largest = std::max(largest, std::fabs(row[i]));
+      error = std::max(error, std::fabs(row[i] - y[i]));
+    }
+    return row.size() == y.size() && error <= kF32Rounding * largest;
+  }
+
   // Our output of an operation on the reference's inputs, [n, width] joined.
   std::vector<float> Compute(EngineStage stage, int layer, size_t first, size_t n) {
     const size_t q_width = size_t{h.n_head} * h.n_embd_head;
     const size_t kv_width = size_t{h.n_head_kv} * h.n_embd_head;
     const bitnet::ModelWeights& weights = model.weights;
     const auto in = [&](EngineStage s, size_t width) { return Input(s, layer, first, n, width); };
+    if (const auto product = ProductOf(stage, layer)) {
+      return Project(in(product->input, product->w->cols), *product->w, n);
+    }
     if (layer < 0) {
       switch (stage) {
         case EngineStage::kEmbeddings: {
@@ -283,8 +328,6 @@ struct Replay::Impl {
         }
         case EngineStage::kOutputNorm:
           return Norm(Residual(static_cast<int>(h.n_layer), first, n), weights.output_norm, n);
-        case EngineStage::kLogits:
-          return Project(Input(EngineStage::kOutputNorm, -1, first, n, h.n_embd), weights.output, n);
         default:
           break;
       }
@@ -294,12 +337,6 @@ struct Replay::Impl {
     switch (stage) {
       case EngineStage::kAttnNorm:
         return Norm(Residual(layer, first, n), w.attn_norm, n);
-      case EngineStage::kQProj:
-        return Project(in(EngineStage::kAttnNorm, h.n_embd), w.attn_q, n);
-      case EngineStage::kKProj:
-        return Project(in(EngineStage::kAttnNorm, h.n_embd), w.attn_k, n);
-      case EngineStage::kVProj:
-        return Project(in(EngineStage::kAttnNorm, h.n_embd), w.attn_v, n);
       case EngineStage::kQRope:
         return Rotate(in(EngineStage::kQProj, q_width), h.n_head, first, n);
       case EngineStage::kKRope:
@@ -311,17 +348,10 @@ struct Replay::Impl {
         return Rows{first, Softmax(layer, first, n)}.Joined();
       case EngineStage::kAttnSubNorm:
         return Norm(in(EngineStage::kAttnOut, q_width), w.attn_sub_norm, n);
-      case EngineStage::kAttnOProj:
-        return Project(in(h.has_sub_norms ? EngineStage::kAttnSubNorm : EngineStage::kAttnOut, q_width), w.attn_output,
-                       n);
       case EngineStage::kFfnInp:
         return Add(in(EngineStage::kAttnOProj, h.n_embd), Residual(layer, first, n));
       case EngineStage::kFfnNorm:
         return Norm(in(EngineStage::kFfnInp, h.n_embd), w.ffn_norm, n);
-      case EngineStage::kFfnGate:
-        return Project(in(EngineStage::kFfnNorm, h.n_embd), w.ffn_gate, n);
-      case EngineStage::kFfnUp:
-        return Project(in(EngineStage::kFfnNorm, h.n_embd), w.ffn_up, n);
       case EngineStage::kFfnAct: {
         std::vector<float> y = in(EngineStage::kFfnGate, h.n_ff);
         const std::vector<float> up = in(EngineStage::kFfnUp, h.n_ff);
@@ -337,8 +367,6 @@ struct Replay::Impl {
       }
       case EngineStage::kFfnSubNorm:
         return Norm(in(EngineStage::kFfnAct, h.n_ff), w.ffn_sub_norm, n);
-      case EngineStage::kFfnDown:
-        return Project(in(h.has_sub_norms ? EngineStage::kFfnSubNorm : EngineStage::kFfnAct, h.n_ff), w.ffn_down, n);
       case EngineStage::kLayerOut:
         return Add(in(EngineStage::kFfnDown, h.n_embd), in(EngineStage::kFfnInp, h.n_embd));
       default:
@@ -358,25 +386,9 @@ struct Replay::Impl {
 
   // The type of an operation's weights, and how many terms one of its outputs adds up.
   std::pair<TensorType, size_t> Terms(EngineStage stage, int layer) const {
-    const auto of = [](const bitnet::WeightMatrix& w) { return std::pair{w.type, w.cols}; };
-    if (stage == EngineStage::kLogits) return of(model.weights.output);
+    if (const auto product = ProductOf(stage, layer)) return {product->w->type, product->w->cols};
     if (layer < 0) return {TensorType::kF32, h.n_embd};
-    const bitnet::LayerWeights& w = model.weights.layers[static_cast<size_t>(layer)];
     switch (stage) {
-      case EngineStage::kQProj:
-        return of(w.attn_q);
-      case EngineStage::kKProj:
-        return of(w.attn_k);
-      case EngineStage::kVProj:
-        return of(w.attn_v);
-      case EngineStage::kAttnOProj:
-        return of(w.attn_output);
-      case EngineStage::kFfnGate:
-        return of(w.ffn_gate);
-      case EngineStage::kFfnUp:
-        return of(w.ffn_up);
-      case EngineStage::kFfnDown:
-        return of(w.ffn_down);
       case EngineStage::kAttnScores:
         return {TensorType::kF16, h.n_embd_head};
       case EngineStage::kAttnOut:
@@ -388,6 +400,22 @@ struct Replay::Impl {
     }
   }
 };
+
+std::vector<float> UnroundedProduct(const bitnet::WeightMatrix& w, const float* x) {
+  const bool one_scale = w.type == TensorType::kI2_S;  // behind all rows, so that they are decoded together
+  std::vector<float> decoded(one_scale ? w.rows * w.cols : w.cols), y(w.rows);
+  if (one_scale) {
+    bitnet::DequantizeTensor(w.type, {w.data, bitnet::TensorBytes(w.type, w.rows, w.cols)}, w.rows, w.cols, decoded);
+  }
+  for (size_t r = 0; r < w.rows; ++r) {
+    if (!one_scale) bitnet::WeightRow(w, r, decoded.data());
+    const float* row = decoded.data() + (one_scale ? r * w.cols : 0);
+    double sum = 0;
+    for (size_t i = 0; i < w.cols; ++i) sum += static_cast<double>(row[i]) * x[i];
+    y[r] = static_cast<float>(sum);
+  }
+  return y;
+}
 
 Replay::Replay(const bitnet::Model& model, const Capture& reference, const bitnet::ArithmeticOrder& order,
                size_t threads)
@@ -413,7 +441,8 @@ ReplayResult Replay::Operation(EngineStage stage, int layer) {
   result.tolerance_units = ReplayTolerance(stage, type, width);
   const double tolerance = result.tolerance_units * 0x1p-23;
   const bool to_f16 = type == TensorType::kF16 || type == TensorType::kBF16;
-  const double rounding = type == TensorType::kF32 ? kF32Rounding : to_f16 ? kF16Rounding : kInt8Rounding;
+  const double rounding = to_f16 ? kF16Rounding : kF32Rounding;
+  const auto product = to_f16 || type == TensorType::kF32 ? std::nullopt : impl_->ProductOf(stage, layer);
   try {
     for (const auto& [first, n] : impl_->Batches()) {
       const Rows theirs = impl_->Read(stage, layer, first, n);
@@ -429,6 +458,7 @@ ReplayResult Replay::Operation(EngineStage stage, int layer) {
         float largest = 0;
         for (const float v : row) largest = std::max(largest, std::fabs(v));
         const double limit = tolerance * largest;
+        bool wrong = false;
         for (size_t j = 0; j < row.size(); ++j) {
           const float a = ours[at + j];
           const float b = row[j];
@@ -442,9 +472,7 @@ ReplayResult Replay::Operation(EngineStage stage, int layer) {
                                                : std::numeric_limits<double>::infinity();
           result.max_abs = std::max(result.max_abs, difference);
           if (error > 1 && result.first_guilty < 0) result.first_guilty = static_cast<int>(first + i);
-          if (error > 1 && difference > rounding * largest && result.first_wrong < 0) {
-            result.first_wrong = static_cast<int>(first + i);
-          }
+          wrong = wrong || (error > 1 && difference > rounding * largest);
           if (error > result.max_error || result.index < 0) {
             result.max_error = error;
             result.position = static_cast<int>(first + i);
@@ -452,6 +480,9 @@ ReplayResult Replay::Operation(EngineStage stage, int layer) {
             result.ours = a;
             result.reference = b;
           }
+        }
+        if (wrong && result.first_wrong < 0 && !(product && impl_->IsUnrounded(*product, layer, first + i, row))) {
+          result.first_wrong = static_cast<int>(first + i);
         }
         at += row.size();
       }

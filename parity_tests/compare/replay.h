@@ -32,10 +32,12 @@ std::string_view ReplayVerdictName(ReplayVerdict verdict);
 
 // One operation of one layer over all traced positions.
 // What another place of rounding can do to an output, as a share of the row's largest magnitude: of an operation that
-// rounds its inputs to int8 (an engine that does not), to F16, and of any other (an engine that computes in double).
-inline constexpr float kInt8Rounding = 2e-2f;
+// rounds its inputs to F16, and of any other (an engine that computes in double).
 inline constexpr float kF16Rounding = 2e-3f;
 inline constexpr float kF32Rounding = 1e-5f;
+
+// Decoded weights [rows, cols] times x [cols], added in double: a product whose activations were not rounded to int8.
+std::vector<float> UnroundedProduct(const bitnet::WeightMatrix& w, const float* x);
 
 struct ReplayResult {
   bitnet::Stage stage = bitnet::Stage::kEmbeddings;
@@ -47,8 +49,8 @@ struct ReplayResult {
   double max_error = 0;   // largest difference, as a share of the tolerance at its position
   int position = -1;      // where max_error was found (the first position that is not traced, for kNotTraced)
   int first_guilty = -1;  // the first position with an element outside the tolerance
-  // The same, and off by more than rounding in another place explains: an engine that rounds elsewhere is guilty
-  // everywhere, and yet its mistake is at one place.
+  // The same, and off by more than rounding in another place explains: an engine that rounds elsewhere, or does
+  // not round to int8 at all, is guilty everywhere, and yet its mistake is at one place.
   int first_wrong = -1;
   int64_t index = -1;  // element of that position's tensor
   float ours = 0;
