@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <tuple>
 #include <vector>
 
 #include "engine/gguf/quants.h"
@@ -34,6 +35,20 @@ struct Cache {
   }
 };
 
+// One of each that do the same here.
+std::vector<ArithmeticOrder> OrdersOfAttention() {
+  const auto key = [](const ArithmeticOrder& o) {
+    return std::tuple(o.lanes, o.single.lanes, o.single.accumulators, o.round_batch_to_f16, o.scores_as_single,
+                      o.kv_padding);
+  };
+  std::vector<ArithmeticOrder> orders;
+  for (const ArithmeticOrder& order : AllOrders()) {
+    const auto same = [&](const ArithmeticOrder& other) { return key(order) == key(other); };
+    if (std::none_of(orders.begin(), orders.end(), same)) orders.push_back(order);
+  }
+  return orders;
+}
+
 std::string Describe(const AttentionShape& s, size_t n, size_t first, const ArithmeticOrder& order) {
   return fmt::format("{}: {}/{} heads of {}, positions {} to {}", order.name, s.n_head, s.n_head_kv, s.head_dim, first,
                      first + n - 1);
@@ -43,7 +58,7 @@ void ExpectDefinition(const AttentionShape& shape, size_t n, size_t first, Threa
   const Cache cache(first + n, shape, (first + n + 255) / 256 * 256);
   std::vector<float> q = RandomFloats(n * shape.n_head * shape.head_dim, 3);
   for (float& v : q) v *= q_scale;
-  for (const ArithmeticOrder& order : AllOrders()) {
+  for (const ArithmeticOrder& order : OrdersOfAttention()) {
     std::vector<float> expected(q.size());
     scalar::Attention(q.data(), n, first, cache.view, shape, order, expected.data());
     OnEveryTarget([&] {
@@ -69,7 +84,7 @@ TEST(Attention, EqualsItsDefinitionFromTheFirstPosition) {
 TEST(Attention, EqualsItsDefinitionAcrossPaddings) {
   ThreadPool pool(1);
   for (const AttentionShape& shape : kShapes) {
-    for (const size_t end : {31, 32, 33, 63, 64, 65, 95, 97, 127, 128, 129, 255, 256, 257}) {
+    for (const size_t end : {31, 32, 33, 64, 65, 127, 256, 257}) {
       for (const size_t n : {1, 2, 9}) ExpectDefinition(shape, n, end - n, pool);
     }
   }

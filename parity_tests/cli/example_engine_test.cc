@@ -7,27 +7,36 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
+#include "fixtures/generate.h"
 #include "reference/backends/process.h"
+#include "reference/capture/temporary_directory.h"
 
 namespace parity {
 namespace {
 
 const std::string kFixtures = PARITY_SOURCE_DIR "/fixtures";
 
-ProcessResult Climb(const std::string& rope, const std::string& reference, const std::string& max_tokens,
-                    const std::string& more = "--verbose") {
-  return RunProcess(
-      {BITNET_PARITY_PROGRAM, "ladder", "--candidate",
-       fmt::format("exec:python3 {}/example_engine/example_engine.py --rope {}", kFixtures, rope), "--reference",
-       reference, "--model", PARITY_BINARY_DIR "/fixtures/models/kjv-bitnet.f16.gguf", "--prompt", "Hello",
-       "--max-tokens", max_tokens, "--schedule", "batch", "--profile", "cosine", "--format", "json", more},
-      std::chrono::seconds(120));
+ProcessResult Climb(const std::string& rope, const std::vector<std::string>& more) {
+  std::vector<std::string> arguments = {
+      BITNET_PARITY_PROGRAM,
+      "ladder",
+      "--candidate",
+      fmt::format("exec:python3 {}/example_engine/example_engine.py --rope {}", kFixtures, rope),
+      "--profile",
+      "cosine",
+      "--format",
+      "json"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return RunProcess(arguments, std::chrono::seconds(120));
 }
 
 // Against what was recorded of llama.cpp, so that it need not be installed.
 ProcessResult Climb(const std::string& rope) {
-  return Climb(rope, fmt::format("recorded:{}/recorded", kFixtures), "2", "--no-explanation");
+  return Climb(rope, {"--reference", fmt::format("recorded:{}/recorded", kFixtures), "--model",
+                      PARITY_BINARY_DIR "/fixtures/models/kjv-bitnet.f16.gguf", "--prompt", "Hello", "--max-tokens",
+                      "2", "--no-explanation"});
 }
 
 class ExampleEngine : public testing::Test {
@@ -50,7 +59,18 @@ TEST_F(ExampleEngine, ItsRopeIsFoundAtThePositions) {
 // It computes in double and rounds nowhere, so that every tensor differs in some bit; the mistake is found all the
 // same.
 TEST_F(ExampleEngine, TheOperationAndTheMistakeAreNamed) {
-  const ProcessResult result = Climb("interleaved", "native", "0");
+  const TemporaryDirectory root;
+  GenerateOptions options;
+  options.output = root.path() + "/tiny.gguf";
+  options.type = options.embedding_type = bitnet::TensorType::kF32;
+  options.n_embd = 64;
+  options.n_head = 2;
+  options.n_head_kv = 1;
+  options.n_ff = 96;
+  options.n_vocab = 50;
+  GenerateModel(options);
+  const ProcessResult result = Climb("interleaved", {"--reference", "native", "--model", options.output, "--token-ids",
+                                                     "5,17,49,8,3", "--max-tokens", "0"});
   ASSERT_EQ(result.exit_code, 1) << result.last_words;
   const auto explanation = nlohmann::json::parse(result.output).at("explanation");
   EXPECT_EQ(explanation.at("position"), 1);
