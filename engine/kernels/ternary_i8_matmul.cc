@@ -1,4 +1,6 @@
 // I2_S weights with int8 activations of one scale a row: sums of integers, so every order gives the same bits.
+#include <algorithm>
+
 #include "engine/kernels/matmul_internal.h"
 #include "hwy/aligned_allocator.h"
 
@@ -32,7 +34,7 @@ HWY_INLINE VU8 LoadRow(const uint8_t* row, size_t i, size_t row_bytes) {
   return i + kVectorBytes <= row_bytes ? hn::LoadU(D8(), row + i) : hn::LoadN(D8(), row + i, row_bytes - i);
 }
 
-const uint8_t* RowOf(const WeightMatrix& w, size_t row) {
+HWY_INLINE const uint8_t* RowOf(const WeightMatrix& w, size_t row) {
   return reinterpret_cast<const uint8_t*>(w.data) + row * (w.cols / 4);
 }
 
@@ -51,20 +53,43 @@ HWY_INLINE void StoreOutputs(const WeightMatrix& w, const Activations& x, size_t
   }
 }
 
+// sum + the products of a register of bytes.
+HWY_INLINE VSum AddBytes(VU8 bytes, const uint8_t* q, VSum sum) {
+  VU8 codes[4];
+  UnpackI2S(bytes, codes);
+  for (size_t v = 0; v < 4; ++v) sum = AddProducts(codes[v], hn::LoadU(D8(), q + 64 * v), sum);
+  return sum;
+}
+
 // One position: each weight is unpacked, used once and forgotten.
 template <size_t kRows>
 HWY_INLINE void OnePosition(const WeightMatrix& w, const Activations& x, size_t row, size_t position, float* y) {
-  const size_t row_bytes = w.cols / 4;
+  const size_t row_bytes = w.cols / 4, whole = row_bytes / kVectorBytes * kVectorBytes;
   const uint8_t* q = reinterpret_cast<const uint8_t*>(x.q.data()) + position * x.q_stride;
+  const uint8_t* bytes[kRows];
   VI32 sum[kRows];
-  for (VI32& s : sum) s = hn::Zero(DI32());
-  for (size_t i = 0; i < row_bytes; i += kVectorBytes) {
-    const uint8_t* qi = q + PlaceOfBytes(i);
+  for (size_t r = 0; r < kRows; ++r) {
+    bytes[r] = RowOf(w, row + r);
+    sum[r] = hn::Zero(DI32());
+  }
+  constexpr size_t kStep = kRoom / 4 * kVectorBytes;
+  for (size_t begin = 0; begin < whole; begin += kStep) {
+    const size_t end = std::min(begin + kStep, whole);
+    VSum part[kRows];
+    for (size_t r = 0; r < kRows; ++r) part[r] = StartFrom(sum[r]);
+    for (size_t i = begin; i < end; i += kVectorBytes) {
+      const uint8_t* qi = q + PlaceOfBytes(i);
+      for (size_t r = 0; r < kRows; ++r) {
+        if (i % 64 == 0) hwy::Prefetch(bytes[r] + i + kPrefetchBytes);
+        part[r] = AddBytes(hn::LoadU(D8(), bytes[r] + i), qi, part[r]);
+      }
+    }
+    for (size_t r = 0; r < kRows; ++r) sum[r] = Finish(part[r], sum[r]);
+  }
+  if (whole < row_bytes) {
     for (size_t r = 0; r < kRows; ++r) {
-      VU8 codes[4];
-      hwy::Prefetch(RowOf(w, row + r) + i + kPrefetchBytes);
-      UnpackI2S(LoadRow(RowOf(w, row + r), i, row_bytes), codes);
-      for (size_t v = 0; v < 4; ++v) sum[r] = AddProducts(codes[v], hn::LoadU(D8(), qi + 64 * v), sum[r]);
+      const VU8 rest = LoadRow(bytes[r], whole, row_bytes);
+      sum[r] = Finish(AddBytes(rest, q + PlaceOfBytes(whole), StartFrom(sum[r])), sum[r]);
     }
   }
   // Through memory: an array that is indexed by a variable would leave its registers in the loop above.
@@ -96,12 +121,22 @@ HWY_INLINE void Tile(const WeightMatrix& w, const Activations& x, const uint8_t*
   for (auto& sums : sum) {
     for (VI32& s : sums) s = hn::Zero(DI32());
   }
-  for (size_t i = 0; i < x.q_stride; i += kVectorBytes) {
-    VU8 c[kRows];
-    for (size_t r = 0; r < kRows; ++r) c[r] = hn::Load(D8(), codes + r * x.q_stride + i);
-    for (size_t p = 0; p < kPositions; ++p) {
-      const VU8 qp = hn::LoadU(D8(), q + p * x.q_stride + i);
-      for (size_t r = 0; r < kRows; ++r) sum[r][p] = AddProducts(c[r], qp, sum[r][p]);
+  for (size_t begin = 0; begin < x.q_stride; begin += kRoom * kVectorBytes) {
+    const size_t end = std::min(begin + kRoom * kVectorBytes, x.q_stride);
+    VSum part[kRows][kPositions];
+    for (size_t r = 0; r < kRows; ++r) {
+      for (size_t p = 0; p < kPositions; ++p) part[r][p] = StartFrom(sum[r][p]);
+    }
+    for (size_t i = begin; i < end; i += kVectorBytes) {
+      VU8 c[kRows];
+      for (size_t r = 0; r < kRows; ++r) c[r] = hn::Load(D8(), codes + r * x.q_stride + i);
+      for (size_t p = 0; p < kPositions; ++p) {
+        const VU8 qp = hn::LoadU(D8(), q + p * x.q_stride + i);
+        for (size_t r = 0; r < kRows; ++r) part[r][p] = AddProducts(c[r], qp, part[r][p]);
+      }
+    }
+    for (size_t r = 0; r < kRows; ++r) {
+      for (size_t p = 0; p < kPositions; ++p) sum[r][p] = Finish(part[r][p], sum[r][p]);
     }
   }
   HWY_ALIGN int32_t sums[kRows * kPositions * hn::MaxLanes(DI32())];
@@ -129,8 +164,10 @@ void TernaryI8(const WeightMatrix& w, const Activations& x, size_t begin, size_t
   constexpr size_t kPositions = HWY_TARGET <= HWY_AVX3 ? 6 : 4;
   if (x.n < kPositions) {
     for (size_t p = 0; p < x.n; ++p) {
+      // Long rows side by side hide the latency of AVX-512's sums; AVX2 is done with a row before the next is there.
+      constexpr size_t kRows = HWY_TARGET <= HWY_AVX3 ? 4 : 1;
       size_t r = begin;
-      for (; r + 4 <= end; r += 4) OnePosition<4>(w, x, r, p, y);
+      for (; r + kRows <= end; r += kRows) OnePosition<kRows>(w, x, r, p, y);
       for (; r < end; ++r) OnePosition<1>(w, x, r, p, y);
     }
     return;

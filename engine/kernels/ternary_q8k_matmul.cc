@@ -168,10 +168,11 @@ HWY_INLINE void PackedTile(const PackedRows<Format>& rows, const Activations& x,
     const VF32 d_w = rows.Scale(block);
     for (size_t p = 0; p < kPositions; ++p) {
       const int8_t* qp = q + p * x.q_stride + block * 256;
-      VI32 sum = hn::BitCast(DI32(), Repeat32(minus_sums + (p * n_blocks + block) * 8));
+      const VI32 start = hn::BitCast(DI32(), Repeat32(minus_sums + (p * n_blocks + block) * 8));
+      VSum sum = StartFrom(start);
       for (size_t v = 0; v < 8; ++v) sum = AddProducts(codes[v], Repeat32(qp + 32 * v), sum);
       const VF32 scale = hn::Mul(hn::Set(df, d[p * n_blocks + block]), d_w);
-      lanes[p] = hn::MulAdd(hn::ConvertTo(df, sum), scale, lanes[p]);
+      lanes[p] = hn::MulAdd(hn::ConvertTo(df, Finish(sum, start)), scale, lanes[p]);
     }
   }
   // Through memory: an array that is indexed by a variable would leave its registers in the loop above.
@@ -278,10 +279,10 @@ HWY_INLINE void Tile(const Strip& strip, size_t vector, const Activations& x, si
     for (size_t p = 0; p < kPositions; ++p) lane[r][p] = hn::Load(df, lanes + (r * kPanel + p) * kLanes);
   }
   for (size_t block = block_begin; block < block_end; ++block) {
-    VI32 sum[kVectors][kPositions];
+    const auto start = [&](size_t p) { return hn::BitCast(DI32(), Repeat32(minus_sums + (p * n_blocks + block) * 8)); };
+    VSum sum[kVectors][kPositions];
     for (size_t p = 0; p < kPositions; ++p) {
-      const VI32 start = hn::BitCast(DI32(), Repeat32(minus_sums + (p * n_blocks + block) * 8));
-      for (size_t r = 0; r < kVectors; ++r) sum[r][p] = start;
+      for (size_t r = 0; r < kVectors; ++r) sum[r][p] = StartFrom(start(p));
     }
     // By halves, or the codes would not leave enough registers.
     for (size_t half = 0; half < 2; ++half) {
@@ -301,7 +302,7 @@ HWY_INLINE void Tile(const Strip& strip, size_t vector, const Activations& x, si
       const VF32 d_p = hn::Set(df, d[p * n_blocks + block]);
       for (size_t r = 0; r < kVectors; ++r) {
         const VF32 scale = kProduct ? d_p : hn::Mul(d_p, strip.Scale(vector + r, block));
-        lane[r][p] = hn::MulAdd(hn::ConvertTo(df, sum[r][p]), scale, lane[r][p]);
+        lane[r][p] = hn::MulAdd(hn::ConvertTo(df, Finish(sum[r][p], start(p))), scale, lane[r][p]);
       }
     }
   }
