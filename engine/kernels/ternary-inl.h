@@ -33,8 +33,8 @@ constexpr size_t kStripRows = 32;
 // are asked for this many bytes ahead.
 constexpr size_t kPrefetchBytes = 8192;
 
-// Products of codes and int8, added up: with VNNI in 32 bits, else in 16, where the codes 0, 1, 2 leave room for
-// kRoom registers of products.
+// Products of codes and int8, added up: with VNNI in 32 bits, else in 16, where codes up to 3 (a damaged file has that
+// too) leave room for kRoom registers of products.
 //
 //   VSum sum = StartFrom(total);
 //   ... at most kRoom times: sum = AddProducts(codes, q, sum);
@@ -50,7 +50,7 @@ HWY_INLINE VSum AddProducts(VU8 codes, VU8 q, VSum sum) {
 #else
 using DI16 = hn::Repartition<int16_t, D8>;
 using VSum = hn::Vec<DI16>;
-constexpr size_t kRoom = 32767 / (2 * 2 * 128);  // pairs of products, each at most 2 * 128
+constexpr size_t kRoom = 32767 / (2 * 3 * 128);  // pairs of products, each at most 3 * 128
 HWY_INLINE VSum StartFrom(VI32) { return hn::Zero(DI16()); }
 HWY_INLINE VI32 Finish(VSum sum, VI32 total) {
   return hn::Add(total, hn::WidenMulPairwiseAdd(DI32(), sum, hn::Set(DI16(), 1)));

@@ -15,6 +15,7 @@
 
 #include "engine/gguf/gguf.h"
 #include "reference/backends/process.h"
+#include "reference/capture/temporary_directory.h"
 
 namespace parity {
 namespace {
@@ -31,7 +32,8 @@ ProcessResult RunCommand(std::vector<std::string> arguments) {
 // The trained model with the gammas of one kind of norm changed in every layer, or in one.
 std::string WithNorm(const std::string& name, const std::string& kind, int layer,
                      const std::function<float(float, size_t)>& change) {
-  const std::string path = fmt::format("{}/{}.{}.gguf", testing::TempDir(), name, getpid());
+  static const TemporaryDirectory root;
+  const std::string path = fmt::format("{}/{}.gguf", root.path(), name);
   std::filesystem::copy_file(kModel, path, std::filesystem::copy_options::overwrite_existing);
   const bitnet::GgufFile file = bitnet::GgufFile::Open(kModel);
   const std::byte* start = file.Data(file.tensors().front()).data() - file.tensors().front().offset;
@@ -88,7 +90,8 @@ TEST(Inspect, DamagedNormsAreRefused) {
 }
 
 TEST(Inspect, AGateFileJudgesInPlaceOfTheArchitecture) {
-  const std::string gate = fmt::format("{}/gate.{}.json", testing::TempDir(), getpid());
+  const TemporaryDirectory root;
+  const std::string gate = root.path() + "/gate.json";
   std::ofstream(gate) << R"({"attn_norm": {"min": 5, "max": 9}})";
   EXPECT_EQ(RunCommand({"inspect", kModel, "--gate", gate}).exit_code, 1);
   EXPECT_EQ(RunCommand({"inspect", kModel, "--gate", "none"}).exit_code, 0);
