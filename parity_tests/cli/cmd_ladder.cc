@@ -22,7 +22,8 @@ struct LadderCommand {
   std::string stage = "decode", schedule = "batch", format = "text";
   int positions = 0, max_tokens = 8;
   bool dump_ids = false, dump_ref_ids = false, verbose = false, noise = false, no_explanation = false;
-  std::string keep;
+  std::string keep, trace = "none";
+  bool dump_raw = false;
   ProfileOptions profile;
 };
 
@@ -37,6 +38,8 @@ Request MakeRequest(const LadderCommand& command) {
   Request request = command.prompt.MakeRequest();
   request.positions = command.positions;
   request.max_tokens = command.max_tokens;
+  request.trace = command.trace;
+  request.raw_tensors = command.dump_raw;
   return request;
 }
 
@@ -50,7 +53,7 @@ Verdict Refuse(const std::string& message, const Request& request, const Profile
 // Where and why, if a stage failed; where the first bit differs, if none did.
 std::optional<Explanation> ExplainClimb(Pair& pair, const Request& request, const Captures& captures,
                                         const Verdict& verdict) {
-  const bool identical = Figures(verdict).rows() > 0 && Figures(verdict).identical_share() == 1;
+  const bool identical = Figures(verdict).rows() == 0 || Figures(verdict).identical_share() == 1;
   const std::optional<Stage> failed = verdict.failed_stage();
   if (failed == Stage::kPreflight || (!failed && identical)) return std::nullopt;
   Progress progress;
@@ -85,6 +88,9 @@ Climbed ClimbOnce(const LadderCommand& command, Pair& pair, const Request& reque
   options.piece_of = PieceLookup(request);
   climbed.verdict = Climb(captures.candidate, captures.reference, options);
   if (!note.empty() && command.profile.name.empty()) climbed.verdict.notes.push_back(note);
+  if (!request.token_ids && request.prompt.empty()) {
+    climbed.verdict.notes.push_back("the prompt is empty: nothing but the template and BOS was compared");
+  }
   if (!command.no_explanation) {
     climbed.explanation = ExplainClimb(pair, request, captures, climbed.verdict);
   }
@@ -121,10 +127,10 @@ std::string Print(const LadderCommand& command, const std::vector<Climbed>& clim
   for (const Climbed& climbed : climbs) {
     if (!out.empty()) out += "\n";
     const std::optional<Explanation>& why = climbed.explanation;
+    const bool named = why && !why->diagnosis.causes.empty();
     if (command.format == "markdown") {
-      out += MarkdownReport(climbed.verdict) + (why ? ExplanationMarkdown(*why) : "");
+      out += MarkdownReport(climbed.verdict, !named) + (why ? ExplanationMarkdown(*why) : "");
     } else {
-      const bool named = why && !why->diagnosis.causes.empty();
       out += TextReport(climbed.verdict, {.color = ColorWanted(), .verbose = command.verbose, .usual_causes = !named});
       if (why) out += "\n" + ExplanationText(*why, ColorWanted());
     }
@@ -164,7 +170,8 @@ void AddLadderCommand(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<LadderCommand>();
   CLI::App* sub = app.add_subcommand("ladder", "Compare two engines on one model and one prompt, stage by stage");
   command->prompt.AddTo(*sub);
-  sub->add_option("--candidate", command->candidate, "engine under test: native, exec:COMMAND, recorded:DIR, ...")
+  sub->add_option("--candidate", command->candidate,
+                  "engine under test: native, native:ORDER, exec:COMMAND, recorded:DIR")
       ->capture_default_str();
   sub->add_option("--reference", command->reference, "llama.cpp, bitnet.cpp, exec:COMMAND, recorded:DIR, native")
       ->capture_default_str();
@@ -189,6 +196,9 @@ void AddLadderCommand(CLI::App& app, int& exit_code) {
                 "the verdict alone: engines are not run again to find where and why they part");
   sub->add_flag("--verbose", command->verbose, "print every metric at every position");
   sub->add_option("--keep", command->keep, "directory for both captures; --reference recorded:DIR reads them again");
+  sub->add_option("--trace", command->trace, "with --keep: none, core, full or a selection, of both engines")
+      ->capture_default_str();
+  sub->add_flag("--dump-raw", command->dump_raw, "with --keep: traced tensors as .npy too");
   command->profile.AddTo(*sub);
   sub->callback([command, &exit_code] { exit_code = Run(*command); });
 }

@@ -21,6 +21,7 @@ struct RecordOptions {
   std::string reference;
   std::string out;
   std::string trace = "none";
+  bool dump_raw = false;
   // One capture of a file of the user's ...
   std::string model;
   std::string prompt;
@@ -61,6 +62,7 @@ void RecordOne(const RecordOptions& o, Backend& backend) {
   request.seed = o.run.seed;
   request.cpu_variant = o.run.cpu_variant;
   request.trace = o.trace;
+  request.raw_tensors = o.dump_raw;
   Keep(backend.Run(request), o.out);
 }
 
@@ -118,6 +120,7 @@ void AddRecordCommand(CLI::App& app, int& exit_code) {
       ->capture_default_str()
       ->check(CLI::Range(0, 1 << 20));
   command.add_option("--trace", o->trace, "none, core, full or a selection")->capture_default_str();
+  command.add_flag("--dump-raw", o->dump_raw, "with --model: traced tensors as .npy too");
   command.add_option("--out", o->out, "directory of the capture, or of all (fixtures/recorded)");
   command.add_option("--matrix", o->matrix_file, "file of models and references")->capture_default_str();
   command.add_option("--prompts", o->prompts_file, "file of prompts")->capture_default_str();

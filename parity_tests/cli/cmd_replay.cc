@@ -26,11 +26,17 @@ std::vector<ReplayResult> ReplayAll(const ReplayCommand& command, Replay& replay
       results.push_back(replay.Operation(stage, layer));
     }
   };
-  for (int layer = -1; layer < n_layer; ++layer) {
-    if (command.layer != -2 && command.layer != layer) continue;
-    progress.Show(layer < 0 ? "replaying what is outside the layers" : fmt::format("replaying layer {}", layer));
+  // In the order of the forward pass: embeddings, the layers, output_norm and logits.
+  const auto wanted = [&command](int layer) { return command.layer == -2 || command.layer == layer; };
+  if (wanted(-1)) add(bitnet::Stage::kEmbeddings, -1);
+  for (int layer = 0; layer < n_layer; ++layer) {
+    if (!wanted(layer)) continue;
+    progress.Show(fmt::format("replaying layer {}", layer));
     for (const bitnet::Stage stage : replay.Operations(layer)) add(stage, layer);
   }
+  progress.Show("replaying what is outside the layers");
+  if (wanted(-1)) add(bitnet::Stage::kOutputNorm, -1);
+  if (wanted(-1)) add(bitnet::Stage::kLogits, -1);
   return results;
 }
 

@@ -45,14 +45,15 @@ Request PromptOptions::MakeRequest() const {
     request.token_ids = token_ids;
     return request;
   }
+  if (!prompt) throw std::runtime_error("--prompt: found none, expected the text of a prompt, or --token-ids");
   bitnet::PromptTemplate chosen = bitnet::ParsePromptTemplate(prompt_template);
   if (chosen == bitnet::PromptTemplate::kAuto) {
     chosen =
         bitnet::ResolveTemplate(chosen, tokenizer.empty() ? bitnet::Tokenizer::FromGguf(bitnet::GgufFile::Open(model))
                                                           : bitnet::Tokenizer::FromTokenizerJson(tokenizer));
   }
-  const bitnet::FormattedPrompt formatted = bitnet::FormatPrompt(chosen, prompt, system);
-  request.prompt = prompt;
+  const bitnet::FormattedPrompt formatted = bitnet::FormatPrompt(chosen, *prompt, system);
+  request.prompt = *prompt;
   request.prompt_template = std::string(bitnet::PromptTemplateName(chosen));
   request.text = formatted.text;
   request.add_special = formatted.add_special;

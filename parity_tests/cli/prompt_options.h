@@ -3,6 +3,7 @@
 #define BITNET_PARITY_PARITY_TESTS_CLI_PROMPT_OPTIONS_H_
 
 #include <CLI/CLI.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,8 @@ namespace parity {
 // --model, --tokenizer, --prompt, --token-ids, --system, --prompt-template, --no-parse-special, --n-ctx, --n-ubatch,
 // and those of RunOptions.
 struct PromptOptions {
-  std::string model, tokenizer, prompt, system, prompt_template = "auto";
+  std::string model, tokenizer, system, prompt_template = "auto";
+  std::optional<std::string> prompt;
   std::vector<int32_t> token_ids;  // in place of the prompt
   bool no_parse_special = false;
   int n_ctx = 0, n_ubatch = 512;

@@ -13,10 +13,11 @@
 namespace parity {
 namespace {
 
+// In the rows that both have.
 bool SameNumbers(const Matrix& a, const Matrix& b) {
-  return a.rows == b.rows && a.cols == b.cols &&
-         std::equal(a.data.begin(), a.data.end(), b.data.begin(),
-                    [](float x, float y) { return x == y || (x != x && y != y); });
+  const auto n = static_cast<ptrdiff_t>(std::min(a.rows, b.rows) * a.cols);
+  return a.cols == b.cols && std::equal(a.data.begin(), a.data.begin() + n, b.data.begin(),
+                                        [](float x, float y) { return x == y || (x != x && y != y); });
 }
 
 // "layer 3, ffn_down" or "logits".
@@ -57,12 +58,13 @@ class Bisector {
       case Stage::kPositions:
         failing_ = std::move(whole);
         if (options_.first_bit) {
-          b_.prefix_length = b_.prompt_length;
+          b_.prefix_length = static_cast<int>(std::min<int64_t>(failing_->reference.logits.rows, b_.prompt_length));
           break;
         }
         if (!FindPrefix()) return Finish(BisectVerdict::kShapes, failed.message);
         break;
       case Stage::kDecode: {
+        if (failed.position < 0) return Finish(BisectVerdict::kNotTraced, failed.message);  // not even a token
         const size_t g = static_cast<size_t>(failed.position);
         AppendGenerated(whole.reference, g);
         if (!SameRow(whole, g)) break;
@@ -239,15 +241,26 @@ class Bisector {
     }
     b_.replay_candidate = candidate;
     b_.replay_reference = reference;
-    Finish(BisectVerdict::kOperation, OperationMessage());
+    b_.inputs_equal = first.status == TensorStatus::kShape || candidate.verdict != ReplayVerdict::kNotTraced;
+    FinishOperation();
     // Where rounding in another place may be all, the mistake may be further on.
-    return options_.first_bit || candidate.verdict != ReplayVerdict::kGuilty || candidate.first_wrong >= 0;
+    return options_.first_bit || b_.verdict == BisectVerdict::kOperation;
   }
 
   // What differs first is rounding: every operation of every layer, on each side's own inputs.
   void LookEverywhere() {
+    try {
+      ReplayEverything();
+    } catch (const std::runtime_error& error) {
+      // Capturing every tensor, or reading them, failed; what was found before stands.
+      Step(fmt::format("not every operation could be replayed: {}", error.what()));
+      if (b_.message.empty()) Finish(BisectVerdict::kNotTraced, error.what());
+    }
+  }
+
+  void ReplayEverything() {
     const Bisection before = b_;
-    const bool found = b_.verdict == BisectVerdict::kOperation;  // by what may be a rounding
+    const bool found = !b_.message.empty();  // an operation, by what may be a rounding
     Request inside = PrefixRequest(static_cast<size_t>(b_.prefix_length));
     inside.trace = fmt::format("full;seq=0-{}", b_.prefix_length - 1);
     inside.raw_tensors = true;
@@ -263,31 +276,35 @@ class Bisector {
     const auto rank = [](const ReplayResult& r) {
       return r.first_wrong >= 0 ? std::pair(0, r.first_wrong) : std::pair(1, r.first_guilty);
     };
+    int replayed = 0, not_traced = 0;
     const auto look = [&](bitnet::Stage stage, int layer) {
-      ReplayResult mine = candidate.Operation(stage, layer);
+      ReplayResult mine = Guarded(candidate, stage, layer);
+      ++(mine.verdict == ReplayVerdict::kNotTraced ? not_traced : replayed);
       if (mine.verdict != ReplayVerdict::kGuilty || (found && mine.first_wrong < 0)) return;
       if (guilty && rank(guilty->first) <= rank(mine)) return;
-      ReplayResult theirs = reference.Operation(stage, layer);
+      ReplayResult theirs = Guarded(reference, stage, layer);
       if (theirs.verdict == ReplayVerdict::kGuilty) return;  // our definition is not the reference's here
       guilty.emplace(std::move(mine), std::move(theirs));
     };
     look(bitnet::Stage::kEmbeddings, -1);
-    for (int layer = 0; layer <= LastLayer(); ++layer) {
+    for (int layer = 0; layer < static_cast<int>(model_->hyperparameters.n_layer); ++layer) {
       if (options_.progress) options_.progress(fmt::format("replay of layer {}", layer));
       for (const bitnet::Stage stage : candidate.Operations(layer)) look(stage, layer);
     }
     look(bitnet::Stage::kOutputNorm, -1);
     look(bitnet::Stage::kLogits, -1);
-    Step(fmt::format("every operation replayed: {}", guilty  ? "one is wrong, not rounded"
-                                                     : found ? "none is worse than that"
-                                                             : "each within its tolerance"));
+    Step(fmt::format("{} operations replayed{}: {}", replayed,
+                     not_traced > 0 ? fmt::format(" ({} were not traced)", not_traced) : "",
+                     guilty  ? "one is outside its tolerance"
+                     : found ? "none is worse than that"
+                             : "each within its tolerance"));
     if (!guilty && found) return;
     if (!guilty) {
       Finish(BisectVerdict::kRounding,
-             fmt::format("no operation is wrong: each is within its tolerance on the candidate's own inputs. The first "
-                         "other bit is in {} at position {}; the rest has grown from such roundings. Compare with the "
-                         "noise floor, or give the candidate the reference's order of operations",
-                         Place(before.layer, before.stage), before.position));
+             fmt::format("no operation is wrong: of {} replayed, each is within its tolerance on the candidate's own "
+                         "inputs. The first other bit is in {} at position {}; the rest has grown from such roundings. "
+                         "Compare with the noise floor, or give the candidate the reference's order of operations",
+                         replayed, Place(before.layer, before.stage), before.position));
       return;
     }
     b_.layer = guilty->first.layer;
@@ -297,7 +314,7 @@ class Bisector {
     b_.replay_candidate = guilty->first;
     b_.replay_reference = guilty->second;
     SetPosition(static_cast<size_t>(rank(guilty->first).second));
-    Finish(BisectVerdict::kOperation, OperationMessage());
+    FinishOperation();
   }
 
   ReplayResult ReplayOne(const Capture& capture, const TensorDifference& tensor) {
@@ -305,12 +322,21 @@ class Bisector {
     while (stage < bitnet::kStageCount && bitnet::StageName(static_cast<bitnet::Stage>(stage)) != tensor.stage) ++stage;
     if (stage == bitnet::kStageCount) return {};
     try {
-      return Replay(*model_, capture, *order_).Operation(static_cast<bitnet::Stage>(stage), tensor.layer);
+      Replay replay(*model_, capture, *order_);
+      return Guarded(replay, static_cast<bitnet::Stage>(stage), tensor.layer);
     } catch (const std::runtime_error&) {
-      // A tensor of another size than the operation makes: not replayed, and its shape says enough.
+      return {};  // a capture that this model cannot have made
+    }
+  }
+
+  // A tensor of another size than the operation makes is not replayed, and its shape says enough.
+  static ReplayResult Guarded(Replay& replay, bitnet::Stage stage, int layer) {
+    try {
+      return replay.Operation(stage, layer);
+    } catch (const std::runtime_error&) {
       ReplayResult result;
-      result.stage = static_cast<bitnet::Stage>(stage);
-      result.layer = tensor.layer;
+      result.stage = stage;
+      result.layer = layer;
       result.missing = "a tensor of this operation's shape";
       return result;
     }
@@ -371,10 +397,25 @@ class Bisector {
 
   void Step(std::string what) { b_.steps.push_back(std::move(what)); }
 
+  // The operation is named: wrong, or no further off than rounding in another place explains.
+  void FinishOperation() {
+    const ReplayResult& replay = b_.replay_candidate;
+    if (replay.verdict != ReplayVerdict::kGuilty || replay.first_wrong >= 0) {
+      Finish(BisectVerdict::kOperation, OperationMessage());
+      return;
+    }
+    Finish(BisectVerdict::kRounding,
+           fmt::format("{} is outside its tolerance, by no more than rounding in another place explains: {:.6g} where "
+                       "{:.6g} follows from the inputs (element {}). No operation is off by more",
+                       Place(b_.layer, b_.stage), replay.reference, replay.ours, replay.index));
+  }
+
   std::string OperationMessage() const {
-    std::string message = fmt::format(
-        "{}: {}", Place(b_.layer, b_.stage),
-        b_.inputs_equal ? "equal inputs, another output" : "the candidate's output does not follow from its inputs");
+    std::string message = fmt::format("{}: {}", Place(b_.layer, b_.stage),
+                                      b_.inputs_equal ? "equal inputs, another output"
+                                      : b_.replay_candidate.verdict == ReplayVerdict::kNotTraced
+                                          ? "the first traced tensor that differs; its inputs were not traced"
+                                          : "the candidate's output does not follow from its inputs");
     if (b_.replay_candidate.verdict == ReplayVerdict::kGuilty) {
       message += fmt::format("; the replay confirms it: {:.6g} where {:.6g} follows from the inputs (element {})",
                              b_.replay_candidate.reference, b_.replay_candidate.ours, b_.replay_candidate.index);

@@ -28,12 +28,16 @@ struct Fault {
   bool tokens = false;       // another token id instead
   bool flickers = false;     // logits differ from run to run
   bool logits_only = false;  // no traces
+  bool no_tokens = false;    // generates none of the two asked for
+  bool padded = false;       // traces attn_scores in twice their size
+  std::string order = {};    // of the engine underneath
 };
 
 // The native engine, whose tensors at the fault and behind it, and logits, are half as large again.
 class FaultyBackend : public Backend {
  public:
-  FaultyBackend(Fault fault, std::string directory) : fault_(std::move(fault)), directory_(std::move(directory)) {}
+  FaultyBackend(Fault fault, std::string directory)
+      : fault_(std::move(fault)), directory_(std::move(directory)), native_(MakeNativeBackend(fault_.order)) {}
   std::string name() const override { return "faulty"; }
   ProbeResult Probe() override { return native_->Probe(); }
   std::string Identity(const FileHasher&) override { return "faulty"; }
@@ -42,6 +46,11 @@ class FaultyBackend : public Backend {
     Capture c = native_->Run(request);
     c.backend.name = "faulty";
     if (fault_.tokens && c.tokens.size() > 2) c.tokens[2] ^= 1;
+    if (fault_.no_tokens) {
+      c.generated.clear();
+      c.generated_pieces.clear();
+      c.decode_logits = {0, c.logits.cols, {}};
+    }
     const float by = fault_.flickers ? 1.5f + 0.1f * static_cast<float>(runs) : 1.5f;
     for (int64_t row = fault_.seq; row < c.logits.rows; ++row) {
       for (int64_t i = 0; i < c.logits.cols; ++i) c.logits.data[static_cast<size_t>(row * c.logits.cols + i)] *= by;
@@ -66,7 +75,12 @@ class FaultyBackend : public Backend {
         if (changed) {
           for (float& x : data) x *= 1.5f;
         }
-        writer.AddTensor(r.seq, r.layer, r.stage, r.shape, data, true);
+        std::vector<int64_t> shape = r.shape;
+        if (fault_.padded && r.stage == "attn_scores") {
+          data.resize(2 * data.size());
+          shape = {static_cast<int64_t>(data.size())};
+        }
+        writer.AddTensor(r.seq, r.layer, r.stage, shape, data, true);
       } else {
         // Without the numbers a hash of something else will do.
         const float other = fault_.flickers ? 2.0f + static_cast<float>(runs) : 2.0f;
@@ -87,7 +101,7 @@ class FaultyBackend : public Backend {
   Fault fault_;
   std::string directory_;
   std::vector<TraceRecord> kept_;
-  std::unique_ptr<Backend> native_ = MakeNativeBackend();
+  std::unique_ptr<Backend> native_;
 };
 
 class BisectTest : public testing::Test {
@@ -117,8 +131,9 @@ class BisectTest : public testing::Test {
     FaultyBackend reference({.seq = 1000}, directory + "/reference");
     Request request = TinyRequest();
     request.schedule = schedule;
+    if (fault.no_tokens) request.max_tokens = 2;
     BisectOptions options;
-    options.profile = LoadProfile(PARITY_SOURCE_DIR "/fixtures/thresholds.json", "strict");
+    options.profile = LoadProfile(PARITY_SOURCE_DIR "/fixtures/thresholds.json", fault.padded ? "exact" : "strict");
     const Bisection b = Bisect(candidate, reference, request, options);
     EXPECT_EQ(b.captures, candidate.runs + reference.runs);
     return b;
@@ -171,6 +186,17 @@ TEST_F(BisectTest, WhatIsNoOperation) {
   const Bisection blind = Find({.seq = 1, .layer = 0, .stage = "q_proj", .logits_only = true});
   EXPECT_EQ(blind.verdict, BisectVerdict::kNotTraced);
   EXPECT_EQ(blind.prefix_length, 2);
+}
+
+// What foreign engines leave behind: no token where two were asked for, tensors of another size.
+TEST_F(BisectTest, CapturesThatAreNotWhole) {
+  const Bisection none = Find({.seq = 1000, .no_tokens = true});
+  EXPECT_EQ(none.verdict, BisectVerdict::kNotTraced);
+  EXPECT_EQ(none.ladder_stage, Stage::kDecode);
+  EXPECT_THAT(none.message, HasSubstr("generated"));
+  const Bisection padded = Find({.seq = 1000, .padded = true, .order = "llama.cpp-avx2"});
+  EXPECT_EQ(padded.verdict, BisectVerdict::kRounding) << padded.message;
+  EXPECT_THAT(padded.steps.back(), HasSubstr("6 were not traced"));  // scores and softmax of each layer
 }
 
 TEST_F(BisectTest, AnotherOrderOfAdditionsIsRounding) {

@@ -1,5 +1,6 @@
 #include "parity_tests/compare/explain.h"
 
+#include <algorithm>
 #include <exception>
 
 #include "parity_tests/candidate/native_backend.h"
@@ -75,7 +76,19 @@ Explanation Explain(Backend& candidate, Backend& reference, const Request& reque
   if (model) input.model = &*model;
   const std::string order = OrderOf(captures.reference.backend);
   if (!order.empty()) input.order = &bitnet::FindOrder(order);
-  explanation.diagnosis = Diagnose(input);
+  try {
+    explanation.diagnosis = Diagnose(input);
+  } catch (const std::exception& error) {
+    explanation.not_diagnosed = error.what();
+  }
+  const Captures& looked_at = input.inside != nullptr ? *input.inside : captures;
+  if (explanation.diagnosis.causes.empty() && explanation.not_diagnosed.empty() &&
+      verdict.failed_stage() != Stage::kTokens) {
+    const bool raw = std::any_of(looked_at.candidate.traces.begin(), looked_at.candidate.traces.end(),
+                                 [](const TraceRecord& r) { return !r.tensor_file.empty(); });
+    if (!raw) explanation.not_diagnosed = "the candidate left no tensors to compute from: honour trace and raw_tensors";
+    if (!model) explanation.not_diagnosed = "the native engine cannot read the model";
+  }
   return explanation;
 }
 

@@ -18,6 +18,7 @@ struct Explanation {
   std::optional<Bisection> bisection;
   std::string not_bisected;  // why there is none: an engine that answers no shorter prompt, or that failed on one
   Diagnosis diagnosis;
+  std::string not_diagnosed;  // why no mistake was looked for
 
   Location location() const;  // of the bisection, or else of the diagnosis
 };

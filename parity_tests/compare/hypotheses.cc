@@ -61,11 +61,24 @@ class Tests {
   }
 
  private:
+  // Elements of a position's tensor; 0 where they depend on the keys attended.
+  size_t Width(std::string_view stage) const {
+    if (stage == "attn_scores" || stage == "attn_scores_softmax") return 0;
+    if (stage == "logits") return h_.n_vocab;
+    if (stage == "k_proj" || stage == "k_rope" || stage == "v_proj") return KvWidth();
+    if (stage.starts_with("q_") || stage == "attn_out" || stage == "attn_sub_norm")
+      return size_t{h_.n_head} * h_.n_embd_head;
+    const bool inside_ffn = stage == "ffn_gate" || stage == "ffn_up" || stage == "ffn_act" || stage == "ffn_sub_norm";
+    return inside_ffn ? h_.n_ff : h_.n_embd;
+  }
+
   Values Row(const std::string& stage, int layer, int position) const {
     for (const TraceRecord& r : capture_.traces) {
-      if (r.seq == position && r.layer == layer && r.stage == stage && !r.tensor_file.empty()) {
-        return ReadTensor(capture_, r);
-      }
+      if (r.seq != position || r.layer != layer || r.stage != stage || r.tensor_file.empty()) continue;
+      // A foreign engine's tensor of another size is as good as none.
+      const size_t width = Width(stage);
+      if (width != 0 && static_cast<size_t>(r.num_elements) != width) throw NotTraced();
+      return ReadTensor(capture_, r);
     }
     throw NotTraced();
   }
@@ -238,9 +251,9 @@ class Tests {
                       .view,
                   x));
       const auto swap = [](uint8_t* block, size_t n) {
-        for (size_t i = 0; i < n / 4; ++i) {  // 2 - code, in each pair of bits; the code 3 does not occur
+        for (size_t i = 0; i < n / 4; ++i) {  // 2 - code, in each pair of bits
           uint8_t out = 0;
-          for (int bit = 0; bit < 8; bit += 2) out |= static_cast<uint8_t>((2 - (block[i] >> bit & 3)) << bit);
+          for (int bit = 0; bit < 8; bit += 2) out |= static_cast<uint8_t>(((2 - (block[i] >> bit & 3)) & 3) << bit);
           block[i] = out;
         }
       };
@@ -368,7 +381,7 @@ class Tests {
   void Scores() {
     const size_t dim = h_.n_embd_head, width = KvWidth(), group = h_.n_head / h_.n_head_kv;
     const size_t keys = static_cast<size_t>(at_.position) + 1, found = output_.size() / h_.n_head;
-    if (found != keys) return Masks(found, keys);
+    if (found != keys || found * h_.n_head != output_.size()) return Masks(found, keys);
     const Values k = Rows("k_rope", at_.layer, 0, first_ + n_);
     Try("gqa_mapping", fmt::format("query head i with key head i % {} in place of i / {}", h_.n_head_kv, group),
         ScoresWith(k, [&](size_t head, size_t j) { return j * width + head % h_.n_head_kv * dim; }));
@@ -472,6 +485,7 @@ class Tests {
 
 std::vector<Cause> TestHypotheses(const bitnet::Model& model, const bitnet::ArithmeticOrder& order,
                                   const Capture& candidate, const Location& location) {
+  if (location.layer >= static_cast<int>(model.hyperparameters.n_layer)) return {};
   try {
     return Tests(model, order, candidate, location).Run();
   } catch (const NotTraced&) {

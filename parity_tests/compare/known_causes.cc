@@ -60,7 +60,8 @@ constexpr KnownCause kCauses[] = {
     {"argmax_last", "of equal logits the last is taken", "take the first of equals"},
     {"uninitialized", "the engine answers the same request in two ways: memory that was never set, or a race",
      "run it under a memory checker; compare two runs' traces"},
-    {"rounding", "rounding: figures differ a little everywhere", "compare in the reference's own order of operations"},
+    {"rounding", "rounding: no mistake is proven, and figures differ a little everywhere",
+     "round where the reference rounds (docs/exactness.md), or judge with --profile cosine beside --noise"},
 };
 
 }  // namespace

@@ -30,7 +30,6 @@ enum class ReplayVerdict {
 };
 std::string_view ReplayVerdictName(ReplayVerdict verdict);
 
-// One operation of one layer over all traced positions.
 // What another place of rounding can do to an output, as a share of the row's largest magnitude: of an operation that
 // rounds its inputs to F16, and of any other (an engine that computes in double).
 inline constexpr float kF16Rounding = 2e-3f;
@@ -39,6 +38,7 @@ inline constexpr float kF32Rounding = 1e-5f;
 // Decoded weights [rows, cols] times x [cols], added in double: a product whose activations were not rounded to int8.
 std::vector<float> UnroundedProduct(const bitnet::WeightMatrix& w, const float* x);
 
+// One operation of one layer over all traced positions.
 struct ReplayResult {
   bitnet::Stage stage = bitnet::Stage::kEmbeddings;
   int layer = -1;

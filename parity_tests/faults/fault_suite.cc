@@ -10,6 +10,7 @@
 #include "parity_tests/candidate/native_backend.h"
 #include "parity_tests/faults/fault_cases.h"
 #include "parity_tests/report/insight_report.h"
+#include "parity_tests/suites/pair.h"
 
 namespace parity {
 namespace {
@@ -34,7 +35,10 @@ INSTANTIATE_TEST_SUITE_P(All, Fault, testing::ValuesIn(AllFaultCases()),
 
 // The same against a live llama.cpp: what it leaves behind is enough to name the mistake.
 TEST(LiveFault, IsFoundAgainstLlamaCpp) {
-  if (!MakeAnyBackend("llama.cpp")->Probe().available) GTEST_SKIP() << "llama.cpp is not here";
+  if (!MakeAnyBackend("llama.cpp")->Probe().available) {
+    if (IsRequired("llama.cpp")) FAIL() << "llama.cpp is not here, and PARITY_REQUIRE asks for it";
+    GTEST_SKIP() << "llama.cpp is not here";
+  }
   const std::set<std::string> names = {"bos_twice_kjv_bitnet_tq2_0",
                                        "weights_codes_swapped_layer0_kjv_bitnet_tq2_0",
                                        "norm_epsilon_layer3_kjv_bitnet_tq2_0",

@@ -215,7 +215,10 @@ std::string Place(int layer, const std::string& stage) {
 
 // Of the first tensor that differs: how many elements, and the worst.
 std::string DescribeDifference(const TensorDifference& d) {
-  if (d.status == TensorStatus::kShape || !d.raw) {
+  if (d.status != TensorStatus::kShape && !d.raw) {
+    return fmt::format("rms {:.9g}, the reference has {:.9g}", d.rms_a, d.rms_b);
+  }
+  if (d.status == TensorStatus::kShape) {
     return fmt::format("shapes [{}] and [{}]", fmt::join(d.shape_a, ", "), fmt::join(d.shape_b, ", "));
   }
   const RawDifference& r = *d.raw;
@@ -282,6 +285,7 @@ std::string ExplanationText(const Explanation& e, bool color) {
   const std::vector<std::string> where = WhereLines(e);
   if (!where.empty()) out += Paint("Where", Color::kBold, color) + "\n";
   for (const std::string& line : where) out += fmt::format("  {}\n", line);
+  if (!e.not_diagnosed.empty()) return out + fmt::format("  no cause was looked for: {}\n", e.not_diagnosed);
   return out + CausesText(e.diagnosis, color);
 }
 
@@ -294,6 +298,7 @@ std::string ExplanationMarkdown(const Explanation& e) {
     out += fmt::format("1. **{}** ({}, `{}`)  \n   because {}  \n   do: {}\n", known.what,
                        CertaintyName(cause.certainty), known.id, cause.evidence, known.remedy);
   }
+  if (!e.not_diagnosed.empty()) return out + fmt::format("No cause was looked for: {}\n", e.not_diagnosed);
   return e.diagnosis.causes.empty() ? out + "No known mistake gives what the candidate computed.\n" : out;
 }
 
@@ -305,6 +310,7 @@ nlohmann::json ExplanationJson(const Explanation& e) {
                          {"stage", at.stage},
                          {"bisection", e.bisection ? BisectionJson(*e.bisection) : nlohmann::json()}};
   if (!e.not_bisected.empty()) json["not_bisected"] = e.not_bisected;
+  if (!e.not_diagnosed.empty()) json["not_diagnosed"] = e.not_diagnosed;
   return json;
 }
 

@@ -33,7 +33,7 @@ std::string TopCell(const std::vector<TopToken>& top, size_t i) {
 
 }  // namespace
 
-std::string MarkdownReport(const Verdict& verdict) {
+std::string MarkdownReport(const Verdict& verdict, bool usual_causes) {
   const auto failed = verdict.failed_stage();
   const bool skipped = verdict.stage(Stage::kPreflight).status == Status::kSkip;
   std::string out =
@@ -97,6 +97,7 @@ std::string MarkdownReport(const Verdict& verdict) {
           fmt::format("| {} | {} | {} |\n", i + 1, TopCell(result.top_candidate, i), TopCell(result.top_reference, i));
     }
   }
+  if (!usual_causes) return out;
   out += "\n### What usually causes that\n\n";
   for (const std::string& cause : UsualCauses(*failed)) out += fmt::format("- {}\n", cause);
   out += fmt::format("\nNext: {}\n", NextStep(*failed));

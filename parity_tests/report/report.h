@@ -30,7 +30,7 @@ std::string StageReport(const StageResult& result, const std::string& candidate,
 // are no UTF-8 in token texts are replaced by U+FFFD when the object is dumped with error_handler_t::replace.
 nlohmann::json JsonReport(const Verdict& verdict);
 
-std::string MarkdownReport(const Verdict& verdict);
+std::string MarkdownReport(const Verdict& verdict, bool usual_causes = true);
 
 }  // namespace parity
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <stdexcept>
 #include <string>
 
 #include "parity_tests/suites/live_reference.h"
@@ -26,7 +27,10 @@ class Shapes {
 
   // Heads odd in number and not, one to eight query heads to a KV head; for types without blocks any width.
   GenerateOptions Model(TensorType type) {
-    const bool blocks = type == TensorType::kTQ1_0 || type == TensorType::kTQ2_0;
+    const uint32_t block = type == TensorType::kTQ1_0 || type == TensorType::kTQ2_0 ? 256
+                           : type == TensorType::kQ8_0                              ? 32
+                                                                                    : 1;
+    const bool blocks = block == 256;
     GenerateOptions o;
     o.architecture = random_() % 2 == 0 ? "bitnet" : "llama";
     o.untied = o.architecture == "llama" && random_() % 2 == 0;
@@ -34,13 +38,13 @@ class Shapes {
     o.n_head_kv = Pick({1, 2, 3, 5, 7});
     o.n_head = o.n_head_kv * (o.n_head_kv > 3 ? Pick({1, 2}) : Pick({1, 2, 3, 4, 8}));
     const uint32_t head_dim = blocks ? Pick({32, 64, 80, 128, 256}) : Pick({32, 64, 80, 128});
-    while (blocks && o.n_head * head_dim % 256 != 0) o.n_head *= 2;
+    while (o.n_head * head_dim % block != 0) o.n_head *= 2;
     o.n_embd = o.n_head * head_dim;
     if (o.architecture == "llama") {
       o.head_dim = head_dim;
-      o.n_embd = blocks ? 256 * Pick({1, 2, 3}) : Pick({40, 96, 200, 256, 336});
+      o.n_embd = block > 1 ? block * Pick({1, 2, 3}) : Pick({40, 96, 200, 256, 336});
     }
-    o.n_ff = blocks ? 256 * Pick({1, 3, 5}) : Pick({1, 8, 24, 32}) * Pick({3, 5, 7, 11, 13});
+    o.n_ff = block > 1 ? block * Pick({1, 3, 5}) : Pick({1, 8, 24, 32}) * Pick({3, 5, 7, 11, 13});
     o.n_layer = Pick({1, 2});
     o.n_vocab = 256 + random_() % 256;
     o.embedding_type = o.n_embd % 256 == 0 && random_() % 2 == 0 ? TensorType::kQ6_K
@@ -66,7 +70,10 @@ class Shapes {
 // LLAMA_CPP_SHAPES=N: so many of each weight type in place of four.
 int ShapesOfAType() {
   const char* n = std::getenv("LLAMA_CPP_SHAPES");
-  return n == nullptr ? 4 : std::atoi(n);
+  if (n == nullptr) return 4;
+  const int shapes = std::atoi(n);
+  if (shapes < 1) throw std::runtime_error(fmt::format("LLAMA_CPP_SHAPES: found '{}', expected a number from 1 on", n));
+  return shapes;
 }
 
 class LlamaCppShapes : public LlamaCpp, public testing::WithParamInterface<TensorType> {};
@@ -79,7 +86,8 @@ TEST_P(LlamaCppShapes, GiveTheSameBits) {
   }
 }
 
-const auto kTypes = testing::Values(TensorType::kTQ1_0, TensorType::kTQ2_0, TensorType::kF16, TensorType::kF32);
+const auto kTypes = testing::Values(TensorType::kTQ1_0, TensorType::kTQ2_0, TensorType::kF16, TensorType::kF32,
+                                    TensorType::kBF16, TensorType::kQ8_0);
 std::string NameOfType(const testing::TestParamInfo<TensorType>& info) {
   return std::string(bitnet::TypeName(info.param));
 }

@@ -54,7 +54,14 @@ Captures Pair::Run(const Request& request) {
 
 Capture Pair::CaptureOf(Backend& backend, const Request& request) {
   if (progress) progress(backend.name());
-  return store_ ? store_->Get(backend, request) : backend.Run(request);
+  const char* side = &backend == reference_.get() ? "reference" : "candidate";
+  try {
+    return store_ ? store_->Get(backend, request) : backend.Run(request);
+  } catch (const ModelNotSupported&) {
+    throw;
+  } catch (const std::runtime_error& error) {
+    throw std::runtime_error(fmt::format("{} {}: {}", side, backend.name(), error.what()));
+  }
 }
 
 std::string Pair::FairProfile(const BackendInfo& reference, const std::string& expected, const std::string& elsewhere,

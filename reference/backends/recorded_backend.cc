@@ -61,7 +61,8 @@ std::string Quote(const std::string& text) { return TextToJson(text.size() > 60 
 
 // Why this capture does not answer the request; "" where it does.
 std::string Mismatch(const Entry& e, const Request& request, const std::string& model_blake3) {
-  if (e.model_blake3 != model_blake3) return "of another model file";
+  // An engine need not know the hash of its model; the ladder's preflight says so.
+  if (!e.model_blake3.empty() && e.model_blake3 != model_blake3) return "of another model file";
   if (request.token_ids) {
     if (e.tokens != *request.token_ids) return "other token ids";
   } else {
@@ -153,16 +154,27 @@ class RecordedBackend : public Backend {
     const std::vector<Entry> entries = Entries();
     const std::string model_blake3 = HashFile(request.model);
     std::string listing;
+    const Entry* answer = nullptr;
     for (const Entry& e : entries) {
       const std::string mismatch = Mismatch(e, request, model_blake3);
       if (mismatch.empty()) {
-        Capture capture = ReadCapture(e.directory);
-        CutTo(request, &capture);
-        return capture;
+        if (answer != nullptr && answer->backend != e.backend) {
+          throw std::runtime_error(
+              fmt::format("{}: captures of two engines answer this request, {} ({}) and {} ({}); "
+                          "name one of them",
+                          name(), answer->directory, answer->backend, e.directory, e.backend));
+        }
+        if (answer == nullptr) answer = &e;
+        continue;
       }
       listing += fmt::format("\n  {}: {}, {}, {}, {} tokens, {}: {}", fs::relative(e.directory, directory_).string(),
                              fs::path(e.model_path).filename().string(), Quote(e.request.text),
                              NameOf(e.request.schedule), e.tokens.size(), e.request.prompt_template, mismatch);
+    }
+    if (answer != nullptr) {
+      Capture capture = ReadCapture(answer->directory);
+      CutTo(request, &capture);
+      return capture;
     }
     throw std::runtime_error(
         fmt::format("{}: no capture answers this request: {}, {}, {}, template {}, {} positions, {} tokens to "
