@@ -155,6 +155,23 @@ TEST_F(CliTest, ErrorsAreTwoAndSaidInOneMessage) {
   EXPECT_EQ(Run({"ladder", "--help"}).exit_code, 0);
 }
 
+TEST_F(CliTest, NothingToCompareIsNoParity) {
+  const ProcessResult none = Run({"ladder", "--model", Model(), "--reference", "native"});
+  EXPECT_EQ(none.exit_code, 2) << none.output;
+  EXPECT_THAT(none.last_words, HasSubstr("--prompt: found none"));
+  const ProcessResult empty = Run({"ladder", "--model", Model(), "--tokenizer", kTokenizer, "--prompt", "",
+                                   "--reference", "native", "--threads", "1"});
+  EXPECT_THAT(empty.output, HasSubstr("the prompt is empty"));
+}
+
+// A stage that was not asked for is not explained either.
+TEST_F(CliTest, StoppingEarlyExplainsNothing) {
+  const std::string first = Recorded("first", [](Capture& c) { c.logits.data[5] += 0.1f; });
+  const ProcessResult result = Ladder({"--stage", "tokens"}, first);
+  EXPECT_EQ(result.exit_code, 0) << result.last_words;
+  EXPECT_THAT(result.output, AllOf(StartsWith("PARITY up to tokens"), Not(HasSubstr("Where"))));
+}
+
 TEST_F(CliTest, AnEngineThatFailsIsAnErrorWithItsLastWords) {
   const ProcessResult result = Ladder({}, "exec:/bin/sh -c 'echo out of cheese >&2; exit 9'");
   EXPECT_EQ(result.exit_code, 2);

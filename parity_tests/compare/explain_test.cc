@@ -55,6 +55,19 @@ TEST_F(ExplainTest, TheFirstBitWithItsElement) {
   EXPECT_EQ(e.diagnosis.causes[0].id, "rounding");
 }
 
+// Fewer positions than the prompt has: what lies behind them is neither compared nor taken for another answer.
+TEST_F(ExplainTest, TheFirstPositionsAlone) {
+  const auto candidate = MakeNativeBackend("llama.cpp-avx2"), reference = MakeNativeBackend("llama.cpp-avx512");
+  Request request = TinyRequest();
+  request.positions = 2;
+  const Captures captures = {candidate->Run(request), reference->Run(request)};
+  const Explanation e =
+      Explain(*candidate, *reference, request, captures, {.profile = ExactProfile(), .first_bit = true});
+  ASSERT_TRUE(e.bisection) << e.not_bisected;
+  EXPECT_EQ(e.bisection->verdict, BisectVerdict::kRounding) << e.bisection->message;
+  EXPECT_LT(e.bisection->position, 2);
+}
+
 TEST_F(ExplainTest, ARecordedReference) {
   const auto candidate = MakeNativeBackend("llama.cpp-avx2"), live = MakeNativeBackend("llama.cpp-avx512");
   Request traced = TinyRequest();

@@ -197,6 +197,24 @@ TEST_F(BackendTest, IdentityChangesWithTheProgram) {
   EXPECT_NE(Runner("exit 1")->Identity(HashFile), runner);
 }
 
+TEST_F(BackendTest, ARecordedCaptureNeedNotKnowItsModelsHash) {
+  capture_.model.blake3.clear();
+  WriteCapture(capture_, root_.path() + "/one");
+  EXPECT_EQ(MakeBackend("recorded:" + root_.path() + "/one")->Run(request_).tokens, capture_.tokens);
+}
+
+TEST_F(BackendTest, RecordsOfTwoEnginesAreNoAnswer) {
+  capture_.backend.name = "native";
+  WriteCapture(capture_, root_.path() + "/candidate");
+  try {
+    MakeBackend("recorded:" + root_.path())->Run(request_);
+    FAIL() << "took one of them";
+  } catch (const std::runtime_error& error) {
+    EXPECT_THAT(error.what(),
+                AllOf(HasSubstr("two engines"), HasSubstr("/candidate (native)"), HasSubstr("/good (llama.cpp)")));
+  }
+}
+
 TEST_F(BackendTest, ARecordedCaptureAnswersItsRequest) {
   for (const std::string& directory : {root_.path() + "/good", root_.path()}) {
     const auto backend = MakeBackend("recorded:" + directory);
