@@ -13,11 +13,10 @@
 namespace parity {
 namespace {
 
-// In the rows that both have.
 bool SameNumbers(const Matrix& a, const Matrix& b) {
-  const auto n = static_cast<ptrdiff_t>(std::min(a.rows, b.rows) * a.cols);
-  return a.cols == b.cols && std::equal(a.data.begin(), a.data.begin() + n, b.data.begin(),
-                                        [](float x, float y) { return x == y || (x != x && y != y); });
+  return a.rows == b.rows && a.cols == b.cols &&
+         std::equal(a.data.begin(), a.data.end(), b.data.begin(),
+                    [](float x, float y) { return x == y || (x != x && y != y); });
 }
 
 // "layer 3, ffn_down" or "logits".
