@@ -18,8 +18,13 @@ namespace {
 std::string HexDigest(const blake3_hasher& hasher) {
   std::array<uint8_t, BLAKE3_OUT_LEN> digest;
   blake3_hasher_finalize(&hasher, digest.data(), digest.size());
+  constexpr std::string_view kDigits = "0123456789abcdef";
   std::string hex;
-  for (uint8_t byte : digest) hex += fmt::format("{:02x}", byte);
+  hex.reserve(2 * digest.size());
+  for (uint8_t byte : digest) {
+    hex += kDigits[byte >> 4];
+    hex += kDigits[byte & 15];
+  }
   return hex;
 }
 
