@@ -61,15 +61,9 @@ std::vector<std::byte> EncodedWeights(TensorType type, size_t rows, size_t cols)
   return bitnet::EncodeTernary(type, tensor);
 }
 
-// As in a forward pass, waiting threads do not sleep.
-class SpinningPool : public bitnet::ThreadPool {
- public:
-  explicit SpinningPool(size_t threads) : bitnet::ThreadPool(threads) { SetWaitMode(hwy::PoolWaitMode::kSpin); }
-};
-
 void BenchMatMul(benchmark::State& state, TensorType type, size_t rows, size_t cols) {
   const size_t n = state.range(0);
-  SpinningPool pool(state.range(1));
+  bitnet::ThreadPool pool(state.range(1));
   const std::vector<std::byte> encoded = EncodedWeights(type, rows, cols);
   const size_t copies = n > 1 ? 1 : kBeyondCaches / encoded.size() + 1;
   std::vector<std::byte> weights;
@@ -122,7 +116,7 @@ void BenchRmsNorm(benchmark::State& state) {
 void BenchAttention(benchmark::State& state) {
   const size_t n = state.range(0);
   const size_t keys = state.range(1);
-  SpinningPool pool(state.range(2));
+  bitnet::ThreadPool pool(state.range(2));
   const bitnet::ArithmeticOrder& order = OrderFor(TensorType::kTQ2_0);
   const bitnet::AttentionShape shape{.n_head = kHeads, .n_head_kv = kHeadsKv, .head_dim = kHeadDim};
   const size_t n_cells = (keys + 255) / 256 * 256;

@@ -53,49 +53,92 @@ HWY_INLINE void StoreOutputs(const WeightMatrix& w, const Activations& x, size_t
   }
 }
 
-// sum + the products of a register of bytes.
-HWY_INLINE VSum AddBytes(VU8 bytes, const uint8_t* q, VSum sum) {
-  VU8 codes[4];
-  UnpackI2S(bytes, codes);
-  for (size_t v = 0; v < 4; ++v) sum = AddProducts(codes[v], hn::LoadU(D8(), q + 64 * v), sum);
-  return sum;
+// Sums over a row of one position's products, with its bytes shifted once for all four codes: bits 0-1 of each half
+// byte are codes, bits 2-3 are codes times 4, which are added up apart.
+struct RowSum {
+  VI32 low, high;
+};
+
+HWY_INLINE void AddBytes(VU8 bytes, const uint8_t* q, VSum& low, VSum& high) {
+  const VU8 low_bits = hn::Set(D8(), 0x03), high_bits = hn::Set(D8(), 0x0C);
+  const hn::Repartition<uint16_t, D8> d16;
+  const VU8 shifted = hn::BitCast(D8(), hn::ShiftRight<4>(hn::BitCast(d16, bytes)));
+  high = AddProducts(hn::And(shifted, high_bits), hn::LoadU(D8(), q), high);
+  low = AddProducts(hn::And(shifted, low_bits), hn::LoadU(D8(), q + 64), low);
+  high = AddProducts(hn::And(bytes, high_bits), hn::LoadU(D8(), q + 128), high);
+  low = AddProducts(hn::And(bytes, low_bits), hn::LoadU(D8(), q + 192), low);
 }
 
-// One position: each weight is unpacked, used once and forgotten.
+// The bytes [begin, end) of each row, whole cache lines, no more than kLowLines of them.
+constexpr size_t kLine = 64;
+constexpr size_t kHighLines = std::min<size_t>(kRoom / 4 / 2 / (kLine / kVectorBytes), 8);
+constexpr size_t kLowLines = std::min<size_t>(kRoom / 2 / (kLine / kVectorBytes), 64) / kHighLines * kHighLines;
 template <size_t kRows>
-HWY_INLINE void OnePosition(const WeightMatrix& w, const Activations& x, size_t row, size_t position, float* y) {
-  const size_t row_bytes = w.cols / 4, whole = row_bytes / kVectorBytes * kVectorBytes;
-  const uint8_t* q = reinterpret_cast<const uint8_t*>(x.q.data()) + position * x.q_stride;
-  const uint8_t* bytes[kRows];
-  VI32 sum[kRows];
-  for (size_t r = 0; r < kRows; ++r) {
-    bytes[r] = RowOf(w, row + r);
-    sum[r] = hn::Zero(DI32());
-  }
-  constexpr size_t kStep = kRoom / 4 * kVectorBytes;
-  for (size_t begin = 0; begin < whole; begin += kStep) {
-    const size_t end = std::min(begin + kStep, whole);
-    VSum part[kRows];
-    for (size_t r = 0; r < kRows; ++r) part[r] = StartFrom(sum[r]);
-    for (size_t i = begin; i < end; i += kVectorBytes) {
-      const uint8_t* qi = q + PlaceOfBytes(i);
+HWY_INLINE void AddLines(const uint8_t* const (&bytes)[kRows], const uint8_t* q, size_t begin, size_t end,
+                         RowSum (&sum)[kRows]) {
+  VSum low[kRows];
+  for (size_t r = 0; r < kRows; ++r) low[r] = StartFrom(sum[r].low);
+  const auto add = [&](size_t i, size_t lines) HWY_ATTR {
+    VSum high[kRows];
+    for (size_t r = 0; r < kRows; ++r) high[r] = StartFrom(sum[r].high);
+    for (size_t line = i; line < i + lines * kLine; line += kLine) {
       for (size_t r = 0; r < kRows; ++r) {
-        if (i % 64 == 0) hwy::Prefetch(bytes[r] + i + kPrefetchBytes);
-        part[r] = AddBytes(hn::LoadU(D8(), bytes[r] + i), qi, part[r]);
+        hwy::Prefetch(bytes[r] + line + kPrefetchBytes);
+        for (size_t part = 0; part < kLine; part += kVectorBytes) {
+          AddBytes(hn::LoadU(D8(), bytes[r] + line + part), q + line * 4 + part, low[r], high[r]);
+        }
       }
     }
-    for (size_t r = 0; r < kRows; ++r) sum[r] = Finish(part[r], sum[r]);
+    for (size_t r = 0; r < kRows; ++r) sum[r].high = Finish(high[r], sum[r].high);
+  };
+  size_t i = begin;
+  for (; i + kHighLines * kLine <= end; i += kHighLines * kLine) add(i, kHighLines);
+  for (; i < end; i += kLine) add(i, 1);
+  for (size_t r = 0; r < kRows; ++r) sum[r].low = Finish(low[r], sum[r].low);
+}
+
+// dots[r] = codes of row `row` + r times one position's q. Each weight is unpacked, used once and forgotten.
+template <size_t kRows>
+HWY_INLINE void Dots(const WeightMatrix& w, const uint8_t* q, size_t row, int32_t* dots) {
+  const size_t row_bytes = w.cols / 4, whole = row_bytes / kLine * kLine;
+  const uint8_t* bytes[kRows];
+  RowSum sum[kRows];
+  for (size_t r = 0; r < kRows; ++r) {
+    bytes[r] = RowOf(w, row + r);
+    sum[r].low = sum[r].high = hn::Zero(DI32());
+  }
+  for (size_t begin = 0; begin < whole; begin += kLowLines * kLine) {
+    AddLines<kRows>(bytes, q, begin, std::min(begin + kLowLines * kLine, whole), sum);
   }
   if (whole < row_bytes) {
     for (size_t r = 0; r < kRows; ++r) {
-      const VU8 rest = LoadRow(bytes[r], whole, row_bytes);
-      sum[r] = Finish(AddBytes(rest, q + PlaceOfBytes(whole), StartFrom(sum[r])), sum[r]);
+      VSum low = StartFrom(sum[r].low), high = StartFrom(sum[r].high);
+      AddBytes(LoadRow(bytes[r], whole, row_bytes), q + whole * 4, low, high);
+      sum[r].low = Finish(low, sum[r].low);
+      sum[r].high = Finish(high, sum[r].high);
     }
   }
-  // Through memory: an array that is indexed by a variable would leave its registers in the loop above.
-  HWY_ALIGN int32_t sums[kRows * hn::MaxLanes(DI32())];
-  for (size_t r = 0; r < kRows; ++r) hn::Store(sum[r], DI32(), sums + r * hn::MaxLanes(DI32()));
-  StoreOutputs<kRows, 1>(w, x, row, position, sums, y);
+  for (size_t r = 0; r < kRows; ++r) {
+    dots[r] = hn::ReduceSum(DI32(), hn::Add(sum[r].low, hn::ShiftRight<2>(sum[r].high)));
+  }
+}
+
+void OnePosition(const WeightMatrix& w, const Activations& x, size_t begin, size_t end, size_t position, float* y) {
+  // Long rows side by side hide the latency of AVX-512's sums; AVX2 is done with a row before the next is there.
+  constexpr size_t kRows = HWY_TARGET <= HWY_AVX3 ? 4 : 1;
+  const uint8_t* q = reinterpret_cast<const uint8_t*>(x.q.data()) + position * x.q_stride;
+  const DF32 df;
+  const VF32 sum = hn::Set(df, static_cast<float>(x.sums[position])), d = hn::Set(df, x.d[position]),
+             scale = hn::Set(df, w.scale);
+  HWY_ALIGN int32_t dots[hn::MaxLanes(df)] = {};
+  for (size_t first = begin; first < end; first += hn::Lanes(df)) {
+    const size_t rows = std::min(hn::Lanes(df), end - first);
+    size_t r = 0;
+    for (; r + kRows <= rows; r += kRows) Dots<kRows>(w, q, first + r, dots + r);
+    for (; r < rows; ++r) Dots<1>(w, q, first + r, dots + r);
+    const VF32 dot = hn::ConvertTo(df, hn::Load(DI32(), dots));
+    hn::StoreN(hn::Mul(hn::Div(hn::Sub(dot, sum), d), scale), df, y + position * w.rows + first, rows);
+  }
 }
 
 // Rows [begin, end) as a byte a code, each in the order of Activations::q.
@@ -163,13 +206,7 @@ void TernaryI8(const WeightMatrix& w, const Activations& x, size_t begin, size_t
   // As many positions as registers hold sums for, beside the codes of four or two rows.
   constexpr size_t kPositions = HWY_TARGET <= HWY_AVX3 ? 6 : 4;
   if (x.n < kPositions) {
-    for (size_t p = 0; p < x.n; ++p) {
-      // Long rows side by side hide the latency of AVX-512's sums; AVX2 is done with a row before the next is there.
-      constexpr size_t kRows = HWY_TARGET <= HWY_AVX3 ? 4 : 1;
-      size_t r = begin;
-      for (; r + kRows <= end; r += kRows) OnePosition<kRows>(w, x, r, p, y);
-      for (; r < end; ++r) OnePosition<1>(w, x, r, p, y);
-    }
+    for (size_t p = 0; p < x.n; ++p) OnePosition(w, x, begin, end, p, y);
     return;
   }
   hwy::AlignedVector<uint8_t> strip(kStripRows * x.q_stride);

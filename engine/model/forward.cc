@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
-#include <thread>
 
 #include "engine/kernels/activations.h"
 #include "engine/kernels/attention.h"
@@ -47,24 +46,6 @@ struct BatchBuffers {
   }
 };
 
-// Threads that wait for their next task without sleeping, for as long as this lives: a token is hundreds of tasks, and
-// to wake a thread takes as long as a small one. Not where there are more threads than cores.
-class Spinning {
- public:
-  explicit Spinning(ThreadPool& pool)
-      : pool_(pool.NumWorkers() <= std::thread::hardware_concurrency() ? &pool : nullptr) {
-    if (pool_ != nullptr) pool_->SetWaitMode(hwy::PoolWaitMode::kSpin);
-  }
-  ~Spinning() {
-    if (pool_ != nullptr) pool_->SetWaitMode(hwy::PoolWaitMode::kBlock);
-  }
-  Spinning(const Spinning&) = delete;
-  Spinning& operator=(const Spinning&) = delete;
-
- private:
-  ThreadPool* pool_;
-};
-
 }  // namespace
 
 struct Context::Impl {
@@ -87,7 +68,7 @@ struct Context::Impl {
         n_ctx(o.n_ctx),
         cache(m.hyperparameters, o.n_ctx),
         trace(o.trace),
-        pool(std::max<size_t>(o.threads, 1)) {}
+        pool(o.threads) {}
 
   bool Wants(Stage stage, int layer) const { return kTracepoints && trace != nullptr && trace->Wants(stage, layer); }
 
@@ -257,7 +238,6 @@ struct Context::Impl {
     while (angles.size() < n_past + n) {
       angles.push_back(ComputeRopeAngles(static_cast<int>(angles.size()), h.n_rot, h.rope_freq_base));
     }
-    const Spinning spinning(pool);
     b.Resize(n, h);
     for (size_t i = 0; i < n; ++i) WeightRow(model.weights.token_embd, tokens[i], b.x.data() + i * h.n_embd);
     Trace(Stage::kEmbeddings, -1, n, h.n_embd, b.x.data());
