@@ -6,10 +6,11 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <memory>
-#include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -74,47 +75,77 @@ class TimedSink : public DirectorySink {
   double milliseconds_ = 0;
 };
 
-// Each token at a position between 64 and 128. `spec` empty: no sink. The counter is the share of that time which the
-// sink took: two runs of a shared machine differ by more than `core` costs.
-void BenchDecode(benchmark::State& state, const bitnet::Model& model, size_t threads, const std::string& spec) {
+struct Decoder {
+  std::unique_ptr<TimedSink> sink;
+  std::unique_ptr<bitnet::Context> context;
+  std::vector<double> token_ms;
+  double sink_ms = 0;
+};
+
+double Median(std::vector<double> v) {
+  std::nth_element(v.begin(), v.begin() + static_cast<ptrdiff_t>(v.size() / 2), v.end());
+  return v[v.size() / 2];
+}
+
+// The same tokens with each of the sinks, which take turns at every token: what the machine does beside meets all.
+void CompareDecoding(const bitnet::Model& model, size_t threads, int rounds) {
+  constexpr size_t kPrompt = 64, kDecoded = 64;
   std::vector<float> logits(model.hyperparameters.n_vocab);
-  std::vector<int32_t> prompt(64);
+  std::vector<int32_t> prompt(kPrompt);
   for (size_t i = 0; i < prompt.size(); ++i) {
     prompt[i] = static_cast<int32_t>((i * 7919 + 13) % model.hyperparameters.n_vocab);
   }
+  std::vector<Decoder> decoders(4);
+  const std::vector<std::string> specs = {"", "none", "core", "full"};
   const TemporaryDirectory root;
-  std::optional<TimedSink> sink;
-  std::unique_ptr<bitnet::Context> context;
-  int run = 0;
-  double sink_ms = 0, total_ms = 0;
-  for (auto _ : state) {
-    if (context == nullptr || context->n_past() == context->n_ctx()) {
-      state.PauseTiming();
-      context.reset();
+  for (int round = 0; round < rounds; ++round) {
+    for (size_t i = 0; i < decoders.size(); ++i) {
+      Decoder& d = decoders[i];
+      d.context.reset();
       // Records that still wait are dropped with their sink: writing them is not decoding.
-      if (!spec.empty()) sink.emplace(spec, fmt::format("{}/{}", root.path(), run++), /*keep_raw=*/false);
-      context = std::make_unique<bitnet::Context>(
-          model, bitnet::ContextOptions{.n_ctx = 128, .threads = threads, .trace = sink ? &*sink : nullptr});
-      context->Forward(prompt, bitnet::LogitsFor::kNone, {});
-      if (sink) sink->Take();
-      state.ResumeTiming();
+      if (!specs[i].empty()) {
+        d.sink = std::make_unique<TimedSink>(specs[i], fmt::format("{}/{}.{}", root.path(), specs[i], round), false);
+      }
+      d.context = std::make_unique<bitnet::Context>(
+          model, bitnet::ContextOptions{.n_ctx = kPrompt + kDecoded, .threads = threads, .trace = d.sink.get()});
+      d.context->Forward(prompt, bitnet::LogitsFor::kNone, {});
+      if (d.sink) d.sink->Take();
     }
-    const int32_t id = prompt[context->n_past() % prompt.size()];
-    const Clock::time_point start = Clock::now();
-    context->Forward({&id, 1}, bitnet::LogitsFor::kLast, logits);
-    total_ms += Milliseconds(start);
-    if (sink) sink_ms += sink->Take();
+    for (size_t token = 0; token < kDecoded; ++token) {
+      for (Decoder& d : decoders) {
+        const Clock::time_point start = Clock::now();
+        d.context->Forward({&prompt[token], 1}, bitnet::LogitsFor::kLast, logits);
+        d.token_ms.push_back(Milliseconds(start));
+        if (d.sink) d.sink_ms += d.sink->Take();
+      }
+    }
   }
-  state.counters["sink_percent"] = 100 * sink_ms / total_ms;
-  state.SetItemsProcessed(static_cast<int64_t>(state.iterations()));
+  fmt::print("| decoding | ms a token | to no sink | in the sink |\n| --- | --- | --- | --- |\n");
+  for (size_t i = 0; i < decoders.size(); ++i) {
+    const Decoder& d = decoders[i];
+    // Turn by turn against the token without a sink just before.
+    std::vector<double> ratios;
+    double total_ms = 0;
+    for (size_t t = 0; t < d.token_ms.size(); ++t) {
+      ratios.push_back(d.token_ms[t] / decoders[0].token_ms[t]);
+      total_ms += d.token_ms[t];
+    }
+    fmt::print("| {} | {:.1f} | {:.3f} | {:.2f} % |\n",
+               i == 0   ? "no sink"
+               : i == 1 ? "wants nothing"
+                        : specs[i],
+               Median(d.token_ms), Median(ratios), 100 * d.sink_ms / total_ms);
+  }
 }
 
 int Run(int argc, char** argv) {
   std::string path;
   size_t threads = 1;
+  int rounds = 5;
   CLI::App app("Cost of tracing; takes Google Benchmark's flags too");
   app.add_option("--model", path, "GGUF file");
   app.add_option("--threads", threads, "Threads")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_option("--rounds", rounds, "Rounds of 64 tokens")->check(CLI::Range(1, 1000))->capture_default_str();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -125,21 +156,12 @@ int Run(int argc, char** argv) {
       ->Args({2560, 0})
       ->Args({2560, 1})
       ->Unit(benchmark::kMillisecond);
-  std::optional<bitnet::Model> model;
-  if (!path.empty()) {
-    if (!bitnet::CpuIsSupported()) throw std::runtime_error("this CPU lacks AVX2 or FMA");
-    model.emplace(bitnet::Model::Load(path));
-    for (const auto& [name, spec] : std::vector<std::pair<std::string, std::string>>{
-             {"no_sink", ""}, {"wants_nothing", "none"}, {"core", "core"}, {"full", "full"}}) {
-      benchmark::RegisterBenchmark(
-          fmt::format("decode/{}/threads:{}", name, threads).c_str(),
-          [&model, threads, spec = spec](benchmark::State& s) { BenchDecode(s, *model, threads, spec); })
-          ->UseRealTime()
-          ->Unit(benchmark::kMillisecond);
-    }
-  }
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
+  if (!path.empty()) {
+    if (!bitnet::CpuIsSupported()) throw std::runtime_error("this CPU lacks AVX2 or FMA");
+    CompareDecoding(bitnet::Model::Load(path), threads, rounds);
+  }
   return 0;
 }
 
