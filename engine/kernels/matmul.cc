@@ -36,7 +36,7 @@ void MatMul(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& 
         return Q6KMatMulRows(w, x, order, begin, end, y);
       case TensorType::kTQ1_0:
       case TensorType::kTQ2_0:
-        return TernaryQ8KMatMulRows(w, x, begin, end, y);
+        return TernaryQ8KMatMulRows(w, x, order, begin, end, y);
       case TensorType::kI2_S:
         return TernaryI8MatMulRows(w, x, begin, end, y);
       default:

@@ -45,7 +45,8 @@ float DotBF16(const uint16_t* a, const float* b, size_t n, const DotOrder& order
 // w, q: [cols]; d_w, d: [cols/32].
 float DotQ80(const int8_t* w, const float* d_w, const int8_t* q, const float* d, size_t cols);
 // codes: [cols] in 0, 1, 2; q, d: one row of Q8_K; d_w: [cols/256].
-float DotTernaryQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, const float* d, size_t cols);
+float DotTernaryQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, const float* d, size_t cols,
+                    bool rounds_products);
 // codes: [cols] in 0 .. 63; scales: [cols/16].
 float DotQ6K(const uint8_t* codes, const int8_t* scales, const float* d_w, const int8_t* q, const float* d, size_t cols,
              bool offset_apart);

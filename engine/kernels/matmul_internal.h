@@ -10,7 +10,8 @@ namespace bitnet {
 void FloatMatMulRows(const WeightMatrix& w, const Activations& x, const DotOrder& order, size_t row_begin,
                      size_t row_end, float* y);
 // TQ1_0 and TQ2_0 with Q8_K.
-void TernaryQ8KMatMulRows(const WeightMatrix& w, const Activations& x, size_t row_begin, size_t row_end, float* y);
+void TernaryQ8KMatMulRows(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& order, size_t row_begin,
+                          size_t row_end, float* y);
 // Q8_0 with Q8_0.
 void Q80MatMulRows(const WeightMatrix& w, const Activations& x, size_t row_begin, size_t row_end, float* y);
 // Q6_K with Q8_K.

@@ -20,6 +20,7 @@ constexpr ArithmeticOrder kLlamaAvx512 = {
     .round_batch_to_f16 = true,
     .scores_as_single = false,
     .q6_k_offset_apart = true,
+    .tq_rounds_products = false,
     .i8_rounds_once = false,
     .kv_padding = 256};
 
@@ -43,6 +44,7 @@ constexpr ArithmeticOrder kLlamaAvx2 = {
     .round_batch_to_f16 = true,
     .scores_as_single = false,
     .q6_k_offset_apart = true,
+    .tq_rounds_products = false,
     .i8_rounds_once = false,
     .kv_padding = 256};
 
@@ -57,6 +59,7 @@ constexpr ArithmeticOrder BitnetCpp(ArithmeticOrder order, std::string_view name
   order.round_batch_to_f16 = false;
   order.scores_as_single = true;
   order.q6_k_offset_apart = false;
+  order.tq_rounds_products = true;
   order.kv_padding = 32;
   return order;
 }
@@ -67,6 +70,7 @@ constexpr ArithmeticOrder ByGcc(ArithmeticOrder order, std::string_view name, st
   order.description = description;
   order.single.rounded_tail = true;
   order.i8_rounds_once = true;
+  order.tq_rounds_products = false;
   return order;
 }
 

@@ -46,6 +46,8 @@ struct ArithmeticOrder {
   bool round_batch_to_f16;  // F16 rows in a batch: is the float32 side rounded to F16? (one position: always)
   bool scores_as_single;    // scores in a batch take the one-position way
   bool q6_k_offset_apart;   // Q6_K: see MatMul
+  bool tq_rounds_products;  // TQ1_0, TQ2_0: a block's sums times its scale are rounded, then added to the lanes; not
+                            // fused
   bool i8_rounds_once;      // I2_S activations: x * s is rounded to an integer at once, not to float32 before
   int kv_padding;           // the attention row is as long as the cells in use, rounded up to this many
 };

@@ -57,7 +57,8 @@ TernaryWeights MakeI2SWeights(size_t rows, size_t cols, int code) {
   return w;
 }
 
-std::vector<float> ByDefinition(const TernaryWeights& w, const std::vector<float>& x, size_t n) {
+std::vector<float> ByDefinition(const TernaryWeights& w, const std::vector<float>& x, size_t n,
+                                const ArithmeticOrder& order) {
   const size_t rows = w.matrix.rows, cols = w.matrix.cols;
   std::vector<float> y(n * rows);
   std::vector<int8_t> q(cols);
@@ -73,25 +74,28 @@ std::vector<float> ByDefinition(const TernaryWeights& w, const std::vector<float
       const uint8_t* codes = w.codes.data() + r * cols;
       y[p * rows + r] = w.matrix.type == TensorType::kI2_S
                             ? scalar::DotTernaryI8(codes, w.matrix.scale, q.data(), s, cols)
-                            : scalar::DotTernaryQ8K(codes, w.d_w.data() + r * cols / 256, q.data(), d.data(), cols);
+                            : scalar::DotTernaryQ8K(codes, w.d_w.data() + r * cols / 256, q.data(), d.data(), cols,
+                                                    order.tq_rounds_products);
     }
   }
   return y;
 }
 
 void ExpectDefinition(const TernaryWeights& w, const std::vector<float>& x, size_t n, ThreadPool& pool) {
-  const ArithmeticOrder& order = AllOrders().front();
-  const std::vector<float> expected = ByDefinition(w, x, n);
-  OnEveryTarget([&] {
-    Activations a;
-    a.Prepare(x.data(), n, w.matrix.cols, ActivationKindFor(w.matrix.type, n, order), pool);
-    std::vector<float> y(n * w.matrix.rows + 1, 42.0f);
-    MatMul(w.matrix, a, order, y.data(), pool);
-    ASSERT_EQ(y.back(), 42.0f) << "written behind the end";
-    y.pop_back();
-    ASSERT_TRUE(SameBits(y, expected)) << TypeName(w.matrix.type) << " " << w.matrix.rows << " x " << w.matrix.cols
-                                       << ", n = " << n << ", threads = " << pool.NumWorkers();
-  });
+  for (const std::string_view name : {"llama.cpp-avx2", "bitnet.cpp-avx2"}) {
+    const ArithmeticOrder& order = FindOrder(name);
+    const std::vector<float> expected = ByDefinition(w, x, n, order);
+    OnEveryTarget([&] {
+      Activations a;
+      a.Prepare(x.data(), n, w.matrix.cols, ActivationKindFor(w.matrix.type, n, order), pool);
+      std::vector<float> y(n * w.matrix.rows + 1, 42.0f);
+      MatMul(w.matrix, a, order, y.data(), pool);
+      ASSERT_EQ(y.back(), 42.0f) << "written behind the end";
+      y.pop_back();
+      ASSERT_TRUE(SameBits(y, expected)) << TypeName(w.matrix.type) << " " << w.matrix.rows << " x " << w.matrix.cols
+                                         << ", n = " << n << ", threads = " << pool.NumWorkers() << ", " << name;
+    });
+  }
 }
 
 class TernaryMatMul : public ::testing::TestWithParam<TensorType> {
@@ -175,7 +179,8 @@ TEST_P(TernaryMatMul, TakesTheLeastInt8AndTheCodeThree) {
       const std::vector<int8_t> q(cols, -128);
       const std::vector<float> d(cols / 256, 0.5f);
       const float expected = per_row ? scalar::DotTernaryI8(w.codes.data(), w.matrix.scale, q.data(), 0.5f, cols)
-                                     : scalar::DotTernaryQ8K(w.codes.data(), w.d_w.data(), q.data(), d.data(), cols);
+                                     : scalar::DotTernaryQ8K(w.codes.data(), w.d_w.data(), q.data(), d.data(), cols,
+                                                             order.tq_rounds_products);
       OnEveryTarget([&] {
         Activations a;
         a.Prepare(x.data(), n, cols, ActivationKindFor(w.matrix.type, n, order), pool);

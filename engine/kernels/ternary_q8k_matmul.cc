@@ -151,10 +151,16 @@ struct PackedRows {
   }
 };
 
+// lane + sum * scale; the product is rounded before it is added where the order says so.
+HWY_INLINE VF32 AddScaled(VF32 sum, VF32 scale, VF32 lane, bool rounds_product) {
+  return rounds_product ? hn::Add(hn::Mul(sum, scale), lane) : hn::MulAdd(sum, scale, lane);
+}
+
 // kPositions positions against one pair of rows, which are unpacked on the way. out: [kPositions, 8 * kRowsPerVector]
 // lanes.
 template <class Format, size_t kPositions>
-HWY_INLINE void PackedTile(const PackedRows<Format>& rows, const Activations& x, size_t position, float* out) {
+HWY_INLINE void PackedTile(const PackedRows<Format>& rows, const Activations& x, bool rounds, size_t position,
+                           float* out) {
   const DF32 df;
   const size_t n_blocks = x.cols / 256;
   const int8_t* q = x.q.data() + position * x.q_stride;
@@ -172,7 +178,7 @@ HWY_INLINE void PackedTile(const PackedRows<Format>& rows, const Activations& x,
       VSum sum = StartFrom(start);
       for (size_t v = 0; v < 8; ++v) sum = AddProducts(codes[v], Repeat32(qp + 32 * v), sum);
       const VF32 scale = hn::Mul(hn::Set(df, d[p * n_blocks + block]), d_w);
-      lanes[p] = hn::MulAdd(hn::ConvertTo(df, Finish(sum, start)), scale, lanes[p]);
+      lanes[p] = AddScaled(hn::ConvertTo(df, Finish(sum, start)), scale, lanes[p], rounds);
     }
   }
   // Through memory: an array that is indexed by a variable would leave its registers in the loop above.
@@ -199,18 +205,19 @@ const uint8_t* RowOf(const WeightMatrix& w, size_t row) {
 }
 
 template <class Format, size_t kPositions>
-HWY_NOINLINE void PackedTimes(const WeightMatrix& w, const Activations& x, size_t position, size_t begin, size_t end,
-                              float* y) {
+HWY_NOINLINE void PackedTimes(const WeightMatrix& w, const Activations& x, bool rounds, size_t position, size_t begin,
+                              size_t end, float* y) {
   HWY_ALIGN float lanes[kPositions * kLanes];
   for (size_t r = begin; r < end; r += kRowsPerVector) {
     const PackedRows<Format> rows = {RowOf<Format>(w, r), RowOf<Format>(w, r + 1 < end ? r + 1 : r)};
-    PackedTile<Format, kPositions>(rows, x, position, lanes);
+    PackedTile<Format, kPositions>(rows, x, rounds, position, lanes);
     StoreRows<kPositions>(w, position, r, end, lanes, y);
   }
 }
 
 // A strip of rows, unpacked once for all positions.
 struct Strip {
+  bool rounds;        // see AddScaled
   size_t begin, end;  // rows
   size_t n_blocks;
   hwy::AlignedVector<uint8_t> codes;  // [row pairs, n_blocks, 8] registers
@@ -220,8 +227,12 @@ struct Strip {
   float scale_of_products = std::numeric_limits<float>::quiet_NaN();
   hwy::AlignedVector<float> products;  // [n, n_blocks]
 
-  Strip(size_t n, size_t cols)
-      : n_blocks(cols / 256), codes(kStripRows * cols), d_w(kStripRows * n_blocks), products(n * n_blocks) {}
+  Strip(size_t n, size_t cols, bool rounds_products)
+      : rounds(rounds_products),
+        n_blocks(cols / 256),
+        codes(kStripRows * cols),
+        d_w(kStripRows * n_blocks),
+        products(n * n_blocks) {}
 
   template <class Format>
   void Unpack(const WeightMatrix& w, size_t row_begin, size_t row_end) {
@@ -302,7 +313,7 @@ HWY_INLINE void Tile(const Strip& strip, size_t vector, const Activations& x, si
       const VF32 d_p = hn::Set(df, d[p * n_blocks + block]);
       for (size_t r = 0; r < kVectors; ++r) {
         const VF32 scale = kProduct ? d_p : hn::Mul(d_p, strip.Scale(vector + r, block));
-        lane[r][p] = hn::MulAdd(hn::ConvertTo(df, Finish(sum[r][p], start(p))), scale, lane[r][p]);
+        lane[r][p] = AddScaled(hn::ConvertTo(df, Finish(sum[r][p], start(p))), scale, lane[r][p], strip.rounds);
       }
     }
   }
@@ -353,17 +364,17 @@ void StripTimes(const WeightMatrix& w, const Activations& x, const Strip& strip,
 }
 
 template <class Format>
-void Q8KAllPositions(const WeightMatrix& w, const Activations& x, size_t begin, size_t end, float* y) {
+void Q8KAllPositions(const WeightMatrix& w, const Activations& x, bool rounds, size_t begin, size_t end, float* y) {
   if (x.n < kPanel) {
     for (size_t r = begin; r < end; r += kStripRows) {
       const size_t r_end = std::min(r + kStripRows, end);
       size_t p = 0;
-      for (; p + 4 <= x.n; p += 4) PackedTimes<Format, 4>(w, x, p, r, r_end, y);
-      for (; p < x.n; ++p) PackedTimes<Format, 1>(w, x, p, r, r_end, y);
+      for (; p + 4 <= x.n; p += 4) PackedTimes<Format, 4>(w, x, rounds, p, r, r_end, y);
+      for (; p < x.n; ++p) PackedTimes<Format, 1>(w, x, rounds, p, r, r_end, y);
     }
     return;
   }
-  Strip strip(x.n, x.cols);
+  Strip strip(x.n, x.cols, rounds);
   for (size_t r = begin; r < end; r += kStripRows) {
     strip.Unpack<Format>(w, r, std::min(r + kStripRows, end));
     strip.ComputeProducts(x);
@@ -377,11 +388,11 @@ void Q8KAllPositions(const WeightMatrix& w, const Activations& x, size_t begin, 
   }
 }
 
-void TernaryQ8K(const WeightMatrix& w, const Activations& x, size_t begin, size_t end, float* y) {
+void TernaryQ8K(const WeightMatrix& w, const Activations& x, bool rounds, size_t begin, size_t end, float* y) {
   if (w.type == TensorType::kTQ2_0) {
-    Q8KAllPositions<Tq20>(w, x, begin, end, y);
+    Q8KAllPositions<Tq20>(w, x, rounds, begin, end, y);
   } else {
-    Q8KAllPositions<Tq10>(w, x, begin, end, y);
+    Q8KAllPositions<Tq10>(w, x, rounds, begin, end, y);
   }
 }
 
@@ -394,13 +405,15 @@ namespace bitnet {
 
 HWY_EXPORT(TernaryQ8K);
 
-void TernaryQ8KMatMulRows(const WeightMatrix& w, const Activations& x, size_t row_begin, size_t row_end, float* y) {
-  HWY_DYNAMIC_DISPATCH(TernaryQ8K)(w, x, row_begin, row_end, y);
+void TernaryQ8KMatMulRows(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& order, size_t row_begin,
+                          size_t row_end, float* y) {
+  HWY_DYNAMIC_DISPATCH(TernaryQ8K)(w, x, order.tq_rounds_products, row_begin, row_end, y);
 }
 
 namespace scalar {
 
-float DotTernaryQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, const float* d, size_t cols) {
+float DotTernaryQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, const float* d, size_t cols,
+                    bool rounds_products) {
   float lane[8] = {};
   for (size_t b = 0; b < cols / 256; ++b) {
     for (size_t l = 0; l < 8; ++l) {
@@ -409,7 +422,9 @@ float DotTernaryQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, con
         if (i % 32 / 4 == l) sum += codes[b * 256 + i] * q[b * 256 + i];
       }
       for (size_t i = 0; i < 32; ++i) sum -= q[b * 256 + l * 32 + i];
-      lane[l] = std::fma(static_cast<float>(sum), d[b] * d_w[b], lane[l]);
+      const float scale = d[b] * d_w[b];
+      lane[l] = rounds_products ? static_cast<float>(sum) * scale + lane[l]
+                                : std::fma(static_cast<float>(sum), scale, lane[l]);
     }
   }
   for (size_t half = 4; half > 0; half /= 2) {

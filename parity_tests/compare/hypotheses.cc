@@ -311,7 +311,8 @@ class Tests {
         }
         const int8_t* qi = q.data() + row_ * w.cols;
         y[r] = i8_row ? bitnet::scalar::DotTernaryI8(codes.data(), w.scale, qi, d[row_], w.cols)
-                      : bitnet::scalar::DotTernaryQ8K(codes.data(), d_w.data(), qi, d.data() + row_ * blocks, w.cols);
+                      : bitnet::scalar::DotTernaryQ8K(codes.data(), d_w.data(), qi, d.data() + row_ * blocks, w.cols,
+                                                      order_.tq_rounds_products);
       }
       Try(whole ? "quantized_per_tensor" : "quantized_by_truncation",
           whole ? fmt::format("one int8 scale for all {} rows of activations", n_)

@@ -26,7 +26,7 @@ float RoundedToF16(float x) { return bitnet::F32FromF16(bitnet::F16FromF32(x)); 
 
 // As bitnet::scalar::DotTernaryQ8K, the 32 columns of each chunk side by side; minus_sums: [cols/32].
 float DotQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, const float* d, const int32_t* minus_sums,
-             size_t cols) {
+             size_t cols, bool rounds_products) {
   float lane[8] = {};
   for (size_t b = 0; b < cols / 256; ++b) {
     int32_t column[32] = {};
@@ -35,7 +35,8 @@ float DotQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, const floa
     }
     for (size_t l = 0; l < 8; ++l) {
       const int32_t sum = column[4 * l] + column[4 * l + 1] + column[4 * l + 2] + column[4 * l + 3];
-      lane[l] = std::fma(static_cast<float>(sum + minus_sums[b * 8 + l]), d[b] * d_w[b], lane[l]);
+      const float exact = static_cast<float>(sum + minus_sums[b * 8 + l]), scale = d[b] * d_w[b];
+      lane[l] = rounds_products ? exact * scale + lane[l] : std::fma(exact, scale, lane[l]);
     }
   }
   for (size_t half = 4; half > 0; half /= 2) {
@@ -187,7 +188,7 @@ struct ScalarEngine::Impl {
         const int8_t* qi = q.data() + i * w.cols;
         y[i * w.rows + r] = i8_row ? bitnet::scalar::DotTernaryI8(codes, w.scale, qi, d[i], w.cols)
                                    : DotQ8K(codes, w.d.data() + r * blocks, qi, d.data() + i * blocks,
-                                            minus_sums.data() + i * w.cols / 32, w.cols);
+                                            minus_sums.data() + i * w.cols / 32, w.cols, order.tq_rounds_products);
       }
     }
     return y;

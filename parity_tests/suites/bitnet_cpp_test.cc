@@ -1,4 +1,5 @@
-// I2_S against a live bitnet.cpp: random shapes, and one operation in which the reference is wrong. Without the runner
+// A live bitnet.cpp: I2_S of random shapes, the types of weights that it shares with llama.cpp, and one operation in
+// which the reference is wrong. Without the runner
 // the tests are skipped with the reason; PARITY_REQUIRE=bitnet.cpp makes that a failure.
 #include <gtest/gtest.h>
 
@@ -48,6 +49,30 @@ TEST_F(BitnetCpp, RandomShapesGiveTheSameBits) {
     request.n_ubatch = static_cast<int>(pick({16, 32, 512}));
     request.max_tokens = 8;
     ExpectSameBits(o, request);
+  }
+}
+
+// What llama.cpp runs too; the order in which its build adds is another.
+TEST_F(BitnetCpp, OtherTypesGiveTheSameBits) {
+  std::mt19937 random(21);
+  for (const TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kBF16, TensorType::kQ8_0,
+                                TensorType::kTQ1_0, TensorType::kTQ2_0}) {
+    for (const char* architecture : {"bitnet", "bitnet-b1.58"}) {
+      if (IsSkipped()) return;
+      GenerateOptions o;
+      o.architecture = architecture;
+      o.n_head = 6;
+      o.n_head_kv = 2;
+      o.n_embd = 768;
+      o.n_ff = 1280;
+      o.n_layer = 2;
+      o.n_vocab = 300;
+      o.type = type;
+      Request request;
+      request.token_ids = RandomTokens(random, 19, o.n_vocab);
+      request.max_tokens = 4;
+      ExpectSameBits(o, request);
+    }
   }
 }
 
