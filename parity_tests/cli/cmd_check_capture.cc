@@ -1,5 +1,6 @@
 // `check-capture`: what is wrong with a capture that somebody's engine wrote.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <memory>
@@ -14,6 +15,40 @@
 
 namespace parity {
 namespace {
+
+// The shape of a stage's tensor by the model's hyper-parameters; a -1 where these do not say.
+std::vector<int64_t> ExpectedShape(const Capture& c, const TraceRecord& r) {
+  const nlohmann::json& h = c.model.hyperparameters;
+  const auto number = [&h](const char* name) -> int64_t {
+    const auto at = h.find(name);
+    return at != h.end() && at->is_number_integer() ? at->get<int64_t>() : -1;
+  };
+  const auto heads = [&](const char* n_head) {
+    const int64_t n = number(n_head), dim = number("n_embd_head");
+    return n < 0 || dim < 0 ? -1 : n * dim;
+  };
+  const std::string& stage = r.stage;
+  if (stage == "attn_scores" || stage == "attn_scores_softmax") return {number("n_head"), r.seq + 1};
+  if (stage == "q_proj" || stage == "q_rope" || stage == "attn_out" || stage == "attn_sub_norm") {
+    return {heads("n_head")};
+  }
+  if (stage == "k_proj" || stage == "k_rope" || stage == "v_proj") return {heads("n_head_kv")};
+  if (stage == "ffn_gate" || stage == "ffn_up" || stage == "ffn_act" || stage == "ffn_sub_norm") {
+    return {number("n_ff")};
+  }
+  return {number(stage == "logits" ? "n_vocab" : "n_embd")};
+}
+
+// Nothing where the shape may be right.
+std::string WrongShape(const Capture& c, const TraceRecord& r) {
+  if (StageIndex(r.stage) < 0) return "";  // a stage of the engine's own
+  const std::vector<int64_t> expected = ExpectedShape(c, r);
+  bool right = expected.size() == r.shape.size();
+  for (size_t i = 0; right && i < expected.size(); ++i) right = expected[i] < 0 || expected[i] == r.shape[i];
+  if (right) return "";
+  return fmt::format("{}: shape: found [{}], expected [{}] by the model's hyper-parameters", r.name,
+                     fmt::join(r.shape, ", "), fmt::join(expected, ", "));
+}
 
 // What the reader cannot see: numbers that contradict each other.
 std::vector<std::string> Contradictions(const Capture& c) {
@@ -44,6 +79,7 @@ std::vector<std::string> Contradictions(const Capture& c) {
                                    c.shapes.attends.size(), c.tokens.size()));
   }
   for (const TraceRecord& r : c.traces) {
+    if (const std::string wrong = WrongShape(c, r); !wrong.empty()) problems.push_back(wrong);
     if (r.tensor_file.empty()) continue;
     const std::vector<float> data = ReadTensor(c, r);
     if (MakeTraceRecord(r.seq, r.layer, r.stage, r.shape, data).blake3 != r.blake3) {

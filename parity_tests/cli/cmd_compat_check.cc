@@ -153,7 +153,7 @@ void AddCompatCheckCommand(CLI::App& app, int& exit_code) {
   auto o = std::make_shared<CompatCheckOptions>();
   CLI::App& command =
       *app.add_subcommand("compat-check", "What a model file says of itself, and which engines here run it");
-  command.add_option("model", o->model, "GGUF file")->required();
+  command.add_option("model,--model", o->model, "GGUF file")->required();
   command.add_flag("--show-kv", o->show_kv, "Every metadata key; long arrays and texts are cut short");
   command.callback([o, &exit_code] {
     CompatCheck(*o);

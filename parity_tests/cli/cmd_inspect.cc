@@ -210,7 +210,7 @@ void AddInspectCommand(CLI::App& app, int& exit_code) {
   auto o = std::make_shared<InspectOptions>();
   CLI::App& command =
       *app.add_subcommand("inspect", "Norms and projections of a model: are they what a trained model's are?");
-  command.add_option("model", o->model, "GGUF file")->required();
+  command.add_option("model,--model", o->model, "GGUF file")->required();
   command.add_flag("--ln-stats", o->ln_stats, "The norms alone");
   command
       .add_option("--gate", o->gate,

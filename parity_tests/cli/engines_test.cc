@@ -356,6 +356,14 @@ TEST_F(CheckCaptureTest, ATokenThatIsNotTheLargestLogitIsOne) {
   EXPECT_THAT(result.output, AllOf(HasSubstr("generated[5]: found"), HasSubstr("1 problem")));
 }
 
+TEST_F(CheckCaptureTest, ATensorOfAnotherShapeThanTheModelsIsOne) {
+  Change([](nlohmann::json& json) { json["model"]["hyperparameters"]["n_head"] = 3; });
+  const ProcessResult result = Check();
+  EXPECT_EQ(result.exit_code, 1) << result.last_words;
+  EXPECT_THAT(result.output, AllOf(HasSubstr("t0/blk0/q_proj: shape: found [256], expected [192]"),
+                                   HasSubstr("t1/blk0/attn_scores_softmax: shape: found [4, 2], expected [3, 2]")));
+}
+
 TEST_F(CheckCaptureTest, WhatCannotBeReadIsTwo) {
   const auto expect_two = [&](const std::string& words) {
     const ProcessResult result = Check();

@@ -106,7 +106,7 @@ TEST(CompatCheck, SaysWhatIsInTheFileAndWhatRunsIt) {
   EXPECT_THAT(result.output, HasSubstr("6 layers, 256 wide, 4/2 heads of 64"));
   EXPECT_THAT(result.output, HasSubstr("native       runs it"));
   EXPECT_THAT(result.output, HasSubstr("tokenizer.ggml.tokens = [2048 elements: \"!\""));
-  EXPECT_EQ(RunCommand({"compat-check", "/no/such/model.gguf"}).exit_code, 2);
+  EXPECT_EQ(RunCommand({"compat-check", "--model", "/no/such/model.gguf"}).exit_code, 2);
 }
 
 }  // namespace

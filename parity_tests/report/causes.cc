@@ -14,7 +14,8 @@ struct StageAdvice {
 const std::array<StageAdvice, kStages.size()>& Advice() {
   static const std::array<StageAdvice, kStages.size()> advice = {{
       {{"the engine is not installed, or its libraries are not where they were looked for",
-        "the engine does not know the model's architecture or one of its tensor types",
+        "the engine does not know the model's architecture or one of its tensor types (I2_S and bitnet-b1.58 are "
+        "bitnet.cpp's); bitnet-parity compat-check MODEL asks every engine",
         "a recorded capture is of another model file, prompt or schedule"},
        "ci/install brings llama.cpp; LLAMA_CPP_DIR and BITNET_CPP_DIR name builds of your own"},
       {{"BOS twice: the template writes it and the tokenizer adds it, or only one side adds it",
