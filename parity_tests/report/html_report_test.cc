@@ -1,0 +1,1 @@
+#include "parity_tests/report/report.h"
