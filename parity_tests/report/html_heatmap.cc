@@ -51,8 +51,9 @@ std::string HeatTitle(const Positions& at, size_t i) {
 
 // Positions `first` to `last` - 1 beside each other. `largest`: of each metric over the whole heatmap.
 std::string HeatLine(const Positions& at, size_t first, size_t last, const std::vector<double>& largest) {
-  constexpr int kLabels = 84, kTop = 16, kHeight = 16, kTexts = 92;
+  constexpr int kLabels = 84, kTop = 16, kHeight = 16;
   const int width = at.rows() > kCells / 2 ? 15 : 28, bottom = kTop + kHeight * static_cast<int>(kHeatMetrics.size());
+  size_t longest = 0;  // token text, in bytes: never less than its characters
   std::string out;
   for (size_t m = 0; m < kHeatMetrics.size(); ++m) {
     out += Tag(fmt::format("text class=\"dim\" x=\"{}\" y=\"{}\" text-anchor=\"end\"", kLabels - 6,
@@ -70,13 +71,15 @@ std::string HeatLine(const Positions& at, size_t first, size_t last, const std::
     }
     column += Tag(fmt::format("text transform=\"translate({},{}) rotate(90)\"", x + width / 2 - 3, bottom + 4),
                   Escape(Shorten(at.Token(i).second, 14)));
+    longest = std::max(longest, at.Token(i).second.size());
     if ((i - first) % 4 == 0) column += Tag(fmt::format("text class=\"dim\" x=\"{}\" y=\"11\"", x), std::to_string(i));
     out += Tag("g", column) + "\n";
   }
   const int total = kLabels + std::max(width * static_cast<int>(last - first), 40);
   return Tag(fmt::format("svg width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" role=\"img\" "
                          "aria-label=\"{2}s {3} to {4}\"",
-                         total, bottom + kTexts, PositionName(at.result().stage), first, last - 1),
+                         total, bottom + 8 + 6 * static_cast<int>(std::min<size_t>(longest, 15)),
+                         PositionName(at.result().stage), first, last - 1),
              out);
 }
 

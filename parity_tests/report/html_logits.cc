@@ -61,7 +61,7 @@ std::string Head() {
   for (const char* name : {"id", "", "rank", "logit", "share", "rank", "logit", "share", "gap"}) {
     columns += fmt::format("<col class=\"{}\"/>", name);
   }
-  for (const char* name : {"id", "token", "#", "logit", "prob.", "#", "logit", "prob.", "difference"}) {
+  for (const char* name : {"id", "token", "#", "logit", "prob.", "#", "logit", "prob.", "diff."}) {
     head += Tag(name == std::string_view("token") ? "th" : "th class=\"num\"", name);
   }
   return Tag("colgroup", columns) +
@@ -89,15 +89,15 @@ std::string TopTable(const Positions& at, size_t i) {
     };
     side(candidate_top, c, candidate_p(id));
     side(reference_top, r, reference_p(id));
-    rows += Tag("tr", cells + Tag(gap == 0 ? "td class=\"num\"" : "td class=\"num gap\"",
-                                  gap == 0 ? "0" : fmt::format("{:+.2e}", gap))) +
-            "\n";
+    cells += Tag("td class=\"num\"", gap == 0 ? "0" : fmt::format("{:+.2e}", gap));
+    const bool moved = Rank(candidate_top, id) != Rank(reference_top, id);
+    rows += Tag(moved ? "tr class=\"moved\"" : "tr", cells) + "\n";
   }
   return Card(at, i, Tag("table", Head() + Tag("tbody", rows)));
 }
 
 std::string TopPlot(const Positions& at, size_t i) {
-  constexpr int kBars = 98, kBarWidth = 122, kWidth = 270, kHeight = 28;
+  constexpr int kBars = 106, kBarWidth = 110, kWidth = 270, kHeight = 28;
   const std::span<const float> candidate = at.Candidate(i), reference = at.Reference(i);
   const Probabilities candidate_p(candidate), reference_p(reference);
   std::string out;
@@ -108,6 +108,7 @@ std::string TopPlot(const Positions& at, size_t i) {
     row += Tag(fmt::format("text x=\"{}\" y=\"{}\" text-anchor=\"end\"", kBars - 6, y + 15),
                Escape(Shorten(at.Piece(id), 14)));
     const auto bar = [&](std::string_view side, double p, int top) {
+      row += fmt::format("<rect class=\"track\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"10\"/>", kBars, top, kBarWidth);
       row += fmt::format("<rect class=\"{}\" x=\"{}\" y=\"{}\" width=\"{:.1f}\" height=\"10\"/>", side, kBars, top,
                          std::isfinite(p) ? p * kBarWidth : 0);
       row += Tag(fmt::format("text x=\"{}\" y=\"{}\" text-anchor=\"end\"", kWidth, top + 9), FormatShare(p));
@@ -117,8 +118,10 @@ std::string TopPlot(const Positions& at, size_t i) {
     out += Tag("g", row) + "\n";
     y += kHeight;
   }
-  return Card(
-      at, i, Tag(fmt::format("svg width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" role=\"img\"", kWidth, y), out));
+  return Card(at, i,
+              Tag(fmt::format("svg class=\"plot\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" role=\"img\"",
+                              kWidth, y),
+                  out));
 }
 
 }  // namespace parity

@@ -55,7 +55,8 @@ std::string StageRow(const StageResult& result) {
       Tag("td", Tag("b", StageName(result.stage))) +
       Tag("td", Tag(fmt::format("span class=\"state {}\"", StatusClass(result.status)), StatusName(result.status)));
   if (result.worst.rows() == 0) {
-    const std::string& text = result.compared.empty() ? result.message : result.compared;
+    const bool explained = result.status == Status::kSkip || result.status == Status::kNotReached;
+    const std::string& text = explained ? result.message : result.compared;
     return Tag("tr", cells + Tag("td colspan=\"6\" class=\"lines\"", Escape(text)));
   }
   const auto figure = [&cells](std::string_view label, const std::string& text) {
@@ -104,7 +105,7 @@ std::string Checks(const StageResult& result) {
 
 // What differs at the stage that failed or was skipped, and what usually causes that where no cause is named.
 std::string Failure(const StageResult& result, bool cause_named) {
-  std::string out = Tag("h3", result.status == Status::kFail ? "What differs" : "Why nothing was compared");
+  std::string out = Tag("h3", result.stage == Stage::kPreflight ? "Why nothing was compared" : "What differs");
   out += Tag("p class=\"what lines\"", Escape(result.message));
   if (result.position >= 0 && result.token >= 0) {
     out += Tag("p", Escape(fmt::format("At {} {}, token {} {}", PositionName(result.stage), result.position,
@@ -142,7 +143,7 @@ Positions PromptPositions(const HtmlClimb& climb) {
 }
 
 std::string Heatmaps(const Positions& prompt, const Positions& decode) {
-  if (prompt.rows() == 0) return "";
+  if (prompt.rows() == 0) return Tag("p class=\"dim\"", "No logits were compared.");
   return Tag("h3", "Distance at each position") +
          Tag("p class=\"dim\"", "The logits behind each token; a pointer on a column shows its figures.") +
          HeatmapKey() + Heatmap(prompt) + Heatmap(decode);
@@ -218,8 +219,8 @@ std::string ClimbSection(const HtmlClimb& climb) {
   const Positions prompt = PromptPositions(climb), decode(climb, Stage::kDecode);
   out += Heatmaps(prompt, decode) + Logits(prompt, decode);
   for (const auto& [what, ids] : climb.ids) {
-    out +=
-        Tag("h3", Escape(fmt::format("{} ({})", what, ids.size()))) + Tag("p", fmt::format("{}", fmt::join(ids, ", ")));
+    out += Tag("h3", Escape(fmt::format("{} ({})", what, ids.size()))) +
+           Tag("p class=\"long\"", fmt::format("{}", fmt::join(ids, ", ")));
   }
   return Tag("section class=\"climb\"", out) + "\n";
 }

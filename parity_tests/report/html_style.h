@@ -27,7 +27,8 @@ h1 { font-size: 1rem; font-weight: 600; color: var(--dim); margin: 0 0 .75rem; }
 h2 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 1rem; padding: .5rem .9rem; border-left: .4rem solid var(--s);
   background: var(--card); color: var(--s); border-radius: .25rem; }
 h3 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
-h4 { font-size: .95rem; margin: 0 0 .35rem; }
+h4 { font-size: .95rem; margin: 1rem 0 .35rem; }
+.card h4 { margin-top: 0; }
 p { margin: .35rem 0; }
 a { color: inherit; }
 .climb + .climb { margin-top: 3.5rem; padding-top: 2rem; border-top: 2px solid var(--line); }
@@ -46,6 +47,9 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-size: .8rem; font-weight: 600; color: var(--dim); }
 .num { text-align: right; white-space: nowrap; }
+.stages { table-layout: fixed; }
+.stages th { width: 8.5%; }
+.stages th:nth-child(2) { width: 10%; } .stages th:nth-child(3) { width: auto; } .stages th:last-child { width: 10%; }
 .narrow { width: auto; }
 .narrow th, .narrow td { padding-right: 1.4rem; }
 .cards { display: grid; gap: 1rem; align-items: start; }
@@ -57,17 +61,19 @@ th { font-size: .8rem; font-weight: 600; color: var(--dim); }
 .card th, .card td { padding: .15rem .5rem .15rem 0; }
 .card th:last-child, .card td:last-child { padding-right: 0; }
 .card .text { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.card col.id { width: 12%; } .card col.rank { width: 7%; } .card col.logit { width: 14%; }
-.card col.share { width: 13%; } .card col.gap { width: 14%; }
+.card col.id { width: 8%; } .card col.rank { width: 5%; } .card col.logit { width: 12%; }
+.card col.share { width: 12%; } .card col.gap { width: 15%; }
+.moved td { background: color-mix(in srgb, var(--ref) 12%, transparent); }
 .card .dim { margin: 0 0 .35rem; }
 .worst { border-color: var(--fail); }
 .cand { color: var(--cand); } .ref { color: var(--ref); }
-.gap { font-weight: 600; }
 svg { display: block; max-width: 100%; height: auto; }
 svg text { fill: var(--ink); font: 10px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
-svg text.dim { fill: var(--dim); }
+svg text.dim { fill: var(--dim); font-size: 10px; }
+.plot text { font-size: 11px; }
+svg rect.track { fill: var(--line); }
 svg rect.cand { fill: var(--cand); } svg rect.ref { fill: var(--ref); }
-.heat { display: flex; flex-wrap: wrap; gap: .75rem 1.25rem; margin: .5rem 0 1rem; }
+.heat { display: flex; flex-wrap: wrap; align-items: flex-start; gap: .75rem 1.25rem; margin: .5rem 0 1rem; }
 .heat svg { break-inside: avoid; }
 .key { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; font-size: .85rem; color: var(--dim); }
 .key span { white-space: nowrap; }
@@ -85,9 +91,10 @@ svg rect.cand { fill: var(--cand); } svg rect.ref { fill: var(--ref); }
   .stages tr { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 0 .75rem; padding: .4rem 0;
     border-bottom: 1px solid var(--line); }
   .stages td { border: 0; padding: .1rem 0; text-align: left; }
+  .stages td:empty { display: none; }
   .stages td[colspan], .stages td.what-compared { grid-column: 1 / -1; }
   .stages td[data-label]::before { content: attr(data-label) " "; color: var(--dim); font-size: .8rem; }
-  .card table { font-size: .72rem; } }
+  .card table { font-size: .72rem; } .card th, .card td { padding-right: .25rem; } .card { padding: .6rem .5rem; } }
 @media print { body { max-width: none; padding: 0; font-size: 12px; } .long { max-height: none; } h3 { break-after: avoid; } }
 )";
 
