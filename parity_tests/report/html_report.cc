@@ -182,9 +182,10 @@ std::string Cards(const Positions& at, const std::vector<size_t>& shown,
   return out;
 }
 
-std::string LeftOut(const Positions& at, size_t shown, std::string_view which) {
-  if (shown >= at.rows()) return "";
-  return Tag("p class=\"dim\"", fmt::format("{} of {}: {}. The JSON format has the figures of all.", shown,
+// "" where there are no more than `most`.
+std::string LeftOut(const Positions& at, size_t most, std::string_view which) {
+  if (at.rows() <= most) return "";
+  return Tag("p class=\"dim\"", fmt::format("Of {} these are {}; the JSON format has the figures of all.",
                                             Count(at.rows(), at.result().stage), which));
 }
 
@@ -194,13 +195,14 @@ std::string Logits(const Positions& prompt, const Positions& decode) {
   if (prompt.result().position >= 0) worst.push_back(static_cast<size_t>(prompt.result().position));
   const std::string tables = Cards(prompt, worst, TopTable) + Cards(decode, generated, TopTable);
   if (tables.empty()) return "";
-  const std::string left_out = LeftOut(decode, generated.size(), "the first");
+  const std::string left_out =
+      LeftOut(decode, kMostGenerated, fmt::format("the first {}, and the one where they part", kMostGenerated));
   return Tag("h3", "Logits side by side") +
          Tag("p class=\"dim\"", "The ten largest of either side, at the worst position and at each generated token.") +
          left_out + Tag("div class=\"cards tables\"", tables) + Tag("h3", "Probabilities, token by token") +
          Key({{{"cand"}, "candidate"}, {{"ref"}, "reference"}}) +
          Tag("p class=\"dim\"", "The five likeliest next tokens of either side behind each token.") +
-         LeftOut(prompt, plotted.size(), "those with the largest KL divergence") + left_out +
+         LeftOut(prompt, kMostPlots, fmt::format("the {} with the largest KL divergence", kMostPlots)) + left_out +
          Tag("div class=\"cards plots\"", Cards(prompt, plotted, TopPlot) + Cards(decode, generated, TopPlot));
 }
 

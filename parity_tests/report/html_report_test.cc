@@ -7,6 +7,7 @@
 #include <regex>
 
 #include "parity_tests/compare/capture_for_test.h"
+#include "parity_tests/compare/quote.h"
 #include "parity_tests/report/report.h"
 
 namespace parity {
@@ -64,6 +65,7 @@ class HtmlReportTest : public testing::Test {
   static std::string Page(const HtmlClimb& climb) {
     const std::string page = HtmlReport({&climb, 1});
     EXPECT_EQ(Malformed(page), "");
+    EXPECT_TRUE(Utf8(page) == page) << "no UTF-8, or a control character";
     return page;
   }
   // Both sides with `n` prompt positions, all alike.
@@ -136,10 +138,6 @@ TEST_F(HtmlReportTest, TokenTextsAreText) {
   EXPECT_THAT(page, HasSubstr("token 7 &quot;&lt;script&gt;alert('&amp;')&lt;/script&gt;\\n\\x01&quot;"));
   EXPECT_THAT(page, HasSubstr("&quot;\\xE4\\xBD&quot;"));
   EXPECT_THAT(page, HasSubstr("native \uFFFD\uFFFD&lt;b&gt;"));
-  for (const char byte : {'\xe4', '\x80', '\x1b', '\x01'}) {
-    EXPECT_EQ(page.find(std::string("\n") + byte), std::string::npos);
-    EXPECT_EQ(page.find(std::string(";") + byte), std::string::npos) << static_cast<int>(byte);
-  }
 }
 
 TEST_F(HtmlReportTest, NaNAndInfinityAreWords) {
@@ -197,7 +195,7 @@ TEST_F(HtmlReportTest, OfManyPositionsTheWorstArePlotted) {
   EXPECT_EQ(Occurrences(page, kPlot), 32u + 4);
   EXPECT_EQ(Occurrences(page, "<h4>position 777, "), 2u);  // a table and a plot
   EXPECT_THAT(page, Not(HasSubstr("<h4>position 31, ")));
-  EXPECT_THAT(page, HasSubstr("32 of 1000 positions: those with the largest KL divergence. The JSON format"));
+  EXPECT_THAT(page, HasSubstr("Of 1000 positions these are the 32 with the largest KL divergence; the JSON format"));
   EXPECT_EQ(Occurrences(page, "aria-label=\"positions "), 32u);  // 1000 in lines of 32
 }
 

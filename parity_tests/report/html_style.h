@@ -8,13 +8,13 @@ namespace parity {
 
 // Classes of a heatmap's cell: z is zero; w0-w4 within the limit, o0-o3 over it, n0-n4 where there is no limit; inf.
 inline constexpr std::string_view kHtmlStyle = R"(
-:root { color-scheme: light dark; --bg: #fff; --card: #f7f8fa; --ink: #1b1f24; --dim: #5b6470; --line: #d9dee5;
+:root { color-scheme: light; --bg: #fff; --card: #f7f8fa; --ink: #1b1f24; --dim: #5b6470; --line: #d9dee5;
   --pass: #1a7f37; --fail: #c62828; --skip: #9a6700; --none: #6b7480; --cand: #2563c9; --ref: #d97b06;
   --z: #e3e5e8; --inf: #111; --w0: #e3f1fb; --w1: #c3e0f5; --w2: #95c9ec; --w3: #5caade; --w4: #2b83c4;
   --o0: #fdc27a; --o1: #f58b3c; --o2: #dd4a1f; --o3: #96150f;
   --n0: #efe6f7; --n1: #d9c6ec; --n2: #bb9cdc; --n3: #986fc6; --n4: #6f43a6; }
 @media screen and (prefers-color-scheme: dark) {
-  :root { --bg: #14171b; --card: #1c2026; --ink: #e6e9ed; --dim: #9aa4b0; --line: #343b45;
+  :root { color-scheme: dark; --bg: #14171b; --card: #1c2026; --ink: #e6e9ed; --dim: #9aa4b0; --line: #343b45;
     --pass: #3fb950; --fail: #f4655c; --skip: #d9a520; --none: #8b95a1; --cand: #6ba4f5; --ref: #f0a040;
     --z: #3a4048; --inf: #fff; --w0: #16344a; --w1: #1b4a6b; --w2: #23658f; --w3: #3585b8; --w4: #55a9dd;
     --o0: #7a4a12; --o1: #b3601a; --o2: #e0622e; --o3: #ff5b4d;
