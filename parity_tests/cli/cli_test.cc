@@ -137,6 +137,7 @@ TEST_F(CliTest, HtmlIsOnePageForBothSchedules) {
   }
   const ProcessResult none = Ladder({"--format", "html"}, "recorded:/nowhere");
   EXPECT_EQ(none.exit_code, 2);
+  EXPECT_THAT(none.output, HasSubstr("ERROR at preflight"));
 }
 
 TEST_F(CliTest, TheTemplateWritesBosOnce) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "parity_tests/compare/quote.h"
@@ -196,7 +197,7 @@ std::string Logits(const Positions& prompt, const Positions& decode) {
   const std::string tables = Cards(prompt, worst, TopTable) + Cards(decode, generated, TopTable);
   if (tables.empty()) return "";
   const std::string left_out =
-      LeftOut(decode, kMostGenerated, fmt::format("the first {}, and the one where they part", kMostGenerated));
+      LeftOut(decode, kMostGenerated, fmt::format("the first {} and the worst", kMostGenerated));
   return Tag("h3", "Logits side by side") +
          Tag("p class=\"dim\"", "The ten largest of either side, at the worst position and at each generated token.") +
          left_out + Tag("div class=\"cards tables\"", tables) + Tag("h3", "Probabilities, token by token") +

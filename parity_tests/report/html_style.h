@@ -30,7 +30,6 @@ h3 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
 h4 { font-size: .95rem; margin: 1rem 0 .35rem; }
 .card h4 { margin-top: 0; }
 p { margin: .35rem 0; }
-a { color: inherit; }
 .climb + .climb { margin-top: 3.5rem; padding-top: 2rem; border-top: 2px solid var(--line); }
 .pass { --s: var(--pass); } .fail { --s: var(--fail); } .skip { --s: var(--skip); } .none { --s: var(--none); }
 .state { color: var(--s); font-weight: 600; white-space: nowrap; }
@@ -48,8 +47,9 @@ th, td { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px soli
 th { font-size: .8rem; font-weight: 600; color: var(--dim); }
 .num { text-align: right; white-space: nowrap; }
 .stages { table-layout: fixed; }
-.stages th { width: 8.5%; }
-.stages th:nth-child(2) { width: 10%; } .stages th:nth-child(3) { width: auto; } .stages th:last-child { width: 10%; }
+.stages th { width: 9%; }
+.stages th:nth-child(-n+2) { width: 10.5%; } .stages th:nth-child(3) { width: auto; }
+.stages th:last-child { width: 11.5%; }
 .narrow { width: auto; }
 .narrow th, .narrow td { padding-right: 1.4rem; }
 .cards { display: grid; gap: 1rem; align-items: start; }
@@ -70,6 +70,7 @@ th { font-size: .8rem; font-weight: 600; color: var(--dim); }
 svg { display: block; max-width: 100%; height: auto; }
 svg text { fill: var(--ink); font: 10px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
 svg text.dim { fill: var(--dim); font-size: 10px; }
+.plot { width: 100%; max-width: 22rem; }
 .plot text { font-size: 11px; }
 svg rect.track { fill: var(--line); }
 svg rect.cand { fill: var(--cand); } svg rect.ref { fill: var(--ref); }
@@ -95,7 +96,9 @@ svg rect.cand { fill: var(--cand); } svg rect.ref { fill: var(--ref); }
   .stages td[colspan], .stages td.what-compared { grid-column: 1 / -1; }
   .stages td[data-label]::before { content: attr(data-label) " "; color: var(--dim); font-size: .8rem; }
   .card table { font-size: .72rem; } .card th, .card td { padding-right: .25rem; } .card { padding: .6rem .5rem; } }
-@media print { body { max-width: none; padding: 0; font-size: 12px; } .long { max-height: none; } h3 { break-after: avoid; } }
+@media print { html, body { font-size: 11px; } body { max-width: none; padding: 0; }
+  .tables { grid-template-columns: repeat(auto-fill, minmax(26rem, 1fr)); }
+  .long { max-height: none; } h3, h4, .key { break-after: avoid; } }
 )";
 
 }  // namespace parity
