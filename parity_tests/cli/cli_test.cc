@@ -129,6 +129,17 @@ TEST_F(CliTest, MarkdownAndVerbose) {
   EXPECT_THAT(Ladder({"--dump-ids"}).output, HasSubstr("candidate prompt ids (3): [2032, "));
 }
 
+TEST_F(CliTest, HtmlIsOnePageForBothSchedules) {
+  const std::string page = Ladder({"--format", "html", "--schedule", "both", "--dump-ids"}).output;
+  EXPECT_THAT(page, AllOf(StartsWith("<!DOCTYPE html>\n"), EndsWith("</html>\n")));
+  for (const char* expected : {"<dd>batch</dd>", "<dd>token</dd>", "Logits side by side", "candidate prompt ids (3)"}) {
+    EXPECT_THAT(page, HasSubstr(expected));
+  }
+  const ProcessResult none = Ladder({"--format", "html"}, "recorded:/nowhere");
+  EXPECT_EQ(none.exit_code, 2);
+  EXPECT_THAT(none.output, HasSubstr("ERROR at preflight"));
+}
+
 TEST_F(CliTest, TheTemplateWritesBosOnce) {
   const ProcessResult result = Ladder({"--prompt-template", "llama3-chat", "--dump-ids"});
   EXPECT_THAT(result.output,

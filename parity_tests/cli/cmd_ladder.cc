@@ -32,6 +32,7 @@ struct Climbed {
   Verdict verdict;
   std::optional<Explanation> explanation;                         // where a stage fails or a bit differs
   std::vector<std::pair<std::string, std::vector<int32_t>>> ids;  // what --dump-ids and --dump-ref-ids ask for
+  std::optional<Captures> captures;                               // for HTML alone
 };
 
 Request MakeRequest(const LadderCommand& command) {
@@ -109,7 +110,20 @@ Climbed ClimbOnce(const LadderCommand& command, Pair& pair, const Request& reque
   };
   keep_ids(command.dump_ids, "candidate", captures.candidate);
   keep_ids(command.dump_ref_ids, "reference", captures.reference);
+  if (command.format == "html") climbed.captures = std::move(captures);
   return climbed;
+}
+
+std::string PrintHtml(const std::vector<Climbed>& climbs) {
+  std::vector<HtmlClimb> pages;
+  for (const Climbed& climbed : climbs) {
+    pages.push_back({.verdict = &climbed.verdict,
+                     .explanation = climbed.explanation ? &*climbed.explanation : nullptr,
+                     .captures = climbed.captures ? &*climbed.captures : nullptr,
+                     .piece_of = climbed.captures ? PieceLookup(climbed.verdict.request) : nullptr,
+                     .ids = climbed.ids});
+  }
+  return HtmlReport(pages);
 }
 
 std::string Print(const LadderCommand& command, const std::vector<Climbed>& climbs) {
@@ -123,6 +137,7 @@ std::string Print(const LadderCommand& command, const std::vector<Climbed>& clim
     }
     return DumpJson(reports.size() == 1 ? reports[0] : reports);
   }
+  if (command.format == "html") return PrintHtml(climbs);
   std::string out;
   for (const Climbed& climbed : climbs) {
     if (!out.empty()) out += "\n";
@@ -153,7 +168,7 @@ int Run(const LadderCommand& command) {
   for (const Schedule schedule : schedules) {
     request.schedule = schedule;
     if (std::optional<StageResult> problem = pair.Probe()) {
-      climbs.push_back({NotClimbed(std::move(*problem), request, command.profile.Load("strict")), {}, {}});
+      climbs.push_back({NotClimbed(std::move(*problem), request, command.profile.Load("strict")), {}, {}, {}});
     } else {
       climbs.push_back(ClimbOnce(command, pair, request));
     }
@@ -186,8 +201,8 @@ void AddLadderCommand(CLI::App& app, int& exit_code) {
   sub->add_option("--schedule", command->schedule, "the prompt as one batch, a token at a time, or both")
       ->check(CLI::IsMember({"batch", "token", "both"}))
       ->capture_default_str();
-  sub->add_option("--format", command->format, "text, json or markdown")
-      ->check(CLI::IsMember({"text", "json", "markdown"}))
+  sub->add_option("--format", command->format, "text, json, markdown or html")
+      ->check(CLI::IsMember({"text", "json", "markdown", "html"}))
       ->capture_default_str();
   sub->add_flag("--dump-ids", command->dump_ids, "print the candidate's token ids");
   sub->add_flag("--dump-ref-ids,--dump-cpp-ids", command->dump_ref_ids, "print the reference's token ids");

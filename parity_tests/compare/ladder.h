@@ -87,6 +87,9 @@ struct LadderOptions {
   std::function<std::string(int32_t)> piece_of;
 };
 
+// Text of a token: by options.piece_of, or what the captures happen to hold; "" where they do not.
+std::string PieceOf(int32_t id, const Capture& candidate, const Capture& reference, const LadderOptions& options);
+
 // One stage alone, whatever the stages below it would say. Status: pass, fail or skip.
 StageResult RunStage(Stage stage, const Capture& candidate, const Capture& reference, const LadderOptions& options);
 

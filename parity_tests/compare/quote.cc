@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 
 namespace parity {
@@ -76,6 +77,18 @@ std::string Quote(std::string_view text) {
     text.remove_prefix(length);
   }
   return out + "\"";
+}
+
+std::string Utf8(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    uint32_t c = 0;
+    const size_t length = DecodeOne(text, c);
+    const bool control = (c < 0x20 && c != '\n') || c == 0x7F || ChangesTheLine(c);
+    out += length == 0 || control ? "\uFFFD" : text.substr(0, length);
+    text.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return out;
 }
 
 }  // namespace parity

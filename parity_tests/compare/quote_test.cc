@@ -31,5 +31,11 @@ TEST(Quote, EscapesBytesThatAreNotUtf8) {
   EXPECT_EQ(Quote("\xff"), R"("\xFF")");
 }
 
+TEST(Utf8, ReplacesWhatIsNotTextAndNothingElse) {
+  EXPECT_EQ(Utf8("a \"b\"\n\u00e9\u4f60"), "a \"b\"\n\u00e9\u4f60");
+  EXPECT_EQ(Utf8("\xe4\xbd!"), "\uFFFD\uFFFD!");
+  EXPECT_EQ(Utf8("\x1b[31m\r\u202e\x7f"), "\uFFFD[31m\uFFFD\uFFFD\uFFFD");
+}
+
 }  // namespace
 }  // namespace parity

@@ -15,20 +15,6 @@ std::span<const float> Row(const Matrix& matrix, int64_t i) {
   return {matrix.row(i), static_cast<size_t>(matrix.cols)};
 }
 
-// Text of a token: from the caller's vocabulary, or from what the captures happen to hold.
-std::string PieceOf(int32_t id, const Capture& candidate, const Capture& reference, const LadderOptions& options) {
-  if (options.piece_of) return options.piece_of(id);
-  for (const Capture* capture : {&reference, &candidate}) {
-    for (size_t i = 0; i < std::min(capture->tokens.size(), capture->pieces.size()); ++i) {
-      if (capture->tokens[i] == id) return capture->pieces[i];
-    }
-    for (size_t i = 0; i < std::min(capture->generated.size(), capture->generated_pieces.size()); ++i) {
-      if (capture->generated[i] == id) return capture->generated_pieces[i];
-    }
-  }
-  return "";
-}
-
 // Fills top_candidate and top_reference from row `i`.
 void KeepTop(const Matrix& c, const Matrix& r, int64_t i, const Capture& candidate, const Capture& reference,
              const LadderOptions& options, StageResult& result) {
@@ -216,6 +202,19 @@ size_t WalkTokens(const Capture& candidate, const Capture& reference, const Ladd
 }
 
 }  // namespace
+
+std::string PieceOf(int32_t id, const Capture& candidate, const Capture& reference, const LadderOptions& options) {
+  if (options.piece_of) return options.piece_of(id);
+  for (const Capture* capture : {&reference, &candidate}) {
+    for (size_t i = 0; i < std::min(capture->tokens.size(), capture->pieces.size()); ++i) {
+      if (capture->tokens[i] == id) return capture->pieces[i];
+    }
+    for (size_t i = 0; i < std::min(capture->generated.size(), capture->generated_pieces.size()); ++i) {
+      if (capture->generated[i] == id) return capture->generated_pieces[i];
+    }
+  }
+  return "";
+}
 
 StageResult CompareFirstLogit(const Capture& candidate, const Capture& reference, const LadderOptions& options) {
   return CompareLogits(Stage::kFirstLogit, 1, options.profile.first_logit, candidate, reference, options);

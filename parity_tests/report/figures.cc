@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace parity {
@@ -39,6 +40,20 @@ std::string DescribeBackend(const BackendInfo& backend) {
   if (!backend.version.empty()) text += " " + backend.version;
   if (!backend.simd.empty()) text += " (" + backend.simd + ")";
   return text;
+}
+
+std::string Headline(const Verdict& verdict) {
+  if (verdict.parity()) {
+    const auto last = std::find_if(verdict.stages.rbegin(), verdict.stages.rend(),
+                                   [](const StageResult& result) { return result.status == Status::kPass; });
+    const bool all = std::none_of(verdict.stages.begin(), verdict.stages.end(),
+                                  [](const StageResult& result) { return result.status == Status::kNotReached; });
+    return all ? "PARITY" : fmt::format("PARITY up to {}", StageName(last->stage));
+  }
+  const StageResult& preflight = verdict.stage(Stage::kPreflight);
+  if (preflight.status == Status::kSkip) return "SKIPPED";
+  if (preflight.status == Status::kFail) return "ERROR at preflight";
+  return fmt::format("DIVERGENCE at {}", StageName(*verdict.failed_stage()));
 }
 
 std::string DescribeProfile(const Profile& profile) {

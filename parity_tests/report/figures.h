@@ -1,4 +1,4 @@
-// Numbers as reports write them.
+// Numbers and names as reports write them.
 #ifndef BITNET_PARITY_PARITY_TESTS_REPORT_FIGURES_H_
 #define BITNET_PARITY_PARITY_TESTS_REPORT_FIGURES_H_
 
@@ -20,6 +20,9 @@ std::string FormatLimit(const Check& check);
 
 // "native v0.1 (AVX3_ZEN4)"
 std::string DescribeBackend(const BackendInfo& backend);
+
+// "PARITY", "PARITY up to shapes", "DIVERGENCE at positions", "SKIPPED", "ERROR at preflight"
+std::string Headline(const Verdict& verdict);
 
 // "strict", "strict with positions.mse=1e-5"
 std::string DescribeProfile(const Profile& profile);

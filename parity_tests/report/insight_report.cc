@@ -228,7 +228,8 @@ std::string DescribeDifference(const TensorDifference& d) {
                      finite ? fmt::format(" ({} ULP)", UlpDistance(r.worst_a, r.worst_b)) : "");
 }
 
-// Lines of what was found, without a heading.
+}  // namespace
+
 std::vector<std::string> WhereLines(const Explanation& e) {
   if (!e.bisection) {
     std::vector<std::string> lines;
@@ -253,8 +254,6 @@ std::vector<std::string> WhereLines(const Explanation& e) {
   }
   return lines;
 }
-
-}  // namespace
 
 std::string CausesText(const Diagnosis& d, bool color) {
   std::string out = Paint("Why", Color::kBold, color) + "\n";

@@ -34,6 +34,7 @@ std::string BisectionText(const Bisection& bisection, bool color);
 nlohmann::json BisectionJson(const Bisection& bisection);  // schema "bitnet-parity/bisect/1"
 
 // Where the engines part, and the causes; what follows the ladder's verdict.
+std::vector<std::string> WhereLines(const Explanation& explanation);  // without a heading
 std::string ExplanationText(const Explanation& explanation, bool color);
 std::string CausesText(const Diagnosis& diagnosis, bool color);
 nlohmann::json CausesJson(const Diagnosis& diagnosis);

@@ -1,4 +1,4 @@
-// A verdict, written for people (text, Markdown) and for programs (JSON).
+// A verdict, written for people (text, Markdown, HTML) and for programs (JSON).
 //
 //   fmt::print("{}", TextReport(verdict, {.color = isatty(1) == 1}));
 //
@@ -7,9 +7,14 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_REPORT_REPORT_H_
 #define BITNET_PARITY_PARITY_TESTS_REPORT_REPORT_H_
 
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "parity_tests/compare/explain.h"
 #include "parity_tests/compare/ladder.h"
 
 namespace parity {
@@ -31,6 +36,19 @@ std::string StageReport(const StageResult& result, const std::string& candidate,
 nlohmann::json JsonReport(const Verdict& verdict);
 
 std::string MarkdownReport(const Verdict& verdict, bool usual_causes = true);
+
+// A climb as the HTML page shows it. Null: there is none; without captures the page has no logits and no token texts.
+struct HtmlClimb {
+  const Verdict* verdict = nullptr;
+  const Explanation* explanation = nullptr;
+  const Captures* captures = nullptr;
+  std::function<std::string(int32_t)> piece_of = {};                   // as in LadderOptions
+  std::vector<std::pair<std::string, std::vector<int32_t>>> ids = {};  // lists to print, each with its name
+};
+
+// One page for all climbs: no script, nothing loaded from elsewhere, well-formed as XML too. Of each climb the stages,
+// where and why it fails, a heatmap of the distances at every position, and both sides' largest logits.
+std::string HtmlReport(std::span<const HtmlClimb> climbs);
 
 }  // namespace parity
 

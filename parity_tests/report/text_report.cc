@@ -98,20 +98,6 @@ std::string EveryPosition(const StageResult& result) {
   return out;
 }
 
-std::string Headline(const Verdict& verdict) {
-  if (verdict.parity()) {
-    const auto last = std::find_if(verdict.stages.rbegin(), verdict.stages.rend(),
-                                   [](const StageResult& result) { return result.status == Status::kPass; });
-    const bool all = std::none_of(verdict.stages.begin(), verdict.stages.end(),
-                                  [](const StageResult& result) { return result.status == Status::kNotReached; });
-    return all ? "PARITY" : fmt::format("PARITY up to {}", StageName(last->stage));
-  }
-  const StageResult& preflight = verdict.stage(Stage::kPreflight);
-  if (preflight.status == Status::kSkip) return "SKIPPED";
-  if (preflight.status == Status::kFail) return "ERROR at preflight";
-  return fmt::format("DIVERGENCE at {}", StageName(*verdict.failed_stage()));
-}
-
 }  // namespace
 
 std::string StageReport(const StageResult& result, const std::string& candidate, const std::string& reference) {

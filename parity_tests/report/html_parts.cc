@@ -1,0 +1,98 @@
+#include "parity_tests/report/html_parts.h"
+
+#include <fmt/format.h>
+
+#include "parity_tests/compare/quote.h"
+
+namespace parity {
+
+std::string Escape(std::string_view text) {
+  std::string out;
+  for (const char c : Utf8(text)) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+// `open`: the element's name and its attributes. `content` is markup.
+std::string Tag(std::string_view open, std::string_view content) {
+  return fmt::format("<{}>{}</{}>", open, content, open.substr(0, open.find(' ')));
+}
+
+// At most `most` characters of valid UTF-8.
+std::string Shorten(const std::string& text, size_t most) {
+  size_t characters = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if ((text[i] & 0xC0) != 0x80 && ++characters > most) return text.substr(0, i) + "…";
+  }
+  return text;
+}
+
+std::string Key(std::initializer_list<std::pair<std::vector<std::string>, std::string>> entries) {
+  std::string out;
+  for (const auto& [classes, text] : entries) {
+    std::string marks;
+    for (const std::string& name : classes) marks += Tag(fmt::format("i class=\"{}\"", name), "");
+    out += Tag("span", marks + " " + Escape(text));
+  }
+  return Tag("div class=\"key\"", out);
+}
+
+std::string Count(size_t n, Stage stage) { return fmt::format("{} {}{}", n, PositionName(stage), n == 1 ? "" : "s"); }
+
+Positions::Positions(const HtmlClimb& climb, Stage stage)
+    : result_(climb.verdict->stage(stage)),
+      captures_(climb.captures),
+      options_{.profile = {}, .last = Stage::kDecode, .piece_of = climb.piece_of} {}
+
+bool Positions::has_logits(int64_t i) const {
+  if (captures_ == nullptr || i < 0) return false;
+  const Matrix &c = Logits(captures_->candidate), &r = Logits(captures_->reference);
+  return i < c.rows && i < r.rows && c.cols == r.cols && c.cols > 0;
+}
+
+std::string Positions::Name(size_t i) const {
+  const auto& [id, text] = Token(i);
+  const std::string name = fmt::format("{} {}", PositionName(result_.stage), i);
+  return id < 0 ? name : fmt::format("{}, token {} {}", name, id, text);
+}
+
+std::pair<int32_t, std::string> Positions::Token(size_t i) const {
+  if (captures_ == nullptr) return {-1, ""};
+  const Capture& r = captures_->reference;
+  const bool decode = result_.stage == Stage::kDecode;
+  const std::vector<int32_t>& ids = decode ? r.generated : r.tokens;
+  const std::vector<std::string>& pieces = decode ? r.generated_pieces : r.pieces;
+  if (i >= ids.size()) return {-1, ""};
+  return {ids[i], Quote(i < pieces.size() ? pieces[i] : "")};
+}
+
+std::string Positions::Piece(int32_t id) const {
+  return Quote(PieceOf(id, captures_->candidate, captures_->reference, options_));
+}
+
+const Matrix& Positions::Logits(const Capture& capture) const {
+  return result_.stage == Stage::kDecode ? capture.decode_logits : capture.logits;
+}
+
+std::span<const float> Positions::Row(const Capture& capture, size_t i) const {
+  const Matrix& logits = Logits(capture);
+  return {logits.row(static_cast<int64_t>(i)), static_cast<size_t>(logits.cols)};
+}
+
+}  // namespace parity
