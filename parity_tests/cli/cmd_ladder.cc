@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "parity_tests/candidate/native_backend.h"
+#include "parity_tests/cli/climb.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
 #include "parity_tests/cli/prompt_options.h"
@@ -27,12 +28,11 @@ struct LadderCommand {
   ProfileOptions profile;
 };
 
-// One climb and what it was climbed with.
-struct Climbed {
-  Verdict verdict;
-  std::optional<Explanation> explanation;                         // where a stage fails or a bit differs
-  std::vector<std::pair<std::string, std::vector<int32_t>>> ids;  // what --dump-ids and --dump-ref-ids ask for
-  std::optional<Captures> captures;                               // for HTML alone
+// A list of token ids to print, and what it is.
+using IdList = std::pair<std::string, std::vector<int32_t>>;
+
+struct LadderClimb : Climbed {
+  std::vector<IdList> ids;  // what --dump-ids and --dump-ref-ids ask for
 };
 
 Request MakeRequest(const LadderCommand& command) {
@@ -44,94 +44,53 @@ Request MakeRequest(const LadderCommand& command) {
   return request;
 }
 
-Verdict Refuse(const std::string& message, const Request& request, const Profile& profile) {
-  StageResult preflight;
-  preflight.status = Status::kFail;
-  preflight.message = message;
-  return NotClimbed(std::move(preflight), request, profile);
-}
-
-// Where and why, if a stage failed; where the first bit differs, if none did.
-std::optional<Explanation> ExplainClimb(Pair& pair, const Request& request, const Captures& captures,
-                                        const Verdict& verdict) {
-  const bool identical = Figures(verdict).rows() == 0 || Figures(verdict).identical_share() == 1;
-  const std::optional<Stage> failed = verdict.failed_stage();
-  if (failed == Stage::kPreflight || (!failed && identical)) return std::nullopt;
+void AddNoise(const LadderCommand& command, const Request& request, Verdict& verdict) {
   Progress progress;
-  return Explain(pair.candidate(), pair.reference(), request, captures,
-                 {.profile = failed ? verdict.profile : ExactProfile(),
-                  .first_bit = !failed,
-                  .progress = [&progress](const std::string& what) { progress.Show(what); }});
+  const std::unique_ptr<Backend> reference = MakeAnyBackend(command.reference);
+  const NoiseFloor floor =
+      MeasureNoise(*reference, request,
+                   {.threads = 0, .progress = [&](const std::string& what) { progress.Show("noise: " + what); }});
+  for (std::string& text : NoiseNotes(floor, verdict)) verdict.notes.push_back(std::move(text));
 }
 
-Climbed ClimbOnce(const LadderCommand& command, Pair& pair, const Request& request) {
-  Captures captures;
-  Climbed climbed;
-  try {
-    Progress progress;
-    pair.progress = [&progress](const std::string& engine) { progress.Show(fmt::format("running {} ...", engine)); };
-    captures = pair.Run(request);
-    pair.progress = nullptr;
-  } catch (const std::exception& error) {
-    pair.progress = nullptr;
-    climbed.verdict = Refuse(error.what(), request, command.profile.Load("strict"));
-    return climbed;
-  }
+LadderClimb ClimbLadder(const LadderCommand& command, Pair& pair, const Request& request) {
+  LadderClimb climb{
+      ClimbOnce(pair, request,
+                {.profile = command.profile, .last = StageFromName(command.stage), .explain = !command.no_explanation}),
+      {}};
+  if (!climb.captures) return climb;
+  const Capture &candidate = climb.captures->candidate, &reference = climb.captures->reference;
   if (!command.keep.empty()) {
     const std::string directory = fmt::format("{}/{}", command.keep, ScheduleName(request.schedule));
-    WriteCapture(captures.candidate, directory + "/candidate");
-    WriteCapture(captures.reference, directory + "/reference");
+    WriteCapture(candidate, directory + "/candidate");
+    WriteCapture(reference, directory + "/reference");
   }
-  LadderOptions options;
-  std::string note;
-  options.profile = command.profile.Load(pair.FairProfile(captures.reference.backend, "strict", "cosine", &note));
-  options.last = StageFromName(command.stage);
-  options.piece_of = PieceLookup(request);
-  climbed.verdict = Climb(captures.candidate, captures.reference, options);
-  if (!note.empty() && command.profile.name.empty()) climbed.verdict.notes.push_back(note);
-  if (!request.token_ids && request.prompt.empty()) {
-    climbed.verdict.notes.push_back("the prompt is empty: nothing but the template and BOS was compared");
+  if (command.noise && climb.verdict.stage(Stage::kShapes).status == Status::kPass) {
+    AddNoise(command, request, climb.verdict);
   }
-  if (!command.no_explanation) {
-    climbed.explanation = ExplainClimb(pair, request, captures, climbed.verdict);
-  }
-  if (command.noise && climbed.verdict.stage(Stage::kShapes).status == Status::kPass) {
-    Progress progress;
-    const std::unique_ptr<Backend> reference = MakeAnyBackend(command.reference);
-    const NoiseFloor floor =
-        MeasureNoise(*reference, request,
-                     {.threads = 0, .progress = [&](const std::string& what) { progress.Show("noise: " + what); }});
-    for (std::string& text : NoiseNotes(floor, climbed.verdict)) climbed.verdict.notes.push_back(std::move(text));
-  }
-  const auto keep_ids = [&climbed](bool wanted, const std::string& side, const Capture& capture) {
-    if (!wanted) return;
-    climbed.ids.emplace_back(side + " prompt ids", capture.tokens);
-    climbed.ids.emplace_back(side + " generated ids", capture.generated);
+  const auto keep_ids = [&climb](const std::string& side, const Capture& capture) {
+    climb.ids.emplace_back(side + " prompt ids", capture.tokens);
+    climb.ids.emplace_back(side + " generated ids", capture.generated);
   };
-  keep_ids(command.dump_ids, "candidate", captures.candidate);
-  keep_ids(command.dump_ref_ids, "reference", captures.reference);
-  if (command.format == "html") climbed.captures = std::move(captures);
-  return climbed;
+  if (command.dump_ids) keep_ids("candidate", candidate);
+  if (command.dump_ref_ids) keep_ids("reference", reference);
+  return climb;
 }
 
-std::string PrintHtml(const std::vector<Climbed>& climbs) {
+std::string PrintHtml(const std::vector<LadderClimb>& climbs) {
   std::vector<HtmlClimb> pages;
-  for (const Climbed& climbed : climbs) {
-    pages.push_back({.verdict = &climbed.verdict,
-                     .explanation = climbed.explanation ? &*climbed.explanation : nullptr,
-                     .captures = climbed.captures ? &*climbed.captures : nullptr,
-                     .piece_of = climbed.captures ? PieceLookup(climbed.verdict.request) : nullptr,
-                     .ids = climbed.ids});
+  for (const LadderClimb& climb : climbs) {
+    pages.push_back(HtmlClimbOf(climb));
+    pages.back().ids = climb.ids;
   }
   return HtmlReport(pages);
 }
 
-std::string Print(const LadderCommand& command, const std::vector<Climbed>& climbs) {
+std::string Print(const LadderCommand& command, const std::vector<LadderClimb>& climbs) {
   if (command.format == "json") {
     nlohmann::json reports = nlohmann::json::array();
-    for (const Climbed& climbed : climbs) {
-      nlohmann::json report = JsonReport(climbed.verdict);
-      if (climbed.explanation) report["explanation"] = ExplanationJson(*climbed.explanation);
+    for (const LadderClimb& climbed : climbs) {
+      nlohmann::json report = ClimbJson(climbed);
       for (const auto& [what, ids] : climbed.ids) report["ids"][what] = ids;
       reports.push_back(std::move(report));
     }
@@ -139,7 +98,7 @@ std::string Print(const LadderCommand& command, const std::vector<Climbed>& clim
   }
   if (command.format == "html") return PrintHtml(climbs);
   std::string out;
-  for (const Climbed& climbed : climbs) {
+  for (const LadderClimb& climbed : climbs) {
     if (!out.empty()) out += "\n";
     const std::optional<Explanation>& why = climbed.explanation;
     const bool named = why && !why->diagnosis.causes.empty();
@@ -164,18 +123,18 @@ int Run(const LadderCommand& command) {
   if (command.schedule != "batch") schedules.push_back(Schedule::kTokenByToken);
 
   Pair pair(command.candidate, command.reference);
-  std::vector<Climbed> climbs;
+  std::vector<LadderClimb> climbs;
   for (const Schedule schedule : schedules) {
     request.schedule = schedule;
     if (std::optional<StageResult> problem = pair.Probe()) {
-      climbs.push_back({NotClimbed(std::move(*problem), request, command.profile.Load("strict")), {}, {}, {}});
+      climbs.push_back({{NotClimbed(std::move(*problem), request, command.profile.Load("strict")), {}, {}}, {}});
     } else {
-      climbs.push_back(ClimbOnce(command, pair, request));
+      climbs.push_back(ClimbLadder(command, pair, request));
     }
   }
   fmt::print("{}", Print(command, climbs));
   int exit_code = 0;
-  for (const Climbed& climbed : climbs) exit_code = std::max(exit_code, ExitCode(climbed.verdict));
+  for (const LadderClimb& climbed : climbs) exit_code = std::max(exit_code, ExitCode(climbed.verdict));
   return exit_code;
 }
 

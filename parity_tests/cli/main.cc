@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
   int exit_code = 0;
   parity::AddLadderCommand(app, exit_code);
   parity::AddMatrixCommand(app, exit_code);
+  parity::AddSweepCommand(app, exit_code);
   parity::AddGenerateCommand(app, exit_code);
   parity::AddInspectCommand(app, exit_code);
   parity::AddCompatCheckCommand(app, exit_code);

@@ -99,7 +99,17 @@ Json ReadFile(const std::string& file, const std::string& schema) {
   return json;
 }
 
-std::vector<Prompt> ReadPrompts(const std::string& file) {
+std::string NameOf(std::string_view text) {
+  std::string name(text);
+  for (char& c : name) {
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  }
+  return name;
+}
+
+}  // namespace
+
+std::vector<Prompt> LoadPrompts(const std::string& file) {
   const Json json = ReadFile(file, "bitnet-parity/prompts/1");
   std::vector<Prompt> prompts;
   std::set<std::string> ids;
@@ -123,20 +133,10 @@ std::vector<Prompt> ReadPrompts(const std::string& file) {
   return prompts;
 }
 
-std::string NameOf(std::string_view text) {
-  std::string name(text);
-  for (char& c : name) {
-    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
-  }
-  return name;
-}
-
-}  // namespace
-
 ParityMatrix LoadMatrix(const std::string& matrix_file, const std::string& prompts_file,
                         const std::string& models_directory) {
   ParityMatrix matrix;
-  matrix.prompts = ReadPrompts(prompts_file);
+  matrix.prompts = LoadPrompts(prompts_file);
   std::vector<std::string> all_prompts;
   for (const Prompt& prompt : matrix.prompts) all_prompts.push_back(prompt.id);
 

@@ -53,6 +53,9 @@ struct ParityMatrix {
   std::string recorded_directory;  // captures made from live references: `recorded` beside the matrix file
 };
 
+// The prompts of a file like fixtures/prompts.json; throws as LoadMatrix does.
+std::vector<Prompt> LoadPrompts(const std::string& file);
+
 // What MakeBackend takes for a reference of the matrix.
 std::string ReferenceSpec(const ParityMatrix& matrix, const std::string& reference);
 

@@ -1,0 +1,166 @@
+// bitnet-parity sweep: the ladder on a few prompts of one model, with everything kept for reading afterwards.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+
+#include "parity_tests/candidate/native_backend.h"
+#include "parity_tests/cli/climb.h"
+#include "parity_tests/cli/commands.h"
+#include "parity_tests/cli/prompt_options.h"
+#include "parity_tests/report/insight_report.h"
+#include "parity_tests/report/report.h"
+#include "parity_tests/report/summary.h"
+#include "parity_tests/suites/matrix.h"
+
+namespace parity {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct SweepCommand {
+  PromptOptions prompt;
+  std::string candidate = "native", reference = "llama.cpp", out = "parity-sweep", schedule = "both", trace = "core";
+  std::string prompts_file = PARITY_SOURCE_DIR "/fixtures/prompts.json";
+  std::vector<std::string> only_prompts = {"sum", "hello", "count"};
+  int max_tokens = 4;
+  bool dump_raw = false;
+  ClimbOptions climb;
+};
+
+std::vector<Prompt> Scenarios(const SweepCommand& command) {
+  const std::vector<Prompt> all = LoadPrompts(command.prompts_file);
+  std::vector<Prompt> scenarios;
+  for (const std::string& id : command.only_prompts) {
+    const auto found = std::find_if(all.begin(), all.end(), [&id](const Prompt& p) { return p.id == id; });
+    if (found == all.end()) {
+      std::string ids;
+      for (const Prompt& p : all) ids += (ids.empty() ? "" : ", ") + p.id;
+      throw std::runtime_error(
+          fmt::format("--prompt: '{}' is no prompt of {}; it has {}", id, command.prompts_file, ids));
+    }
+    scenarios.push_back(*found);
+  }
+  return scenarios;
+}
+
+Request MakeRequest(const SweepCommand& command, const Prompt& scenario, Schedule schedule) {
+  PromptOptions prompt = command.prompt;
+  prompt.prompt = scenario.text;
+  prompt.prompt_template = scenario.prompt_template;
+  prompt.system = scenario.system;
+  prompt.no_parse_special = !scenario.parse_special;
+  Request request = prompt.MakeRequest();
+  request.max_tokens = command.max_tokens;
+  request.schedule = schedule;
+  request.trace = command.trace;
+  request.raw_tensors = command.dump_raw;
+  return request;
+}
+
+void Write(const std::string& file, const std::string& text) {
+  std::ofstream out(file, std::ios::binary);
+  out << text;
+  out.close();
+  if (!out) throw std::runtime_error(fmt::format("{}: cannot write", file));
+}
+
+// The files of one climb.
+void Keep(const Climbed& climbed, const std::string& directory) {
+  fs::create_directories(directory);
+  if (climbed.captures) {
+    WriteCapture(climbed.captures->candidate, directory + "/candidate");
+    WriteCapture(climbed.captures->reference, directory + "/reference");
+  }
+  const std::optional<Explanation>& why = climbed.explanation;
+  Write(directory + "/report.txt",
+        TextReport(climbed.verdict, {.verbose = true}) + (why ? "\n" + ExplanationText(*why, /*color=*/false) : ""));
+  Write(directory + "/verdict.json", DumpJson(ClimbJson(climbed)));
+  const HtmlClimb page = HtmlClimbOf(climbed);
+  Write(directory + "/report.html", HtmlReport({&page, 1}));
+}
+
+// Where the reference is missing, what the candidate says is kept all the same.
+Climbed CandidateAlone(const SweepCommand& command, const Request& request, const std::string& problem,
+                       const std::string& directory) {
+  Climbed climbed;
+  std::string message = problem;
+  try {
+    fs::create_directories(directory);
+    WriteCapture(MakeAnyBackend(command.candidate)->Run(request), directory + "/candidate");
+    message += "\nthe candidate alone was run; its capture is kept";
+  } catch (const std::exception& error) {
+    message += fmt::format("\nthe candidate alone: {}", error.what());
+  }
+  climbed.verdict = Refuse(message, request, command.climb.profile.Load("strict"));
+  return climbed;
+}
+
+int Run(const SweepCommand& command) {
+  command.prompt.run.ApplyTimeout();
+  command.climb.profile.Load("strict");  // a mistake in a threshold is said before an engine runs
+  const std::vector<Prompt> scenarios = Scenarios(command);
+  std::vector<Schedule> schedules;
+  if (command.schedule != "token") schedules.push_back(Schedule::kBatch);
+  if (command.schedule != "batch") schedules.push_back(Schedule::kTokenByToken);
+  // The model is looked at before anything is written.
+  MakeRequest(command, scenarios.front(), schedules.front());
+
+  Pair pair(command.candidate, command.reference);
+  const std::optional<StageResult> problem = pair.Probe();
+  Summary summary;
+  for (const Prompt& scenario : scenarios) {
+    for (const Schedule schedule : schedules) {
+      const Request request = MakeRequest(command, scenario, schedule);
+      const std::string directory = fmt::format("{}/{}.{}", command.out, scenario.id, ScheduleName(schedule));
+      const Climbed climbed = problem ? CandidateAlone(command, request, problem->message, directory)
+                                      : ClimbOnce(pair, request, command.climb);
+      Keep(climbed, directory);
+      summary.Add(
+          {pair.reference().name(), fs::path(request.model).filename().string(), std::string(ScheduleName(schedule))},
+          scenario.id, climbed.verdict);
+    }
+  }
+  Write(command.out + "/summary.md", summary.Markdown());
+  Write(command.out + "/summary.json", DumpJson(summary.Json()));
+  fmt::print(
+      "{}\n{}: summary.md, summary.json; of each prompt and schedule report.txt, report.html, verdict.json and "
+      "both captures\n",
+      summary.Text(), command.out);
+  return summary.ExitCode();
+}
+
+}  // namespace
+
+void AddSweepCommand(CLI::App& app, int& exit_code) {
+  auto command = std::make_shared<SweepCommand>();
+  CLI::App* sub = app.add_subcommand("sweep", "Climb the ladder on a few prompts of one model, and keep everything");
+  sub->add_option("--model", command->prompt.model, "GGUF file")->required();
+  sub->add_option("--tokenizer", command->prompt.tokenizer,
+                  "tokenizer.json; without it the vocabulary in the GGUF file");
+  sub->add_option("--candidate", command->candidate, "engine under test")->capture_default_str();
+  sub->add_option("--reference", command->reference, "llama.cpp, bitnet.cpp, exec:COMMAND, recorded:DIR, native")
+      ->capture_default_str();
+  sub->add_option("--out", command->out, "directory for reports and captures")->capture_default_str();
+  sub->add_option("--prompts", command->prompts_file, "file of prompts")->capture_default_str();
+  sub->add_option("--prompt", command->only_prompts, "only these prompts, by their id")
+      ->expected(1)
+      ->take_all()
+      ->capture_default_str();
+  sub->add_option("--schedule", command->schedule, "the prompt as one batch, a token at a time, or both")
+      ->check(CLI::IsMember({"batch", "token", "both"}))
+      ->capture_default_str();
+  sub->add_option("--max-tokens", command->max_tokens, "greedy tokens to generate")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  sub->add_option("--trace", command->trace, "what is traced of both engines: none, core, full or a selection")
+      ->capture_default_str();
+  sub->add_flag("--dump-raw", command->dump_raw, "traced tensors as .npy too");
+  command->prompt.run.AddTo(*sub);
+  command->climb.profile.AddTo(*sub);
+  sub->callback([command, &exit_code] { exit_code = Run(*command); });
+}
+
+}  // namespace parity
