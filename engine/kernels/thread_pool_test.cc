@@ -33,18 +33,22 @@ TEST(ThreadPool, RunsDoNotOverlap) {
   }
 }
 
-// Longer than anybody spins: threads that sleep are woken, the caller too.
+// Longer than anybody spins: threads that sleep are woken, the caller too, and not before all is done.
 TEST(ThreadPool, WakesWhoSleeps) {
   ThreadPool pool(3);
   std::mutex mutex;
   std::set<std::thread::id> seen;
-  for (int run = 0; run < 200 && seen.size() < 3; ++run) {
+  int done = 0;
+  for (int run = 0; run < 20 || (run < 200 && seen.size() < 3); ++run) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    pool.Run(3, [&](uint32_t) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    pool.Run(3, [&](uint32_t task) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5 + task));
       const std::lock_guard lock(mutex);
       seen.insert(std::this_thread::get_id());
+      ++done;
     });
+    const std::lock_guard lock(mutex);
+    ASSERT_EQ(done, 3 * (run + 1));
   }
   EXPECT_EQ(seen.size(), 3);
 }
