@@ -69,10 +69,11 @@ HWY_INLINE void AddBytes(VU8 bytes, const uint8_t* q, VSum& low, VSum& high) {
   low = AddProducts(hn::And(bytes, low_bits), hn::LoadU(D8(), q + 192), low);
 }
 
-// The bytes [begin, end) of each row, whole cache lines, no more than kLowLines of them.
-constexpr size_t kLine = 64;
+constexpr size_t kLine = 64;  // bytes
+// As many lines as a VSum has room for, of codes times 4 and of codes; a register of bytes is two products of each.
 constexpr size_t kHighLines = std::min<size_t>(kRoom / 4 / 2 / (kLine / kVectorBytes), 8);
 constexpr size_t kLowLines = std::min<size_t>(kRoom / 2 / (kLine / kVectorBytes), 64) / kHighLines * kHighLines;
+// Adds the bytes [begin, end) of each row, whole lines, no more than kLowLines.
 template <size_t kRows>
 HWY_INLINE void AddLines(const uint8_t* const (&bytes)[kRows], const uint8_t* q, size_t begin, size_t end,
                          RowSum (&sum)[kRows]) {
