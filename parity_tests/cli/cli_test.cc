@@ -258,6 +258,7 @@ TEST_F(CliTest, SweepKeepsEverythingAPromptAndSchedule) {
   EXPECT_EQ(alone.exit_code, 2);
   EXPECT_THAT(alone.output, HasSubstr("the candidate alone was run"));
   EXPECT_EQ(ReadCapture(directory + "/alone/hello.token/candidate").generated.size(), 4u);
+  EXPECT_THAT(sweep("tiny.gguf", {"--reference", "native"}).last_words, HasSubstr("--out: "));  // a file stands there
   const ProcessResult no_prompt = sweep("none", {"--prompt", "nothing"});
   EXPECT_EQ(no_prompt.exit_code, 2);
   EXPECT_THAT(no_prompt.last_words, AllOf(HasSubstr("'nothing' is no prompt"), HasSubstr("sum, hello, count")));

@@ -11,6 +11,7 @@
 #include "parity_tests/cli/common.h"
 #include "reference/capture/capture.h"
 #include "reference/capture/capture_writer.h"
+#include "reference/capture/stage_width.h"
 #include "reference/capture/stages.h"
 
 namespace parity {
@@ -27,16 +28,12 @@ std::vector<int64_t> ExpectedShape(const Capture& c, const TraceRecord& r) {
     const int64_t n = number(n_head), dim = number("n_embd_head");
     return n < 0 || dim < 0 ? -1 : n * dim;
   };
-  const std::string& stage = r.stage;
-  if (stage == "attn_scores" || stage == "attn_scores_softmax") return {number("n_head"), r.seq + 1};
-  if (stage == "q_proj" || stage == "q_rope" || stage == "attn_out" || stage == "attn_sub_norm") {
-    return {heads("n_head")};
-  }
-  if (stage == "k_proj" || stage == "k_rope" || stage == "v_proj") return {heads("n_head_kv")};
-  if (stage == "ffn_gate" || stage == "ffn_up" || stage == "ffn_act" || stage == "ffn_sub_norm") {
-    return {number("n_ff")};
-  }
-  return {number(stage == "logits" ? "n_vocab" : "n_embd")};
+  if (r.stage == "attn_scores" || r.stage == "attn_scores_softmax") return {number("n_head"), r.seq + 1};
+  return {StageWidth(r.stage, {.n_embd = number("n_embd"),
+                               .q = heads("n_head"),
+                               .kv = heads("n_head_kv"),
+                               .n_ff = number("n_ff"),
+                               .n_vocab = number("n_vocab")})};
 }
 
 // Nothing where the shape may be right.

@@ -105,8 +105,13 @@ int Run(const SweepCommand& command) {
   std::vector<Schedule> schedules;
   if (command.schedule != "token") schedules.push_back(Schedule::kBatch);
   if (command.schedule != "batch") schedules.push_back(Schedule::kTokenByToken);
-  // The model is looked at before anything is written.
+  // What stands in the way of the first climb, or of keeping it, is said before an engine runs.
   MakeRequest(command, scenarios.front(), schedules.front());
+  std::error_code error;
+  if (fs::create_directories(command.out, error); error) {
+    throw std::runtime_error(fmt::format("--out: {}: cannot be made: {}; name a directory that can be written to",
+                                         command.out, error.message()));
+  }
 
   Pair pair(command.candidate, command.reference);
   const std::optional<StageResult> problem = pair.Probe();

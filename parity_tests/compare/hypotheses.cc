@@ -17,6 +17,7 @@
 #include "engine/kernels/rms_norm.h"
 #include "engine/kernels/rope.h"
 #include "parity_tests/compare/replay.h"
+#include "reference/capture/stage_width.h"
 
 namespace parity {
 namespace {
@@ -61,23 +62,16 @@ class Tests {
   }
 
  private:
-  // Elements of a position's tensor; 0 where they depend on the keys attended.
-  size_t Width(std::string_view stage) const {
-    if (stage == "attn_scores" || stage == "attn_scores_softmax") return 0;
-    if (stage == "logits") return h_.n_vocab;
-    if (stage == "k_proj" || stage == "k_rope" || stage == "v_proj") return KvWidth();
-    if (stage.starts_with("q_") || stage == "attn_out" || stage == "attn_sub_norm")
-      return size_t{h_.n_head} * h_.n_embd_head;
-    const bool inside_ffn = stage == "ffn_gate" || stage == "ffn_up" || stage == "ffn_act" || stage == "ffn_sub_norm";
-    return inside_ffn ? h_.n_ff : h_.n_embd;
-  }
-
   Values Row(const std::string& stage, int layer, int position) const {
     for (const TraceRecord& r : capture_.traces) {
       if (r.seq != position || r.layer != layer || r.stage != stage || r.tensor_file.empty()) continue;
       // A foreign engine's tensor of another size is as good as none.
-      const size_t width = Width(stage);
-      if (width != 0 && static_cast<size_t>(r.num_elements) != width) throw NotTraced();
+      const int64_t width = StageWidth(stage, {.n_embd = h_.n_embd,
+                                               .q = int64_t{h_.n_head} * h_.n_embd_head,
+                                               .kv = static_cast<int64_t>(KvWidth()),
+                                               .n_ff = h_.n_ff,
+                                               .n_vocab = h_.n_vocab});
+      if (width >= 0 && r.num_elements != width) throw NotTraced();
       return ReadTensor(capture_, r);
     }
     throw NotTraced();

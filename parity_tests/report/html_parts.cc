@@ -29,12 +29,10 @@ std::string Escape(std::string_view text) {
   return out;
 }
 
-// `open`: the element's name and its attributes. `content` is markup.
 std::string Tag(std::string_view open, std::string_view content) {
   return fmt::format("<{}>{}</{}>", open, content, open.substr(0, open.find(' ')));
 }
 
-// At most `most` characters of valid UTF-8.
 std::string Shorten(const std::string& text, size_t most) {
   size_t characters = 0;
   for (size_t i = 0; i < text.size(); ++i) {
