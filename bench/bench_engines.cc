@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "parity_tests/candidate/native_backend.h"
-#include "reference/backends/backend.h"
+#include "parity_tests/harness/native_backend.h"
+#include "reference/engines/backend.h"
 
 namespace parity {
 namespace {

@@ -17,7 +17,7 @@
 
 #include "engine/kernels/targets.h"
 #include "engine/model/model.h"
-#include "parity_tests/candidate/directory_sink.h"
+#include "parity_tests/harness/directory_sink.h"
 #include "reference/capture/temporary_directory.h"
 #include "reference/capture/trace_record.h"
 
@@ -48,7 +48,7 @@ void BenchRecordFile(benchmark::State& state) {
   for (auto _ : state) {
     TraceDirectory traces(fmt::format("{}/{}", root.path(), run++));
     for (int i = 0; i < kRecords; ++i) {
-      traces.Add(i, 3, "attn_norm", {static_cast<int64_t>(data.size())}, data, state.range(1) != 0);
+      traces.Add(i, 3, Point::kAttnNorm, {static_cast<int64_t>(data.size())}, data, state.range(1) != 0);
     }
     traces.Finish({});
   }

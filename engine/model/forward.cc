@@ -70,19 +70,19 @@ struct Context::Impl {
         trace(o.trace),
         pool(o.threads) {}
 
-  bool Wants(Stage stage, int layer) const { return kTracepoints && trace != nullptr && trace->Wants(stage, layer); }
+  bool Wants(Point point, int layer) const { return kTracepoints && trace != nullptr && trace->Wants(point, layer); }
 
   // data: [n, width], one traced tensor a position, of the batch from its row `first` on.
-  void Trace(Stage stage, int layer, size_t n, size_t width, const float* data, size_t first = 0) {
-    if (!Wants(stage, layer)) return;
+  void Trace(Point point, int layer, size_t n, size_t width, const float* data, size_t first = 0) {
+    if (!Wants(point, layer)) return;
     for (size_t i = 0; i < n; ++i) {
-      trace->OnTensor({stage, layer, static_cast<int>(n_past + first + i), 1, width, {data + i * width, width}});
+      trace->OnTensor({point, layer, static_cast<int>(n_past + first + i), 1, width, {data + i * width, width}});
     }
   }
 
   // Scores and probabilities: [n, n_head, stride] of which a position's first n_past + i + 1 keys count.
-  void TraceAttention(Stage stage, int layer, size_t n, size_t stride, const float* data) {
-    if (!Wants(stage, layer)) return;
+  void TraceAttention(Point point, int layer, size_t n, size_t stride, const float* data) {
+    if (!Wants(point, layer)) return;
     Buffer row;
     for (size_t i = 0; i < n; ++i) {
       const size_t keys = n_past + i + 1;
@@ -90,7 +90,7 @@ struct Context::Impl {
       for (size_t head = 0; head < h.n_head; ++head) {
         std::copy_n(data + (i * h.n_head + head) * stride, keys, row.data() + head * keys);
       }
-      trace->OnTensor({stage, layer, static_cast<int>(n_past + i), h.n_head, keys, {row.data(), row.size()}});
+      trace->OnTensor({point, layer, static_cast<int>(n_past + i), h.n_head, keys, {row.data(), row.size()}});
     }
   }
 
@@ -125,7 +125,7 @@ struct Context::Impl {
     const size_t q_width = size_t{h.n_head} * h.n_embd_head;
     const size_t kv_width = size_t{h.n_head_kv} * h.n_embd_head;
     Norm(b.x, w.attn_norm, n, b.normed);
-    Trace(Stage::kAttnNorm, layer, n, h.n_embd, b.normed.data());
+    Trace(Point::kAttnNorm, layer, n, h.n_embd, b.normed.data());
 
     Prepare(b.normed, n, w.attn_q);
     Project(w.attn_q, b.q);
@@ -133,19 +133,19 @@ struct Context::Impl {
     Project(w.attn_k, b.k);
     if (w.attn_v.type != w.attn_k.type) Prepare(b.normed, n, w.attn_v);
     Project(w.attn_v, b.v);
-    Trace(Stage::kQProj, layer, n, q_width, b.q.data());
-    Trace(Stage::kKProj, layer, n, kv_width, b.k.data());
-    Trace(Stage::kVProj, layer, n, kv_width, b.v.data());
+    Trace(Point::kQProj, layer, n, q_width, b.q.data());
+    Trace(Point::kKProj, layer, n, kv_width, b.k.data());
+    Trace(Point::kVProj, layer, n, kv_width, b.v.data());
 
     RopeRows(b.q, n, h.n_head);
     RopeRows(b.k, n, h.n_head_kv);
-    Trace(Stage::kQRope, layer, n, q_width, b.q.data());
-    Trace(Stage::kKRope, layer, n, kv_width, b.k.data());
+    Trace(Point::kQRope, layer, n, q_width, b.q.data());
+    Trace(Point::kKRope, layer, n, kv_width, b.k.data());
 
     cache.Store(layer, n_past, n, b.k.data(), b.v.data());
     AttentionTrace inside;
-    const bool wants_scores = Wants(Stage::kAttnScores, layer);
-    const bool wants_softmax = Wants(Stage::kAttnScoresSoftmax, layer);
+    const bool wants_scores = Wants(Point::kAttnScores, layer);
+    const bool wants_softmax = Wants(Point::kAttnScoresSoftmax, layer);
     if (wants_scores || wants_softmax) {
       inside.stride = n_past + n;
       b.scores.resize(n * h.n_head * inside.stride);
@@ -155,30 +155,30 @@ struct Context::Impl {
     }
     const AttentionShape shape{.n_head = h.n_head, .n_head_kv = h.n_head_kv, .head_dim = h.n_embd_head};
     Attention(b.q.data(), n, n_past, cache.Layer(layer), shape, order, b.attn.data(), pool, &inside);
-    TraceAttention(Stage::kAttnScores, layer, n, inside.stride, inside.scores);
-    TraceAttention(Stage::kAttnScoresSoftmax, layer, n, inside.stride, inside.softmax);
-    Trace(Stage::kAttnOut, layer, n, q_width, b.attn.data());
+    TraceAttention(Point::kAttnScores, layer, n, inside.stride, inside.scores);
+    TraceAttention(Point::kAttnScoresSoftmax, layer, n, inside.stride, inside.softmax);
+    Trace(Point::kAttnOut, layer, n, q_width, b.attn.data());
 
     if (h.has_sub_norms) {
       Norm(b.attn, w.attn_sub_norm, n, b.attn);
-      Trace(Stage::kAttnSubNorm, layer, n, q_width, b.attn.data());
+      Trace(Point::kAttnSubNorm, layer, n, q_width, b.attn.data());
     }
     Prepare(b.attn, n, w.attn_output);
     Project(w.attn_output, b.projected);
-    Trace(Stage::kAttnOProj, layer, n, h.n_embd, b.projected.data());
+    Trace(Point::kAttnOProj, layer, n, h.n_embd, b.projected.data());
     AddToResidual(b.projected, n);
-    Trace(Stage::kFfnInp, layer, n, h.n_embd, b.x.data());
+    Trace(Point::kFfnInp, layer, n, h.n_embd, b.x.data());
   }
 
   void FeedForward(int layer, const LayerWeights& w, size_t n) {
     Norm(b.x, w.ffn_norm, n, b.normed);
-    Trace(Stage::kFfnNorm, layer, n, h.n_embd, b.normed.data());
+    Trace(Point::kFfnNorm, layer, n, h.n_embd, b.normed.data());
     Prepare(b.normed, n, w.ffn_gate);
     Project(w.ffn_gate, b.gate);
     if (w.ffn_up.type != w.ffn_gate.type) Prepare(b.normed, n, w.ffn_up);
     Project(w.ffn_up, b.up);
-    Trace(Stage::kFfnGate, layer, n, h.n_ff, b.gate.data());
-    Trace(Stage::kFfnUp, layer, n, h.n_ff, b.up.data());
+    Trace(Point::kFfnGate, layer, n, h.n_ff, b.gate.data());
+    Trace(Point::kFfnUp, layer, n, h.n_ff, b.up.data());
 
     ParallelRanges(pool, n, 1, h.n_ff * kElementWork, [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
@@ -191,16 +191,16 @@ struct Context::Impl {
         }
       }
     });
-    Trace(Stage::kFfnAct, layer, n, h.n_ff, b.gate.data());
+    Trace(Point::kFfnAct, layer, n, h.n_ff, b.gate.data());
     if (h.has_sub_norms) {
       Norm(b.gate, w.ffn_sub_norm, n, b.gate);
-      Trace(Stage::kFfnSubNorm, layer, n, h.n_ff, b.gate.data());
+      Trace(Point::kFfnSubNorm, layer, n, h.n_ff, b.gate.data());
     }
     Prepare(b.gate, n, w.ffn_down);
     Project(w.ffn_down, b.projected);
-    Trace(Stage::kFfnDown, layer, n, h.n_embd, b.projected.data());
+    Trace(Point::kFfnDown, layer, n, h.n_embd, b.projected.data());
     AddToResidual(b.projected, n);
-    Trace(Stage::kLayerOut, layer, n, h.n_embd, b.x.data());
+    Trace(Point::kLayerOut, layer, n, h.n_embd, b.x.data());
   }
 
   // `rows` of the batch, the last ones, through norm and head. The references round a head of one row as one position.
@@ -208,10 +208,10 @@ struct Context::Impl {
     const ModelWeights& w = model.weights;
     RmsNorm(b.x.data() + (n - rows) * h.n_embd, rows, h.n_embd, w.output_norm.data(), h.rms_norm_eps, b.normed.data(),
             pool);
-    Trace(Stage::kOutputNorm, -1, rows, h.n_embd, b.normed.data(), n - rows);
+    Trace(Point::kOutputNorm, -1, rows, h.n_embd, b.normed.data(), n - rows);
     Prepare(b.normed, rows, w.output);
     MatMul(w.output, activations, order, logits.data(), pool);
-    Trace(Stage::kLogits, -1, rows, h.n_vocab, logits.data(), n - rows);
+    Trace(Point::kLogits, -1, rows, h.n_vocab, logits.data(), n - rows);
   }
 
   void CheckInput(std::span<const int32_t> tokens) const {
@@ -240,7 +240,7 @@ struct Context::Impl {
     }
     b.Resize(n, h);
     for (size_t i = 0; i < n; ++i) WeightRow(model.weights.token_embd, tokens[i], b.x.data() + i * h.n_embd);
-    Trace(Stage::kEmbeddings, -1, n, h.n_embd, b.x.data());
+    Trace(Point::kEmbeddings, -1, n, h.n_embd, b.x.data());
     for (size_t layer = 0; layer < model.weights.layers.size(); ++layer) {
       Attend(static_cast<int>(layer), model.weights.layers[layer], n);
       FeedForward(static_cast<int>(layer), model.weights.layers[layer], n);

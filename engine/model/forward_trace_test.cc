@@ -20,17 +20,17 @@ struct Kept {
 
 class KeepingSink : public TraceSink {
  public:
-  bool Wants(Stage stage, int layer) const override { return !only || stage == *only; }
+  bool Wants(Point point, int layer) const override { return !only || point == *only; }
   void OnTensor(const TracedTensor& t) override {
-    sequence.push_back({t.stage, t.layer});
+    sequence.push_back({t.point, t.layer});
     const bool is_new =
-        tensors.emplace(std::tuple(t.stage, t.layer, t.position), Kept{t.rows, t.cols, {t.data.begin(), t.data.end()}})
+        tensors.emplace(std::tuple(t.point, t.layer, t.position), Kept{t.rows, t.cols, {t.data.begin(), t.data.end()}})
             .second;
-    EXPECT_TRUE(is_new) << StageName(t.stage) << " twice";
+    EXPECT_TRUE(is_new) << PointName(t.point) << " twice";
   }
-  std::optional<Stage> only;
-  std::vector<std::pair<Stage, int>> sequence;
-  std::map<std::tuple<Stage, int, int>, Kept> tensors;
+  std::optional<Point> only;
+  std::vector<std::pair<Point, int>> sequence;
+  std::map<std::tuple<Point, int, int>, Kept> tensors;
 };
 
 constexpr int32_t kTokens[] = {4, 8, 15, 16, 23};
@@ -64,21 +64,21 @@ TEST_P(Trace, ChangesNothingAndShowsEveryStageInOrder) {
   KeepingSink sink;
   EXPECT_EQ(LogitsWith(&sink), LogitsWith(nullptr));
   const bool sub_norms = architecture_ != "llama";
-  std::vector<std::pair<Stage, int>> expected;
+  std::vector<std::pair<Point, int>> expected;
   const size_t passes = one_by_one_ ? std::size(kTokens) : 1;
   const size_t n = std::size(kTokens) / passes;
-  const auto add = [&](int stage, int layer) {
-    const Stage s = static_cast<Stage>(stage);
-    if (!sub_norms && (s == Stage::kAttnSubNorm || s == Stage::kFfnSubNorm)) return;
+  const auto add = [&](int point, int layer) {
+    const Point s = static_cast<Point>(point);
+    if (!sub_norms && (s == Point::kAttnSubNorm || s == Point::kFfnSubNorm)) return;
     expected.insert(expected.end(), n, {s, layer});
   };
   for (size_t pass = 0; pass < passes; ++pass) {
-    add(static_cast<int>(Stage::kEmbeddings), -1);
+    add(static_cast<int>(Point::kEmbeddings), -1);
     for (int layer = 0; layer < 2; ++layer) {
-      for (int s = static_cast<int>(Stage::kAttnNorm); s <= static_cast<int>(Stage::kLayerOut); ++s) add(s, layer);
+      for (int s = static_cast<int>(Point::kAttnNorm); s <= static_cast<int>(Point::kLayerOut); ++s) add(s, layer);
     }
-    add(static_cast<int>(Stage::kOutputNorm), -1);
-    add(static_cast<int>(Stage::kLogits), -1);
+    add(static_cast<int>(Point::kOutputNorm), -1);
+    add(static_cast<int>(Point::kLogits), -1);
   }
   EXPECT_EQ(sink.sequence, expected);
 }
@@ -86,20 +86,20 @@ TEST_P(Trace, ChangesNothingAndShowsEveryStageInOrder) {
 TEST_P(Trace, TensorsHaveTheirShapesAndFitTogether) {
   KeepingSink sink;
   const std::vector<float> logits = LogitsWith(&sink);
-  const auto at = [&](Stage stage, int layer, int position) { return sink.tensors.at({stage, layer, position}); };
+  const auto at = [&](Point point, int layer, int position) { return sink.tensors.at({point, layer, position}); };
   const TinyShape& s = tiny_.shape;
   for (int i = 0; i < static_cast<int>(std::size(kTokens)); ++i) {
     const auto& embedding = tiny_.tensors.at("token_embd.weight").values;
-    EXPECT_EQ(at(Stage::kEmbeddings, -1, i).data, std::vector<float>(embedding.begin() + kTokens[i] * s.n_embd,
+    EXPECT_EQ(at(Point::kEmbeddings, -1, i).data, std::vector<float>(embedding.begin() + kTokens[i] * s.n_embd,
                                                                      embedding.begin() + (kTokens[i] + 1) * s.n_embd));
-    EXPECT_EQ(at(Stage::kLogits, -1, i).data,
+    EXPECT_EQ(at(Point::kLogits, -1, i).data,
               std::vector<float>(logits.begin() + i * s.n_vocab, logits.begin() + (i + 1) * s.n_vocab));
     for (int layer = 0; layer < 2; ++layer) {
-      EXPECT_EQ(at(Stage::kKProj, layer, i).cols, s.n_embd / s.n_head * s.n_head_kv);
-      EXPECT_EQ(at(Stage::kFfnGate, layer, i).cols, s.n_ff);
-      EXPECT_EQ(at(Stage::kFfnDown, layer, i).cols, s.n_embd);
-      const Kept softmax = at(Stage::kAttnScoresSoftmax, layer, i);
-      const Kept scores = at(Stage::kAttnScores, layer, i);
+      EXPECT_EQ(at(Point::kKProj, layer, i).cols, s.n_embd / s.n_head * s.n_head_kv);
+      EXPECT_EQ(at(Point::kFfnGate, layer, i).cols, s.n_ff);
+      EXPECT_EQ(at(Point::kFfnDown, layer, i).cols, s.n_embd);
+      const Kept softmax = at(Point::kAttnScoresSoftmax, layer, i);
+      const Kept scores = at(Point::kAttnScores, layer, i);
       ASSERT_EQ(scores.rows, s.n_head);
       ASSERT_EQ(softmax.rows, s.n_head);
       ASSERT_EQ(softmax.cols, static_cast<size_t>(i + 1)) << "keys attended";
@@ -108,8 +108,8 @@ TEST_P(Trace, TensorsHaveTheirShapesAndFitTogether) {
         EXPECT_NEAR(std::accumulate(row, row + softmax.cols, 0.0), 1.0, 1e-5);
       }
       // layer_out = ffn_inp + ffn_down
-      const Kept in = at(Stage::kFfnInp, layer, i), down = at(Stage::kFfnDown, layer, i);
-      const Kept out = at(Stage::kLayerOut, layer, i);
+      const Kept in = at(Point::kFfnInp, layer, i), down = at(Point::kFfnDown, layer, i);
+      const Kept out = at(Point::kLayerOut, layer, i);
       for (size_t k = 0; k < s.n_embd; ++k) ASSERT_EQ(out.data[k], down.data[k] + in.data[k]);
     }
   }
@@ -118,16 +118,16 @@ TEST_P(Trace, TensorsHaveTheirShapesAndFitTogether) {
 TEST_P(Trace, ShowsOnlyWhatIsWanted) {
   KeepingSink all;
   LogitsWith(&all);
-  for (int s = 0; s < kStageCount; ++s) {
+  for (int s = 0; s < kPointCount; ++s) {
     KeepingSink sink;
-    sink.only = static_cast<Stage>(s);
+    sink.only = static_cast<Point>(s);
     LogitsWith(&sink);
     for (const auto& [key, kept] : sink.tensors) {
-      EXPECT_EQ(std::get<0>(key), static_cast<Stage>(s));
-      EXPECT_EQ(kept.data, all.tensors.at(key).data) << StageName(static_cast<Stage>(s));
+      EXPECT_EQ(std::get<0>(key), static_cast<Point>(s));
+      EXPECT_EQ(kept.data, all.tensors.at(key).data) << PointName(static_cast<Point>(s));
     }
-    const bool sub_norm = sink.only == Stage::kAttnSubNorm || sink.only == Stage::kFfnSubNorm;
-    EXPECT_EQ(sink.tensors.empty(), sub_norm && architecture_ == "llama") << StageName(static_cast<Stage>(s));
+    const bool sub_norm = sink.only == Point::kAttnSubNorm || sink.only == Point::kFfnSubNorm;
+    EXPECT_EQ(sink.tensors.empty(), sub_norm && architecture_ == "llama") << PointName(static_cast<Point>(s));
   }
 }
 

@@ -51,6 +51,17 @@ void RefuseRopeScaling(const GgufFile& file, const std::string& arch) {
 
 }  // namespace
 
+GraphShape ShapeOf(const Hyperparameters& h) {
+  return {.n_vocab = h.n_vocab,
+          .n_embd = h.n_embd,
+          .n_layer = h.n_layer,
+          .n_head = h.n_head,
+          .n_head_kv = h.n_head_kv,
+          .head_dim = h.n_embd_head,
+          .n_ff = h.n_ff,
+          .has_sub_norms = h.has_sub_norms};
+}
+
 Hyperparameters ReadHyperparameters(const GgufFile& file) {
   Hyperparameters h;
   h.architecture = file.Get<std::string>("general.architecture");

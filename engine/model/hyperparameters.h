@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/gguf/gguf.h"
+#include "engine/graph/graph.h"
 #include "engine/kernels/rope.h"
 
 namespace bitnet {
@@ -30,6 +31,9 @@ struct Hyperparameters {
   Activation activation = Activation::kSilu;
   bool has_sub_norms = false;  // attn_sub_norm before attn_output, ffn_sub_norm before ffn_down
 };
+
+// What the table of the forward pass needs to know.
+GraphShape ShapeOf(const Hyperparameters& h);
 
 // From `{architecture}.*`. Architectures: bitnet (SiLU), bitnet-b1.58 and bitnet-25 (squared ReLU), llama (SiLU, no
 // sub-norms). Every count is checked: an error names file, key, what was found and what was expected.

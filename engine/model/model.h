@@ -19,8 +19,8 @@
 #include "engine/kernels/thread_pool.h"
 #include "engine/model/hyperparameters.h"
 #include "engine/model/kv_cache.h"
+#include "engine/model/trace.h"
 #include "engine/model/weights.h"
-#include "engine/trace/trace.h"
 
 namespace bitnet {
 

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "fixtures/generate.h"
-#include "reference/backends/process.h"
 #include "reference/capture/capture.h"
+#include "reference/engines/process.h"
 
 namespace parity {
 namespace {

@@ -11,8 +11,8 @@ namespace {
 std::optional<Explanation> ExplainClimb(Pair& pair, const Request& request, const Captures& captures,
                                         const Verdict& verdict) {
   const bool identical = Figures(verdict).rows() == 0 || Figures(verdict).identical_share() == 1;
-  const std::optional<Stage> failed = verdict.failed_stage();
-  if (failed == Stage::kPreflight || (!failed && identical)) return std::nullopt;
+  const std::optional<Rung> failed = verdict.failed_rung();
+  if (failed == Rung::kPreflight || (!failed && identical)) return std::nullopt;
   Progress progress;
   return Explain(pair.candidate(), pair.reference(), request, captures,
                  {.profile = failed ? verdict.profile : ExactProfile(),
@@ -36,7 +36,7 @@ Captures RunBoth(Pair& pair, const Request& request) {
 }  // namespace
 
 Verdict Refuse(const std::string& message, const Request& request, const Profile& profile) {
-  StageResult preflight;
+  RungResult preflight;
   preflight.status = Status::kFail;
   preflight.message = message;
   return NotClimbed(std::move(preflight), request, profile);

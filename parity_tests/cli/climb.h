@@ -7,10 +7,10 @@
 #include <string>
 
 #include "parity_tests/cli/common.h"
-#include "parity_tests/compare/explain.h"
-#include "parity_tests/compare/ladder.h"
+#include "parity_tests/diagnose/explain.h"
+#include "parity_tests/harness/pair.h"
+#include "parity_tests/judge/ladder.h"
 #include "parity_tests/report/report.h"
-#include "parity_tests/suites/pair.h"
 
 namespace parity {
 
@@ -22,7 +22,7 @@ struct Climbed {
 
 struct ClimbOptions {
   ProfileOptions profile;
-  Stage last = Stage::kDecode;
+  Rung last = Rung::kDecode;
   bool explain = true;  // run the engines again to find where and why they part
 };
 

@@ -6,8 +6,8 @@
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
+#include "parity_tests/harness/pair.h"
 #include "parity_tests/report/insight_report.h"
-#include "parity_tests/suites/pair.h"
 
 namespace parity {
 namespace {
@@ -26,7 +26,7 @@ int Run(const BisectCommand& command) {
   request.max_tokens = command.max_tokens;
   request.schedule = command.schedule == "batch" ? Schedule::kBatch : Schedule::kTokenByToken;
   Pair pair(command.candidate, command.reference);
-  if (const std::optional<StageResult> problem = pair.Probe()) throw std::runtime_error(problem->message);
+  if (const std::optional<RungResult> problem = pair.Probe()) throw std::runtime_error(problem->message);
   Progress progress;
   const auto show = [&progress](const std::string& what) { progress.Show(what); };
   pair.progress = show;

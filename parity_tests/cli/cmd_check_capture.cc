@@ -11,37 +11,37 @@
 #include "parity_tests/cli/common.h"
 #include "reference/capture/capture.h"
 #include "reference/capture/capture_writer.h"
-#include "reference/capture/stage_width.h"
-#include "reference/capture/stages.h"
+#include "reference/capture/trace_record.h"
+#include "reference/capture/trace_selection.h"
 
 namespace parity {
 namespace {
 
-// The shape of a stage's tensor by the model's hyper-parameters; a -1 where these do not say.
+// The shape of a point's tensor by the model's hyper-parameters; a 0 where these do not say.
 std::vector<int64_t> ExpectedShape(const Capture& c, const TraceRecord& r) {
   const nlohmann::json& h = c.model.hyperparameters;
-  const auto number = [&h](const char* name) -> int64_t {
+  const auto number = [&h](const char* name) -> size_t {
     const auto at = h.find(name);
-    return at != h.end() && at->is_number_integer() ? at->get<int64_t>() : -1;
+    return at != h.end() && at->is_number_unsigned() ? at->get<size_t>() : 0;
   };
-  const auto heads = [&](const char* n_head) {
-    const int64_t n = number(n_head), dim = number("n_embd_head");
-    return n < 0 || dim < 0 ? -1 : n * dim;
-  };
-  if (r.stage == "attn_scores" || r.stage == "attn_scores_softmax") return {number("n_head"), r.seq + 1};
-  return {StageWidth(r.stage, {.n_embd = number("n_embd"),
-                               .q = heads("n_head"),
-                               .kv = heads("n_head_kv"),
-                               .n_ff = number("n_ff"),
-                               .n_vocab = number("n_vocab")})};
+  const bitnet::GraphShape shape = {.n_vocab = number("n_vocab"),
+                                    .n_embd = number("n_embd"),
+                                    .n_layer = number("n_layer"),
+                                    .n_head = number("n_head"),
+                                    .n_head_kv = number("n_head_kv"),
+                                    .head_dim = number("n_embd_head"),
+                                    .n_ff = number("n_ff")};
+  const bitnet::Width width = bitnet::InfoOf(r.point).width;
+  if (width == bitnet::Width::kKeys) return {static_cast<int64_t>(shape.n_head), r.seq + 1};
+  return {static_cast<int64_t>(bitnet::WidthOf(width, shape))};
 }
 
 // Nothing where the shape may be right.
 std::string WrongShape(const Capture& c, const TraceRecord& r) {
-  if (StageIndex(r.stage) < 0) return "";  // a stage of the engine's own
+  if (r.point == Point::kUnknown) return "";  // a tensor of the engine's own
   const std::vector<int64_t> expected = ExpectedShape(c, r);
   bool right = expected.size() == r.shape.size();
-  for (size_t i = 0; right && i < expected.size(); ++i) right = expected[i] < 0 || expected[i] == r.shape[i];
+  for (size_t i = 0; right && i < expected.size(); ++i) right = expected[i] == 0 || expected[i] == r.shape[i];
   if (right) return "";
   return fmt::format("{}: shape: found [{}], expected [{}] by the model's hyper-parameters", r.name,
                      fmt::join(r.shape, ", "), fmt::join(expected, ", "));

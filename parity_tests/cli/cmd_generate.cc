@@ -12,9 +12,9 @@
 #include "engine/model/sampler.h"
 #include "engine/tokenizer/prompt_template.h"
 #include "engine/tokenizer/tokenizer.h"
-#include "parity_tests/candidate/directory_sink.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
+#include "parity_tests/harness/directory_sink.h"
 #include "reference/capture/hash.h"
 
 namespace parity {
@@ -56,8 +56,8 @@ std::unique_ptr<DirectorySink> MakeTrace(const GenerateOptions& o) {
   if (!bitnet::kTracepoints) {
     throw std::runtime_error("--trace-dir: this build has no tracepoints; configure with -DPARITY_TRACEPOINTS=ON");
   }
-  const std::string stages = !o.trace.empty() ? o.trace : o.trace_select.empty() ? "core" : "full";
-  return std::make_unique<DirectorySink>(JoinTraceSpec(stages, o.trace_select), o.trace_dir, o.dump_raw);
+  const std::string points = !o.trace.empty() ? o.trace : o.trace_select.empty() ? "core" : "full";
+  return std::make_unique<DirectorySink>(JoinTraceSpec(points, o.trace_select), o.trace_dir, o.dump_raw);
 }
 
 void FinishTrace(const GenerateOptions& o, const bitnet::Model& model, const bitnet::Context& context,

@@ -4,15 +4,15 @@
 #include <algorithm>
 #include <memory>
 
-#include "parity_tests/candidate/native_backend.h"
 #include "parity_tests/cli/climb.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
 #include "parity_tests/cli/prompt_options.h"
-#include "parity_tests/compare/noise.h"
+#include "parity_tests/harness/native_backend.h"
+#include "parity_tests/harness/pair.h"
+#include "parity_tests/locate/noise.h"
 #include "parity_tests/report/insight_report.h"
 #include "parity_tests/report/report.h"
-#include "parity_tests/suites/pair.h"
 
 namespace parity {
 namespace {
@@ -20,7 +20,7 @@ namespace {
 struct LadderCommand {
   PromptOptions prompt;
   std::string candidate = "native", reference = "llama.cpp";
-  std::string stage = "decode", schedule = "batch", format = "text";
+  std::string rung = "decode", schedule = "batch", format = "text";
   int positions = 0, max_tokens = 8;
   bool dump_ids = false, dump_ref_ids = false, verbose = false, noise = false, no_explanation = false;
   std::string keep, trace = "none";
@@ -56,7 +56,7 @@ void AddNoise(const LadderCommand& command, const Request& request, Verdict& ver
 LadderClimb ClimbLadder(const LadderCommand& command, Pair& pair, const Request& request) {
   LadderClimb climb{
       ClimbOnce(pair, request,
-                {.profile = command.profile, .last = StageFromName(command.stage), .explain = !command.no_explanation}),
+                {.profile = command.profile, .last = RungFromName(command.rung), .explain = !command.no_explanation}),
       {}};
   if (!climb.captures) return climb;
   const Capture &candidate = climb.captures->candidate, &reference = climb.captures->reference;
@@ -65,7 +65,7 @@ LadderClimb ClimbLadder(const LadderCommand& command, Pair& pair, const Request&
     WriteCapture(candidate, directory + "/candidate");
     WriteCapture(reference, directory + "/reference");
   }
-  if (command.noise && climb.verdict.stage(Stage::kShapes).status == Status::kPass) {
+  if (command.noise && climb.verdict.rung(Rung::kShapes).status == Status::kPass) {
     AddNoise(command, request, climb.verdict);
   }
   const auto keep_ids = [&climb](const std::string& side, const Capture& capture) {
@@ -126,7 +126,7 @@ int Run(const LadderCommand& command) {
   std::vector<LadderClimb> climbs;
   for (const Schedule schedule : schedules) {
     request.schedule = schedule;
-    if (std::optional<StageResult> problem = pair.Probe()) {
+    if (std::optional<RungResult> problem = pair.Probe()) {
       climbs.push_back({{NotClimbed(std::move(*problem), request, command.profile.Load("strict")), {}, {}}, {}});
     } else {
       climbs.push_back(ClimbLadder(command, pair, request));
@@ -149,7 +149,7 @@ void AddLadderCommand(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   sub->add_option("--reference", command->reference, "llama.cpp, bitnet.cpp, exec:COMMAND, recorded:DIR, native")
       ->capture_default_str();
-  sub->add_option("--stage", command->stage, "stop after this stage")
+  sub->add_option("--stage", command->rung, "stop after this stage")
       ->check(CLI::IsMember({"preflight", "tokens", "shapes", "first-logit", "positions", "decode"}))
       ->capture_default_str();
   sub->add_option("--positions", command->positions, "compare the first N prompt positions; 0: all")

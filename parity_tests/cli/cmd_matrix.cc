@@ -6,9 +6,9 @@
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
+#include "parity_tests/harness/matrix.h"
+#include "parity_tests/harness/pair.h"
 #include "parity_tests/report/summary.h"
-#include "parity_tests/suites/matrix.h"
-#include "parity_tests/suites/pair.h"
 
 namespace parity {
 namespace {
@@ -37,7 +37,7 @@ Verdict ClimbCase(const MatrixCommand& command, const ParityMatrix& matrix, cons
   if (command.run.threads > 0) request.threads = command.run.threads;
   const MatrixModel& model = matrix.models[c.model];
   const auto refuse = [&](Status status, const std::string& message) {
-    StageResult preflight;
+    RungResult preflight;
     preflight.status = status;
     preflight.message = message;
     return NotClimbed(std::move(preflight), request, command.profile.Load(matrix.profile));
@@ -80,7 +80,7 @@ int Run(const MatrixCommand& command) {
     std::unique_ptr<Pair>& pair = pairs[c.reference];
     if (pair == nullptr) {
       pair = std::make_unique<Pair>(command.candidate, ReferenceSpec(matrix, c.reference), command.captures);
-      if (const std::optional<StageResult> problem = pair->Probe()) throw std::runtime_error(problem->message);
+      if (const std::optional<RungResult> problem = pair->Probe()) throw std::runtime_error(problem->message);
     }
     progress.Show(fmt::format("[{}/{}] {}", i + 1, matrix.cases.size(), CaseName(matrix, c)));
     summary.Add({c.reference, matrix.models[c.model].id, std::string(ScheduleName(c.schedule))},

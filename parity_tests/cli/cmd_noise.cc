@@ -3,9 +3,9 @@
 
 #include <memory>
 
-#include "parity_tests/candidate/native_backend.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
+#include "parity_tests/harness/native_backend.h"
 #include "parity_tests/report/insight_report.h"
 
 namespace parity {

@@ -12,10 +12,10 @@
 #include <stdexcept>
 #include <vector>
 
-#include "parity_tests/candidate/native_backend.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
-#include "reference/backends/process.h"
+#include "parity_tests/harness/native_backend.h"
+#include "reference/engines/process.h"
 
 namespace parity {
 namespace {
@@ -106,7 +106,7 @@ void Emit(const std::string& shell, const std::string& name, const std::string& 
 
 // The packaged llama.cpp, where it was not installed yet. What npm says goes to standard error.
 void InstallPackage() {
-  const std::string package = PARITY_SOURCE_DIR "/reference/llama_cpp/package";
+  const std::string package = PARITY_SOURCE_DIR "/reference/llama_family/package";
   if (fs::exists(package + "/node_modules/@node-llama-cpp")) return;
   fmt::print(stderr, "installing the packaged llama.cpp in {}\n", package);
   const ProcessResult npm =

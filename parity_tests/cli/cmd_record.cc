@@ -9,10 +9,10 @@
 #include "engine/gguf/gguf.h"
 #include "engine/tokenizer/prompt_template.h"
 #include "engine/tokenizer/tokenizer.h"
-#include "parity_tests/candidate/native_backend.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
-#include "parity_tests/suites/matrix.h"
+#include "parity_tests/harness/matrix.h"
+#include "parity_tests/harness/native_backend.h"
 
 namespace parity {
 namespace {

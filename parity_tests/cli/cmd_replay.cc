@@ -5,9 +5,9 @@
 #include <memory>
 
 #include "engine/model/model.h"
-#include "parity_tests/candidate/native_backend.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
+#include "parity_tests/harness/native_backend.h"
 #include "parity_tests/report/insight_report.h"
 
 namespace parity {
@@ -15,28 +15,28 @@ namespace {
 
 struct ReplayCommand {
   PromptOptions prompt;
-  std::string reference = "llama.cpp", stage, schedule = "batch", format = "text";
+  std::string reference = "llama.cpp", point, schedule = "batch", format = "text";
   int layer = -2;  // -2: all
 };
 
 std::vector<ReplayResult> ReplayAll(const ReplayCommand& command, Replay& replay, int n_layer, Progress& progress) {
   std::vector<ReplayResult> results;
-  const auto add = [&](bitnet::Stage stage, int layer) {
-    if (command.stage.empty() || command.stage == bitnet::StageName(stage)) {
-      results.push_back(replay.Operation(stage, layer));
+  const auto add = [&](bitnet::Point point, int layer) {
+    if (command.point.empty() || command.point == bitnet::PointName(point)) {
+      results.push_back(replay.Operation(point, layer));
     }
   };
   // In the order of the forward pass: embeddings, the layers, output_norm and logits.
   const auto wanted = [&command](int layer) { return command.layer == -2 || command.layer == layer; };
-  if (wanted(-1)) add(bitnet::Stage::kEmbeddings, -1);
+  if (wanted(-1)) add(bitnet::Point::kEmbeddings, -1);
   for (int layer = 0; layer < n_layer; ++layer) {
     if (!wanted(layer)) continue;
     progress.Show(fmt::format("replaying layer {}", layer));
-    for (const bitnet::Stage stage : replay.Operations(layer)) add(stage, layer);
+    for (const bitnet::Point point : replay.Operations(layer)) add(point, layer);
   }
   progress.Show("replaying what is outside the layers");
-  if (wanted(-1)) add(bitnet::Stage::kOutputNorm, -1);
-  if (wanted(-1)) add(bitnet::Stage::kLogits, -1);
+  if (wanted(-1)) add(bitnet::Point::kOutputNorm, -1);
+  if (wanted(-1)) add(bitnet::Point::kLogits, -1);
   return results;
 }
 
@@ -79,7 +79,7 @@ int Run(const ReplayCommand& command) {
   Replay replay(model, capture, order, static_cast<size_t>(command.prompt.run.Threads()));
   report.results = ReplayAll(command, replay, n_layer, progress);
   if (report.results.empty()) {
-    throw std::runtime_error(fmt::format("--stage: '{}' is no operation of {}", command.stage,
+    throw std::runtime_error(fmt::format("--stage: '{}' is no operation of {}", command.point,
                                          command.layer == -2 ? "this model" : fmt::format("layer {}", command.layer)));
   }
   progress.Show("");
@@ -102,7 +102,7 @@ void AddReplayCommand(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   sub->add_option("--layer", command->layer, "one layer; -1: embeddings, output_norm and logits")
       ->check(CLI::Range(-1, 100000));
-  sub->add_option("--stage", command->stage, "one operation, as ffn_down");
+  sub->add_option("--stage", command->point, "one operation, as ffn_down");
   sub->add_option("--schedule", command->schedule, "the prompt as one batch or a token at a time")
       ->check(CLI::IsMember({"batch", "token"}))
       ->capture_default_str();

@@ -6,14 +6,14 @@
 #include <fstream>
 #include <memory>
 
-#include "parity_tests/candidate/native_backend.h"
 #include "parity_tests/cli/climb.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
+#include "parity_tests/harness/matrix.h"
+#include "parity_tests/harness/native_backend.h"
 #include "parity_tests/report/insight_report.h"
 #include "parity_tests/report/report.h"
 #include "parity_tests/report/summary.h"
-#include "parity_tests/suites/matrix.h"
 
 namespace parity {
 namespace {
@@ -114,7 +114,7 @@ int Run(const SweepCommand& command) {
   }
 
   Pair pair(command.candidate, command.reference);
-  const std::optional<StageResult> problem = pair.Probe();
+  const std::optional<RungResult> problem = pair.Probe();
   Summary summary;
   for (const Prompt& scenario : scenarios) {
     for (const Schedule schedule : schedules) {

@@ -8,9 +8,9 @@
 
 #include "engine/gguf/gguf.h"
 #include "engine/tokenizer/tokenizer.h"
-#include "parity_tests/candidate/native_backend.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
+#include "parity_tests/harness/native_backend.h"
 #include "reference/capture/json_fields.h"
 
 namespace parity {

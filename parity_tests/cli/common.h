@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "parity_tests/compare/thresholds.h"
+#include "parity_tests/judge/thresholds.h"
 
 namespace parity {
 

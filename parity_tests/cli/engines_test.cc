@@ -16,11 +16,11 @@
 #include <string>
 #include <vector>
 
-#include "reference/backends/backend.h"
-#include "reference/backends/process.h"
 #include "reference/capture/capture.h"
 #include "reference/capture/json_fields.h"
 #include "reference/capture/temporary_directory.h"
+#include "reference/engines/backend.h"
+#include "reference/engines/process.h"
 
 namespace parity {
 namespace {
@@ -286,19 +286,19 @@ class ConfigureTest : public EnginesTest {
 TEST_F(ConfigureTest, HeadersWithoutLibraries) {
   fs::create_directories(Path("llama/include"));
   std::ofstream(Path("llama/include/llama.h")) << "\n";
-  EXPECT_THAT(Configure("llama_cpp/FindLlamaCpp.cmake", "NONE", "-DLLAMA_CPP_DIR=" + Path("llama")),
+  EXPECT_THAT(Configure("llama_family/FindLlamaCpp.cmake", "NONE", "-DLLAMA_CPP_DIR=" + Path("llama")),
               AllOf(HasSubstr("libllama.so not found in"), HasSubstr("BUILD_SHARED_LIBS=ON")));
   fs::create_directories(Path("bitnet/3rdparty/llama.cpp/include"));
   std::ofstream(Path("bitnet/3rdparty/llama.cpp/include/llama.h")) << "\n";
-  EXPECT_THAT(Configure("bitnet_cpp/FindBitnetCpp.cmake", "NONE", "-DBITNET_CPP_DIR=" + Path("bitnet")),
+  EXPECT_THAT(Configure("llama_family/FindBitnetCpp.cmake", "NONE", "-DBITNET_CPP_DIR=" + Path("bitnet")),
               AllOf(HasSubstr("libllama.so not found in"), HasSubstr("BUILD_SHARED_LIBS=ON")));
 }
 
 TEST_F(ConfigureTest, NoCheckout) {
-  EXPECT_THAT(Configure("bitnet_cpp/FindBitnetCpp.cmake", "NONE", "-DBITNET_CPP_DIR=" + Path("none")),
+  EXPECT_THAT(Configure("llama_family/FindBitnetCpp.cmake", "NONE", "-DBITNET_CPP_DIR=" + Path("none")),
               HasSubstr("3rdparty/llama.cpp/include/llama.h is not there"));
   const Environment home("HOME", directory_.path()), unset("BITNET_CPP_DIR", "");
-  EXPECT_THAT(Configure("bitnet_cpp/FindBitnetCpp.cmake", "NONE", "-DBITNET_CPP_DIR="),
+  EXPECT_THAT(Configure("llama_family/FindBitnetCpp.cmake", "NONE", "-DBITNET_CPP_DIR="),
               HasSubstr("the bitnet.cpp suites will be skipped (BITNET_CPP_DIR names one)"));
 }
 
@@ -327,7 +327,7 @@ TEST_F(ConfigureTest, LibrariesOfAnotherArchitecture) {
   for (const std::string name : {"libllama", "libggml", "libggml-base"}) {
     std::ofstream(Path("llama/lib/" + name + ".so"), std::ios::binary) << elf;
   }
-  const std::string said = Configure("llama_cpp/FindLlamaCpp.cmake", "CXX", "-DLLAMA_CPP_DIR=" + Path("llama"));
+  const std::string said = Configure("llama_family/FindLlamaCpp.cmake", "CXX", "-DLLAMA_CPP_DIR=" + Path("llama"));
   EXPECT_THAT(said, AllOf(HasSubstr("the runner does not compile against"), HasSubstr("libllama.so")));
 }
 

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "engine/gguf/gguf.h"
-#include "reference/backends/process.h"
 #include "reference/capture/temporary_directory.h"
+#include "reference/engines/process.h"
 
 namespace parity {
 namespace {

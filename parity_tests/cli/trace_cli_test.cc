@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "fixtures/generate.h"
-#include "reference/backends/process.h"
 #include "reference/capture/capture.h"
 #include "reference/capture/temporary_directory.h"
+#include "reference/engines/process.h"
 
 namespace parity {
 namespace {

@@ -10,9 +10,9 @@ struct StageAdvice {
   std::string next;
 };
 
-// In the order of kStages.
-const std::array<StageAdvice, kStages.size()>& Advice() {
-  static const std::array<StageAdvice, kStages.size()> advice = {{
+// In the order of kRungs.
+const std::array<StageAdvice, kRungs.size()>& Advice() {
+  static const std::array<StageAdvice, kRungs.size()> advice = {{
       {{"the engine is not installed, or its libraries are not where they were looked for",
         "the engine does not know the model's architecture or one of its tensor types (I2_S and bitnet-b1.58 are "
         "bitnet.cpp's); bitnet-parity compat-check MODEL asks every engine",
@@ -50,8 +50,8 @@ const std::array<StageAdvice, kStages.size()>& Advice() {
 
 }  // namespace
 
-const std::vector<std::string>& UsualCauses(Stage stage) { return Advice()[static_cast<size_t>(stage)].causes; }
+const std::vector<std::string>& UsualCauses(Rung rung) { return Advice()[static_cast<size_t>(rung)].causes; }
 
-const std::string& NextStep(Stage stage) { return Advice()[static_cast<size_t>(stage)].next; }
+const std::string& NextStep(Rung rung) { return Advice()[static_cast<size_t>(rung)].next; }
 
 }  // namespace parity

@@ -5,15 +5,15 @@
 #include <string>
 #include <vector>
 
-#include "parity_tests/compare/ladder.h"
+#include "parity_tests/judge/ladder.h"
 
 namespace parity {
 
 // The most frequent first.
-const std::vector<std::string>& UsualCauses(Stage stage);
+const std::vector<std::string>& UsualCauses(Rung rung);
 
 // One step that narrows the cause down.
-const std::string& NextStep(Stage stage);
+const std::string& NextStep(Rung rung);
 
 }  // namespace parity
 

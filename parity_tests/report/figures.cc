@@ -44,16 +44,16 @@ std::string DescribeBackend(const BackendInfo& backend) {
 
 std::string Headline(const Verdict& verdict) {
   if (verdict.parity()) {
-    const auto last = std::find_if(verdict.stages.rbegin(), verdict.stages.rend(),
-                                   [](const StageResult& result) { return result.status == Status::kPass; });
-    const bool all = std::none_of(verdict.stages.begin(), verdict.stages.end(),
-                                  [](const StageResult& result) { return result.status == Status::kNotReached; });
-    return all ? "PARITY" : fmt::format("PARITY up to {}", StageName(last->stage));
+    const auto last = std::find_if(verdict.rungs.rbegin(), verdict.rungs.rend(),
+                                   [](const RungResult& result) { return result.status == Status::kPass; });
+    const bool all = std::none_of(verdict.rungs.begin(), verdict.rungs.end(),
+                                  [](const RungResult& result) { return result.status == Status::kNotReached; });
+    return all ? "PARITY" : fmt::format("PARITY up to {}", RungName(last->rung));
   }
-  const StageResult& preflight = verdict.stage(Stage::kPreflight);
+  const RungResult& preflight = verdict.rung(Rung::kPreflight);
   if (preflight.status == Status::kSkip) return "SKIPPED";
   if (preflight.status == Status::kFail) return "ERROR at preflight";
-  return fmt::format("DIVERGENCE at {}", StageName(*verdict.failed_stage()));
+  return fmt::format("DIVERGENCE at {}", RungName(*verdict.failed_rung()));
 }
 
 std::string DescribeProfile(const Profile& profile) {

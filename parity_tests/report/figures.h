@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "parity_tests/compare/ladder.h"
+#include "parity_tests/judge/ladder.h"
 
 namespace parity {
 

@@ -18,7 +18,7 @@ constexpr std::array kHeatMetrics = {Metric::kMse,    Metric::kMaxAbs,       Met
 constexpr std::array<std::string_view, kHeatMetrics.size()> kHeatNames = {"mse",      "max_abs",     "kl",
                                                                           "1-cosine", "bits differ", "max_ulp"};
 
-const Check* FindCheck(const StageResult& result, Metric metric) {
+const Check* FindCheck(const RungResult& result, Metric metric) {
   const auto check = std::find_if(result.checks.begin(), result.checks.end(),
                                   [metric](const Check& check) { return check.metric == metric; });
   return check == result.checks.end() ? nullptr : &*check;
@@ -79,7 +79,7 @@ std::string HeatLine(const Positions& at, size_t first, size_t last, const std::
   return Tag(fmt::format("svg width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" role=\"img\" "
                          "aria-label=\"{2}s {3} to {4}\"",
                          total, bottom + 8 + 6 * static_cast<int>(std::min<size_t>(longest, 15)),
-                         PositionName(at.result().stage), first, last - 1),
+                         PositionName(at.result().rung), first, last - 1),
              out);
 }
 
@@ -99,7 +99,7 @@ std::string Heatmap(const Positions& at) {
   for (size_t i = 0; i < at.rows(); i += kCells) {
     lines += HeatLine(at, i, std::min(i + kCells, at.rows()), largest);
   }
-  return Tag("h4", Count(at.rows(), at.result().stage)) + Tag("div class=\"heat\"", lines);
+  return Tag("h4", Count(at.rows(), at.result().rung)) + Tag("div class=\"heat\"", lines);
 }
 
 std::string HeatmapKey() {

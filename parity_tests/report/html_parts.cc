@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "parity_tests/compare/quote.h"
+#include "parity_tests/judge/quote.h"
 
 namespace parity {
 
@@ -51,12 +51,12 @@ std::string Key(std::initializer_list<std::pair<std::vector<std::string>, std::s
   return Tag("div class=\"key\"", out);
 }
 
-std::string Count(size_t n, Stage stage) { return fmt::format("{} {}{}", n, PositionName(stage), n == 1 ? "" : "s"); }
+std::string Count(size_t n, Rung rung) { return fmt::format("{} {}{}", n, PositionName(rung), n == 1 ? "" : "s"); }
 
-Positions::Positions(const HtmlClimb& climb, Stage stage)
-    : result_(climb.verdict->stage(stage)),
+Positions::Positions(const HtmlClimb& climb, Rung rung)
+    : result_(climb.verdict->rung(rung)),
       captures_(climb.captures),
-      options_{.profile = {}, .last = Stage::kDecode, .piece_of = climb.piece_of} {}
+      options_{.profile = {}, .last = Rung::kDecode, .piece_of = climb.piece_of} {}
 
 bool Positions::has_logits(int64_t i) const {
   if (captures_ == nullptr || i < 0) return false;
@@ -66,14 +66,14 @@ bool Positions::has_logits(int64_t i) const {
 
 std::string Positions::Name(size_t i) const {
   const auto& [id, text] = Token(i);
-  const std::string name = fmt::format("{} {}", PositionName(result_.stage), i);
+  const std::string name = fmt::format("{} {}", PositionName(result_.rung), i);
   return id < 0 ? name : fmt::format("{}, token {} {}", name, id, text);
 }
 
 std::pair<int32_t, std::string> Positions::Token(size_t i) const {
   if (captures_ == nullptr) return {-1, ""};
   const Capture& r = captures_->reference;
-  const bool decode = result_.stage == Stage::kDecode;
+  const bool decode = result_.rung == Rung::kDecode;
   const std::vector<int32_t>& ids = decode ? r.generated : r.tokens;
   const std::vector<std::string>& pieces = decode ? r.generated_pieces : r.pieces;
   if (i >= ids.size()) return {-1, ""};
@@ -85,7 +85,7 @@ std::string Positions::Piece(int32_t id) const {
 }
 
 const Matrix& Positions::Logits(const Capture& capture) const {
-  return result_.stage == Stage::kDecode ? capture.decode_logits : capture.logits;
+  return result_.rung == Rung::kDecode ? capture.decode_logits : capture.logits;
 }
 
 std::span<const float> Positions::Row(const Capture& capture, size_t i) const {

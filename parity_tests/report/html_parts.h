@@ -27,14 +27,14 @@ std::string Shorten(const std::string& text, size_t most);
 std::string Key(std::initializer_list<std::pair<std::vector<std::string>, std::string>> entries);
 
 // "1 position", "3 generated tokens"
-std::string Count(size_t n, Stage stage);
+std::string Count(size_t n, Rung rung);
 
 // The positions of one stage, and what both sides have there.
 class Positions {
  public:
-  Positions(const HtmlClimb& climb, Stage stage);
+  Positions(const HtmlClimb& climb, Rung rung);
 
-  const StageResult& result() const { return result_; }
+  const RungResult& result() const { return result_; }
   size_t rows() const { return result_.rows.size(); }
   // nullptr where that position was not compared.
   const RowMetrics* metrics(size_t i) const { return i < rows() ? &result_.rows[i] : nullptr; }
@@ -52,7 +52,7 @@ class Positions {
   const Matrix& Logits(const Capture& capture) const;
   std::span<const float> Row(const Capture& capture, size_t i) const;
 
-  const StageResult& result_;
+  const RungResult& result_;
   const Captures* captures_;
   LadderOptions options_;
 };

@@ -6,7 +6,7 @@
 #include <limits>
 #include <numeric>
 
-#include "parity_tests/compare/quote.h"
+#include "parity_tests/judge/quote.h"
 #include "parity_tests/report/causes.h"
 #include "parity_tests/report/figures.h"
 #include "parity_tests/report/html_parts.h"
@@ -27,7 +27,7 @@ std::string_view StatusClass(Status status) {
 
 Status Overall(const Verdict& verdict) {
   if (verdict.parity()) return Status::kPass;
-  return verdict.stage(Stage::kPreflight).status == Status::kSkip ? Status::kSkip : Status::kFail;
+  return verdict.rung(Rung::kPreflight).status == Status::kSkip ? Status::kSkip : Status::kFail;
 }
 
 std::string Facts(const Verdict& verdict) {
@@ -51,9 +51,9 @@ std::string Facts(const Verdict& verdict) {
   return Tag("dl", out);
 }
 
-std::string StageRow(const StageResult& result) {
+std::string StageRow(const RungResult& result) {
   std::string cells =
-      Tag("td", Tag("b", StageName(result.stage))) +
+      Tag("td", Tag("b", RungName(result.rung))) +
       Tag("td", Tag(fmt::format("span class=\"state {}\"", StatusClass(result.status)), StatusName(result.status)));
   if (result.worst.rows() == 0) {
     const bool explained = result.status == Status::kSkip || result.status == Status::kNotReached;
@@ -76,9 +76,9 @@ std::string Stages(const Verdict& verdict) {
   const auto aside = [&rows](const std::string& text) {
     rows += Tag("tr", Tag("td", "") + Tag("td colspan=\"7\" class=\"dim lines\"", Escape(text)));
   };
-  for (const StageResult& result : verdict.stages) {
+  for (const RungResult& result : verdict.rungs) {
     rows += StageRow(result) + "\n";
-    const std::string differs = DescribeDifference(result.worst, PositionName(result.stage));
+    const std::string differs = DescribeDifference(result.worst, PositionName(result.rung));
     if (!differs.empty()) aside(differs);
     for (const std::string& note : result.notes) aside("note: " + note);
   }
@@ -88,11 +88,11 @@ std::string Stages(const Verdict& verdict) {
   return Tag("h3", "Stages") + Tag("table class=\"stages\"", Tag("thead", Tag("tr", head)) + Tag("tbody", rows));
 }
 
-std::string Checks(const StageResult& result) {
+std::string Checks(const RungResult& result) {
   if (result.checks.empty()) return "";
   std::string rows =
       Tag("tr", Tag("th", "metric") + Tag("th class=\"num\"", "worst") + Tag("th class=\"num\"", "limit") +
-                    Tag("th class=\"num\"", PositionName(result.stage)) + Tag("th", ""));
+                    Tag("th class=\"num\"", PositionName(result.rung)) + Tag("th", ""));
   for (const Check& check : result.checks) {
     rows += Tag(
         "tr", Tag("td", MetricName(check.metric)) +
@@ -105,20 +105,20 @@ std::string Checks(const StageResult& result) {
 }
 
 // What differs at the stage that failed or was skipped, and what usually causes that where no cause is named.
-std::string Failure(const StageResult& result, bool cause_named) {
-  std::string out = Tag("h3", result.stage == Stage::kPreflight ? "Why nothing was compared" : "What differs");
+std::string Failure(const RungResult& result, bool cause_named) {
+  std::string out = Tag("h3", result.rung == Rung::kPreflight ? "Why nothing was compared" : "What differs");
   out += Tag("p class=\"what lines\"", Escape(result.message));
   if (result.position >= 0 && result.token >= 0) {
-    out += Tag("p", Escape(fmt::format("At {} {}, token {} {}", PositionName(result.stage), result.position,
+    out += Tag("p", Escape(fmt::format("At {} {}, token {} {}", PositionName(result.rung), result.position,
                                        result.token, Quote(result.token_text))));
   }
   for (const std::string& hint : result.hints) out += Tag("p", Escape("Hint: " + hint));
   out += Checks(result);
   if (cause_named || result.status != Status::kFail) return out;
   std::string causes;
-  for (const std::string& cause : UsualCauses(result.stage)) causes += Tag("li", Escape(cause));
+  for (const std::string& cause : UsualCauses(result.rung)) causes += Tag("li", Escape(cause));
   return out + Tag("h3", "What usually causes that") + Tag("ul", causes) +
-         Tag("p", Escape("Next: " + NextStep(result.stage)));
+         Tag("p", Escape("Next: " + NextStep(result.rung)));
 }
 
 std::string WhereAndWhy(const Explanation& e) {
@@ -139,8 +139,8 @@ std::string WhereAndWhy(const Explanation& e) {
 
 // The prompt positions, or where these were not reached the first alone.
 Positions PromptPositions(const HtmlClimb& climb) {
-  const Positions all(climb, Stage::kPositions);
-  return all.rows() > 0 ? all : Positions(climb, Stage::kFirstLogit);
+  const Positions all(climb, Rung::kPositions);
+  return all.rows() > 0 ? all : Positions(climb, Rung::kFirstLogit);
 }
 
 std::string Heatmaps(const Positions& prompt, const Positions& decode) {
@@ -187,7 +187,7 @@ std::string Cards(const Positions& at, const std::vector<size_t>& shown,
 std::string LeftOut(const Positions& at, size_t most, std::string_view which) {
   if (at.rows() <= most) return "";
   return Tag("p class=\"dim\"", fmt::format("Of {} these are {}; the JSON format has the figures of all.",
-                                            Count(at.rows(), at.result().stage), which));
+                                            Count(at.rows(), at.result().rung), which));
 }
 
 std::string Logits(const Positions& prompt, const Positions& decode) {
@@ -217,9 +217,9 @@ std::string ClimbSection(const HtmlClimb& climb) {
     out += Stages(verdict) + why;
   } else {
     const bool named = climb.explanation != nullptr && !climb.explanation->diagnosis.causes.empty();
-    out += Failure(verdict.stage(verdict.failed_stage().value_or(Stage::kPreflight)), named) + why + Stages(verdict);
+    out += Failure(verdict.rung(verdict.failed_rung().value_or(Rung::kPreflight)), named) + why + Stages(verdict);
   }
-  const Positions prompt = PromptPositions(climb), decode(climb, Stage::kDecode);
+  const Positions prompt = PromptPositions(climb), decode(climb, Rung::kDecode);
   out += Heatmaps(prompt, decode) + Logits(prompt, decode);
   for (const auto& [what, ids] : climb.ids) {
     out += Tag("h3", Escape(fmt::format("{} ({})", what, ids.size()))) +

@@ -6,8 +6,8 @@
 #include <limits>
 #include <regex>
 
-#include "parity_tests/compare/capture_for_test.h"
-#include "parity_tests/compare/quote.h"
+#include "parity_tests/judge/capture_for_test.h"
+#include "parity_tests/judge/quote.h"
 #include "parity_tests/report/report.h"
 
 namespace parity {
@@ -201,7 +201,7 @@ TEST_F(HtmlReportTest, OfManyPositionsTheWorstArePlotted) {
 
 TEST_F(HtmlReportTest, OnePositionIsEnough) {
   Lengthen(1);
-  options.last = Stage::kFirstLogit;
+  options.last = Rung::kFirstLogit;
   const std::string page = Page();
   EXPECT_THAT(page, HasSubstr("PARITY up to first-logit"));
   EXPECT_THAT(page, HasSubstr("<h4>1 position</h4>"));
@@ -212,7 +212,7 @@ TEST_F(HtmlReportTest, WhereAndWhyStandAboveTheStages) {
   At(captures.candidate.logits, 4, 5) += 1;
   Explanation explanation;
   explanation.not_bisected = "a recording <answers> nothing else";
-  explanation.diagnosis.location = {.position = 4, .layer = 2, .stage = "ffn_down"};
+  explanation.diagnosis.location = {.position = 4, .layer = 2, .point = Point::kFfnDown};
   EXPECT_THAT(Page(&explanation), HasSubstr("No known mistake gives"));
   explanation.diagnosis.causes.push_back({"rope_layout", Certainty::kLikely, "a < b"});
   const std::string page = Page(&explanation);
@@ -240,7 +240,7 @@ TEST_F(HtmlReportTest, TwoClimbsAreOnePage) {
 }
 
 TEST_F(HtmlReportTest, AClimbThatNeverHappenedSaysWhy) {
-  StageResult preflight;
+  RungResult preflight;
   preflight.status = Status::kFail;
   preflight.message = "no runner in <somewhere>";
   const Verdict error = NotClimbed(preflight, captures.reference.request, options.profile);

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "parity_tests/compare/quote.h"
+#include "parity_tests/judge/quote.h"
 #include "parity_tests/report/color.h"
 #include "parity_tests/report/figures.h"
 
@@ -19,13 +19,13 @@ nlohmann::json Number(double value) {
 }
 
 std::string Operation(const ReplayResult& r) {
-  const std::string name(bitnet::StageName(r.stage));
+  const std::string name(bitnet::PointName(r.point));
   return r.layer < 0 ? name : fmt::format("layer {} {}", r.layer, name);
 }
 
 // Results of one operation in all its layers.
 struct OverLayers {
-  bitnet::Stage stage = bitnet::Stage::kEmbeddings;
+  bitnet::Point point = bitnet::Point::kEmbeddings;
   std::vector<const ReplayResult*> results;
 
   const ReplayResult& worst() const {
@@ -42,16 +42,16 @@ struct OverLayers {
 std::vector<OverLayers> ByOperation(const ReplayReport& report) {
   std::vector<OverLayers> rows;
   for (const ReplayResult& r : report.results) {
-    auto row = std::find_if(rows.begin(), rows.end(), [&](const OverLayers& o) { return o.stage == r.stage; });
-    if (row == rows.end()) row = rows.insert(rows.end(), {r.stage, {}});
+    auto row = std::find_if(rows.begin(), rows.end(), [&](const OverLayers& o) { return o.point == r.point; });
+    if (row == rows.end()) row = rows.insert(rows.end(), {r.point, {}});
     row->results.push_back(&r);
   }
-  std::sort(rows.begin(), rows.end(), [](const OverLayers& a, const OverLayers& b) { return a.stage < b.stage; });
+  std::sort(rows.begin(), rows.end(), [](const OverLayers& a, const OverLayers& b) { return a.point < b.point; });
   return rows;
 }
 
 nlohmann::json ReplayJson(const ReplayResult& r) {
-  nlohmann::json json = {{"stage", bitnet::StageName(r.stage)},
+  nlohmann::json json = {{"stage", bitnet::PointName(r.point)},
                          {"layer", r.layer},
                          {"verdict", ReplayVerdictName(r.verdict)},
                          {"elements", r.elements},
@@ -119,7 +119,7 @@ std::string ReplayText(const ReplayReport& report, bool color) {
     }
     const bool fails = std::any_of(row.results.begin(), row.results.end(),
                                    [&](const ReplayResult* r) { return ReplayFails(report, *r); });
-    out += fmt::format("{:<20} {:>6} {:>10} {:>9} {:>10.3g} {:>12.3g} {:>10.3g}  {}\n", bitnet::StageName(row.stage),
+    out += fmt::format("{:<20} {:>6} {:>10} {:>9} {:>10.3g} {:>12.3g} {:>10.3g}  {}\n", bitnet::PointName(row.point),
                        row.results.size(), row.sum(&ReplayResult::elements), row.sum(&ReplayResult::differing), max_abs,
                        row.worst().max_error, row.worst().tolerance_units,
                        Paint(fmt::format("{}", fmt::join(verdicts, ", ")), fails ? Color::kRed : Color::kGreen, color));
@@ -155,8 +155,8 @@ nlohmann::json ReplayJson(const ReplayReport& report) {
 
 std::string BisectionText(const Bisection& b, bool color) {
   std::string out;
-  const bool named = !b.stage.empty();
-  const std::string place = !named ? "" : b.layer < 0 ? b.stage : fmt::format("layer {}, {}", b.layer, b.stage);
+  const bool named = b.point != Point::kUnknown;
+  const std::string place = named ? PlaceText(b.layer, b.point) : "";
   if (b.verdict == BisectVerdict::kNoDivergence) {
     out += Paint("PARITY: nothing to bisect", Color::kGreen, color) + "\n";
   } else {
@@ -169,7 +169,7 @@ std::string BisectionText(const Bisection& b, bool color) {
   const auto line = [&out](std::string_view key, const std::string& value) {
     out += fmt::format("  {:<10} {}\n", key, value);
   };
-  if (b.ladder_stage) line("ladder", fmt::format("stops at {}", StageName(*b.ladder_stage)));
+  if (b.failed_rung) line("ladder", fmt::format("stops at {}", RungName(*b.failed_rung)));
   if (b.prefix_length > 0) {
     line("prefix", fmt::format("{} of {} tokens are the shortest that fails", b.prefix_length, b.prompt_length));
   }
@@ -190,7 +190,7 @@ std::string BisectionText(const Bisection& b, bool color) {
 nlohmann::json BisectionJson(const Bisection& b) {
   return {{"schema", "bitnet-parity/bisect/1"},
           {"verdict", BisectVerdictName(b.verdict)},
-          {"ladder_stage", b.ladder_stage ? nlohmann::json(StageName(*b.ladder_stage)) : nlohmann::json()},
+          {"failed_rung", b.failed_rung ? nlohmann::json(RungName(*b.failed_rung)) : nlohmann::json()},
           {"message", b.message},
           {"prompt_length", b.prompt_length},
           {"prefix_length", b.prefix_length},
@@ -199,7 +199,7 @@ nlohmann::json BisectionJson(const Bisection& b) {
           {"token_text", b.token_text},
           {"candidate_token", b.candidate_token},
           {"layer", b.layer},
-          {"stage", b.stage},
+          {"stage", PointText(b.point)},
           {"inputs_equal", b.inputs_equal},
           {"replay_candidate", ReplayJson(b.replay_candidate)},
           {"replay_reference", ReplayJson(b.replay_reference)},
@@ -208,10 +208,6 @@ nlohmann::json BisectionJson(const Bisection& b) {
 }
 
 namespace {
-
-std::string Place(int layer, const std::string& stage) {
-  return layer < 0 ? stage : fmt::format("layer {}, {}", layer, stage);
-}
 
 // Of the first tensor that differs: how many elements, and the worst.
 std::string DescribeDifference(const TensorDifference& d) {
@@ -233,18 +229,19 @@ std::string DescribeDifference(const TensorDifference& d) {
 std::vector<std::string> WhereLines(const Explanation& e) {
   if (!e.bisection) {
     std::vector<std::string> lines;
-    const Location& at = e.diagnosis.location;
-    if (!at.stage.empty())
-      lines.push_back(
-          fmt::format("the first tensor with another bit: {} at position {}", Place(at.layer, at.stage), at.position));
+    const Place& at = e.diagnosis.location;
+    if (at.point != Point::kUnknown)
+      lines.push_back(fmt::format("the first tensor with another bit: {} at position {}", PlaceText(at.layer, at.point),
+                                  at.position));
     if (!e.not_bisected.empty()) lines.push_back("not bisected: " + e.not_bisected);
     return lines;
   }
   const Bisection& b = *e.bisection;
   std::vector<std::string> lines;
   if (b.position >= 0) {
-    lines.push_back(fmt::format("{}position {}, token {} {}", b.stage.empty() ? "" : Place(b.layer, b.stage) + " at ",
-                                b.position, b.token, Quote(b.token_text)));
+    lines.push_back(fmt::format("{}position {}, token {} {}",
+                                b.point == Point::kUnknown ? "" : PlaceText(b.layer, b.point) + " at ", b.position,
+                                b.token, Quote(b.token_text)));
   }
   lines.push_back(b.message);
   if (b.difference) lines.push_back(DescribeDifference(*b.difference));
@@ -302,11 +299,11 @@ std::string ExplanationMarkdown(const Explanation& e) {
 }
 
 nlohmann::json ExplanationJson(const Explanation& e) {
-  const Location at = e.location();
+  const Place at = e.location();
   nlohmann::json json = {{"causes", CausesJson(e.diagnosis)},
                          {"position", at.position},
                          {"layer", at.layer},
-                         {"stage", at.stage},
+                         {"stage", PointText(at.point)},
                          {"bisection", e.bisection ? BisectionJson(*e.bisection) : nlohmann::json()}};
   if (!e.not_bisected.empty()) json["not_bisected"] = e.not_bisected;
   if (!e.not_diagnosed.empty()) json["not_diagnosed"] = e.not_diagnosed;

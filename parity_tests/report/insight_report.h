@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "parity_tests/compare/bisect.h"
-#include "parity_tests/compare/explain.h"
-#include "parity_tests/compare/noise.h"
-#include "parity_tests/compare/replay.h"
+#include "parity_tests/diagnose/explain.h"
+#include "parity_tests/locate/bisect.h"
+#include "parity_tests/locate/noise.h"
+#include "parity_tests/locate/replay.h"
 
 namespace parity {
 

@@ -41,8 +41,8 @@ Json BackendJson(const BackendInfo& backend) {
           {"threads", backend.threads}};
 }
 
-Json StageJson(const StageResult& result) {
-  Json json = {{"stage", StageName(result.stage)}, {"status", StatusName(result.status)}};
+Json RungJson(const RungResult& result) {
+  Json json = {{"stage", RungName(result.rung)}, {"status", StatusName(result.status)}};
   if (!result.compared.empty()) json["compared"] = result.compared;
   if (!result.message.empty()) json["message"] = result.message;
   if (!result.notes.empty()) json["notes"] = result.notes;
@@ -79,7 +79,7 @@ Json StageJson(const StageResult& result) {
 }  // namespace
 
 Json JsonReport(const Verdict& verdict) {
-  const StageResult& preflight = verdict.stage(Stage::kPreflight);
+  const RungResult& preflight = verdict.rung(Rung::kPreflight);
   Json json = {
       {"schema", "bitnet-parity/verdict/1"},
       {"verdict", verdict.parity()                    ? "parity"
@@ -96,9 +96,9 @@ Json JsonReport(const Verdict& verdict) {
       {"schedule", ScheduleName(verdict.request.schedule)},
       {"profile", {{"name", verdict.profile.name}, {"overrides", verdict.profile.overrides}}},
       {"notes", verdict.notes}};
-  const auto failed = verdict.failed_stage();
-  json["failed_stage"] = failed ? Json(StageName(*failed)) : Json(nullptr);
-  for (const StageResult& result : verdict.stages) json["stages"].push_back(StageJson(result));
+  const auto failed = verdict.failed_rung();
+  json["failed_rung"] = failed ? Json(RungName(*failed)) : Json(nullptr);
+  for (const RungResult& result : verdict.rungs) json["stages"].push_back(RungJson(result));
   if (failed) {
     json["usual_causes"] = UsualCauses(*failed);
     json["next"] = NextStep(*failed);

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "parity_tests/compare/quote.h"
+#include "parity_tests/judge/quote.h"
 #include "parity_tests/report/causes.h"
 #include "parity_tests/report/figures.h"
 #include "parity_tests/report/report.h"
@@ -34,13 +34,13 @@ std::string TopCell(const std::vector<TopToken>& top, size_t i) {
 }  // namespace
 
 std::string MarkdownReport(const Verdict& verdict, bool usual_causes) {
-  const auto failed = verdict.failed_stage();
-  const bool skipped = verdict.stage(Stage::kPreflight).status == Status::kSkip;
+  const auto failed = verdict.failed_rung();
+  const bool skipped = verdict.rung(Rung::kPreflight).status == Status::kSkip;
   std::string out =
-      fmt::format("## {}\n\n", verdict.parity()              ? "Parity"
-                               : skipped                     ? "Skipped"
-                               : failed == Stage::kPreflight ? "Error at preflight"
-                                                             : fmt::format("Divergence at {}", StageName(*failed)));
+      fmt::format("## {}\n\n", verdict.parity()             ? "Parity"
+                               : skipped                    ? "Skipped"
+                               : failed == Rung::kPreflight ? "Error at preflight"
+                                                            : fmt::format("Divergence at {}", RungName(*failed)));
   const auto item = [&out](std::string_view key, const std::string& value) {
     if (!value.empty()) out += fmt::format("- {}: {}\n", key, Cell(value));
   };
@@ -55,26 +55,26 @@ std::string MarkdownReport(const Verdict& verdict, bool usual_causes) {
   for (const std::string& note : verdict.notes) item("note", note);
 
   out += "\n| stage | status | compared | worst | bit-identical |\n| --- | --- | --- | --- | --- |\n";
-  for (const StageResult& result : verdict.stages) {
+  for (const RungResult& result : verdict.rungs) {
     std::string worst, identical;
     if (result.worst.rows() > 0) {
       worst = fmt::format("mse {}, max_abs {}, cosine {}", FormatMetric(Metric::kMse, result.worst.value(Metric::kMse)),
                           FormatMetric(Metric::kMaxAbs, result.worst.value(Metric::kMaxAbs)),
                           FormatMetric(Metric::kCosine, result.worst.value(Metric::kCosine)));
-      const std::string furthest = DescribeFurthest(result.worst, PositionName(result.stage));
+      const std::string furthest = DescribeFurthest(result.worst, PositionName(result.rung));
       identical = FormatShare(result.worst.identical_share()) + (furthest.empty() ? "" : "; " + furthest);
     }
     const bool explained = result.status == Status::kSkip || result.status == Status::kNotReached;
-    out += fmt::format("| {} | {} | {} | {} | {} |\n", StageName(result.stage), StatusName(result.status),
+    out += fmt::format("| {} | {} | {} | {} | {} |\n", RungName(result.rung), StatusName(result.status),
                        Cell(explained ? result.message : result.compared), Cell(worst), Cell(identical));
   }
-  for (const StageResult& result : verdict.stages) {
+  for (const RungResult& result : verdict.rungs) {
     for (const std::string& note : result.notes)
-      out += fmt::format("\nNote on {}: {}\n", StageName(result.stage), Cell(note));
+      out += fmt::format("\nNote on {}: {}\n", RungName(result.rung), Cell(note));
   }
   if (!failed) return out;
 
-  const StageResult& result = verdict.stage(*failed);
+  const RungResult& result = verdict.rung(*failed);
   out += fmt::format("\n### What differs\n\n{}\n", Cell(result.message));
   if (result.position >= 0 && result.token >= 0) {
     out += fmt::format("\nAt {} {}, token {} {}\n", PositionName(*failed), result.position, result.token,

@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
-#include "parity_tests/compare/explain.h"
-#include "parity_tests/compare/ladder.h"
+#include "parity_tests/diagnose/explain.h"
+#include "parity_tests/judge/ladder.h"
 
 namespace parity {
 
@@ -29,7 +29,7 @@ struct TextOptions {
 std::string TextReport(const Verdict& verdict, const TextOptions& options);
 
 // One failed or skipped stage alone, as the test suites print it. Names: what the report calls the two sides.
-std::string StageReport(const StageResult& result, const std::string& candidate, const std::string& reference);
+std::string RungReport(const RungResult& result, const std::string& candidate, const std::string& reference);
 
 // Schema "bitnet-parity/verdict/1". Infinities, which JSON does not have, are the strings "inf" and "-inf"; bytes that
 // are no UTF-8 in token texts are replaced by U+FFFD when the object is dumped with error_handler_t::replace.

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <limits>
 
-#include "parity_tests/compare/capture_for_test.h"
+#include "parity_tests/judge/capture_for_test.h"
 #include "parity_tests/report/causes.h"
 #include "parity_tests/report/figures.h"
 
@@ -85,9 +85,9 @@ TEST_F(ReportTest, BitsThatDifferAreNamedInEveryFormat) {
   EXPECT_THAT(text, HasSubstr("99.48 % of the logits bit-identical, largest distance " + furthest + "\n"));
   EXPECT_THAT(MarkdownReport(Climb()), AllOf(HasSubstr("2 of 384 logits differ"), HasSubstr("| 99.48 %; " + furthest)));
   const nlohmann::json json = JsonReport(Climb());
-  const nlohmann::json &stage = json["stages"][4], &furthest_json = stage["furthest"];
-  EXPECT_EQ(stage["differing"], 2);
-  EXPECT_EQ(stage["logits"], 384);
+  const nlohmann::json &rung = json["stages"][4], &furthest_json = rung["furthest"];
+  EXPECT_EQ(rung["differing"], 2);
+  EXPECT_EQ(rung["logits"], 384);
   EXPECT_EQ(furthest_json["ulp"], 2);
   EXPECT_EQ(furthest_json["position"], 4);
   EXPECT_EQ(furthest_json["token"], 12);
@@ -129,7 +129,7 @@ TEST_F(ReportTest, HintsAndNotesAreShown) {
 }
 
 TEST_F(ReportTest, ErrorAndSkip) {
-  StageResult preflight;
+  RungResult preflight;
   preflight.status = Status::kSkip;
   preflight.message = "llama.cpp is not installed";
   Verdict verdict = NotClimbed(preflight, reference.request, options.profile);
@@ -146,14 +146,14 @@ TEST_F(ReportTest, ErrorAndSkip) {
 }
 
 TEST_F(ReportTest, StoppingEarlyIsNotFullParity) {
-  options.last = Stage::kTokens;
+  options.last = Rung::kTokens;
   EXPECT_THAT(TextReport(Climb(), {}), StartsWith("PARITY up to tokens\n"));
 }
 
 TEST_F(ReportTest, OneStageAlone) {
   At(candidate.logits, 0, 3) += 1;
   const std::string text =
-      StageReport(RunStage(Stage::kFirstLogit, candidate, reference, options), "native", "llama.cpp");
+      RungReport(JudgeRung(Rung::kFirstLogit, candidate, reference, options), "native", "llama.cpp");
   EXPECT_THAT(text, AllOf(StartsWith("first-logit: fail, 64 logits of position 0\n"), HasSubstr("top-5"),
                           HasSubstr("native"), HasSubstr("usual causes:"), HasSubstr("next: one token is enough")));
 }
@@ -164,20 +164,20 @@ TEST_F(ReportTest, Json) {
   const nlohmann::json json = JsonReport(Climb());
   EXPECT_EQ(json["schema"], "bitnet-parity/verdict/1");
   EXPECT_EQ(json["verdict"], "divergence");
-  EXPECT_EQ(json["failed_stage"], "positions");
+  EXPECT_EQ(json["failed_rung"], "positions");
   EXPECT_EQ(json["exit_code"], 1);
   EXPECT_EQ(json["profile"]["name"], "strict");
   ASSERT_EQ(json["stages"].size(), 6u);
-  const nlohmann::json& stage = json["stages"][4];
-  EXPECT_EQ(stage["status"], "fail");
-  EXPECT_EQ(stage["position"], 3);
-  EXPECT_EQ(stage["worst"]["mse"]["value"], "inf");
-  EXPECT_EQ(stage["worst"]["mse"]["position"], 3);
-  EXPECT_EQ(stage["per_position"]["mse"].size(), 6u);
-  EXPECT_EQ(stage["per_position"]["mse"][2], 0);
-  EXPECT_EQ(stage["checks"].size(), 5u);
-  EXPECT_EQ(stage["top5"]["candidate"][0]["logit"], "nan");
-  EXPECT_DOUBLE_EQ(stage["bit_identical_share"], 5.0 / 6.0);
+  const nlohmann::json& rung = json["stages"][4];
+  EXPECT_EQ(rung["status"], "fail");
+  EXPECT_EQ(rung["position"], 3);
+  EXPECT_EQ(rung["worst"]["mse"]["value"], "inf");
+  EXPECT_EQ(rung["worst"]["mse"]["position"], 3);
+  EXPECT_EQ(rung["per_position"]["mse"].size(), 6u);
+  EXPECT_EQ(rung["per_position"]["mse"][2], 0);
+  EXPECT_EQ(rung["checks"].size(), 5u);
+  EXPECT_EQ(rung["top5"]["candidate"][0]["logit"], "nan");
+  EXPECT_DOUBLE_EQ(rung["bit_identical_share"], 5.0 / 6.0);
   EXPECT_EQ(json["stages"][5]["status"], "not reached");
   EXPECT_GT(json["usual_causes"].size(), 1u);
   const std::string text = json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -186,7 +186,7 @@ TEST_F(ReportTest, Json) {
   candidate = CaptureForTest("native");
   const nlohmann::json parity = JsonReport(Climb());
   EXPECT_EQ(parity["verdict"], "parity");
-  EXPECT_TRUE(parity["failed_stage"].is_null());
+  EXPECT_TRUE(parity["failed_rung"].is_null());
   EXPECT_EQ(parity["exit_code"], 0);
 }
 
@@ -220,9 +220,9 @@ TEST(Figures, NothingIsRoundedUpToPerfect) {
 }
 
 TEST(Causes, EveryStageHasThem) {
-  for (const Stage stage : kStages) {
-    EXPECT_GE(UsualCauses(stage).size(), 3u) << StageName(stage);
-    EXPECT_FALSE(NextStep(stage).empty()) << StageName(stage);
+  for (const Rung rung : kRungs) {
+    EXPECT_GE(UsualCauses(rung).size(), 3u) << RungName(rung);
+    EXPECT_FALSE(NextStep(rung).empty()) << RungName(rung);
   }
 }
 

@@ -38,7 +38,7 @@ void Summary::Add(const SummaryGroup& group, const std::string& prompt, const Ve
   for (const std::string& note : verdict.notes) {
     if (std::find(row->notes.begin(), row->notes.end(), note) == row->notes.end()) row->notes.push_back(note);
   }
-  const StageResult& preflight = verdict.stage(Stage::kPreflight);
+  const RungResult& preflight = verdict.rung(Rung::kPreflight);
   if (preflight.status == Status::kSkip) {
     ++row->skipped;
     const std::string reason = FirstLine(preflight.message);
@@ -48,15 +48,15 @@ void Summary::Add(const SummaryGroup& group, const std::string& prompt, const Ve
   ++row->climbs;
   row->asked += verdict.request.max_tokens;
   row->prompt.Add(Figures(verdict));
-  const StageResult& decode = verdict.stage(Stage::kDecode);
+  const RungResult& decode = verdict.rung(Rung::kDecode);
   row->decode.Add(decode.worst);
   if (decode.status == Status::kPass) row->ties += static_cast<int>(decode.notes.size());
   if (verdict.parity()) {
     ++row->passed;
     return;
   }
-  const Stage failed = *verdict.failed_stage();
-  problems_.push_back({group, prompt, std::string(StageName(failed)), verdict.stage(failed).message});
+  const Rung failed = *verdict.failed_rung();
+  problems_.push_back({group, prompt, std::string(RungName(failed)), verdict.rung(failed).message});
   exit_code_ = std::max(exit_code_, parity::ExitCode(verdict));
 }
 
@@ -151,7 +151,7 @@ std::string Summary::Text() const {
       "ULP: the largest distance in units in the last place.\n";
   for (const std::string& note : Notes()) out += fmt::format("note: {}\n", note);
   for (const Problem& p : problems_) {
-    out += fmt::format("failed at {}: {} {} {} {}\n  {}\n", p.stage, p.group.model, p.group.reference, p.group.schedule,
+    out += fmt::format("failed at {}: {} {} {} {}\n  {}\n", p.rung, p.group.model, p.group.reference, p.group.schedule,
                        p.prompt, p.message);
   }
   return out + "\n" + Closing() + "\n";
@@ -168,7 +168,7 @@ std::string Summary::Markdown() const {
   }
   for (const std::string& note : Notes()) out += fmt::format("\nNote: {}\n", note);
   for (const Problem& p : problems_) {
-    out += fmt::format("\nFailed at {}: {}, {}, {}, {}: {}\n", p.stage, p.group.model, p.group.reference,
+    out += fmt::format("\nFailed at {}: {}, {}, {}, {}: {}\n", p.rung, p.group.model, p.group.reference,
                        p.group.schedule, p.prompt, FirstLine(p.message));
   }
   return out + "\n" + Closing() + "\n";
@@ -200,7 +200,7 @@ nlohmann::json Summary::Json() const {
                                 {"reference", p.group.reference},
                                 {"schedule", p.group.schedule},
                                 {"prompt", p.prompt},
-                                {"stage", p.stage},
+                                {"stage", p.rung},
                                 {"message", p.message}});
   }
   return json;

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "parity_tests/compare/ladder.h"
+#include "parity_tests/judge/ladder.h"
 
 namespace parity {
 
@@ -48,7 +48,7 @@ class Summary {
   struct Problem {
     SummaryGroup group;
     std::string prompt;
-    std::string stage;
+    std::string rung;
     std::string message;
   };
 

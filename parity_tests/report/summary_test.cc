@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "parity_tests/compare/capture_for_test.h"
+#include "parity_tests/judge/capture_for_test.h"
 
 namespace parity {
 namespace {
@@ -22,7 +22,7 @@ class SummaryTest : public testing::Test {
   SummaryTest() { options.profile = LoadProfile(PARITY_SOURCE_DIR "/fixtures/thresholds.json", "strict"); }
   Verdict Climb() { return parity::Climb(candidate, reference, options); }
   Verdict Skipped() {
-    StageResult preflight;
+    RungResult preflight;
     preflight.status = Status::kSkip;
     preflight.message = "unknown architecture\nand more";
     return NotClimbed(preflight, reference.request, options.profile);
@@ -75,7 +75,7 @@ TEST_F(SummaryTest, ADivergenceIsNamed) {
 }
 
 TEST_F(SummaryTest, AnErrorOutweighsADivergence) {
-  StageResult preflight;
+  RungResult preflight;
   preflight.status = Status::kFail;
   preflight.message = "crashed";
   summary.Add(kBatch, "hello", NotClimbed(preflight, reference.request, options.profile));

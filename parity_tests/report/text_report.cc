@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <sstream>
 
-#include "parity_tests/compare/quote.h"
+#include "parity_tests/judge/quote.h"
 #include "parity_tests/report/causes.h"
 #include "parity_tests/report/color.h"
 #include "parity_tests/report/figures.h"
@@ -34,19 +34,19 @@ std::string Indent(const std::string& text, const std::string& by) {
 }
 
 // The worst values on one line: "mse 0, max_abs 0, ..."; and where bits differ, how far.
-std::string WorstLine(const StageResult& result) {
+std::string WorstLine(const RungResult& result) {
   const WorstRows& worst = result.worst;
   std::vector<std::string> parts;
   for (const Metric metric : {Metric::kMse, Metric::kMaxAbs, Metric::kKl, Metric::kTop5Overlap, Metric::kCosine}) {
     parts.push_back(fmt::format("{} {}", MetricName(metric), FormatMetric(metric, worst.value(metric))));
   }
-  const std::string furthest = DescribeFurthest(worst, PositionName(result.stage));
+  const std::string furthest = DescribeFurthest(worst, PositionName(result.rung));
   return fmt::format("worst {}; {} of the logits bit-identical{}", fmt::join(parts, ", "),
                      FormatShare(worst.identical_share()), furthest.empty() ? "" : ", largest distance " + furthest);
 }
 
-std::string Position(const StageResult& result) {
-  return fmt::format("{} {}, token {} {}", PositionName(result.stage), result.position, result.token,
+std::string Position(const RungResult& result) {
+  return fmt::format("{} {}, token {} {}", PositionName(result.rung), result.position, result.token,
                      Quote(result.token_text));
 }
 
@@ -55,7 +55,7 @@ std::string TopCell(const std::vector<TopToken>& top, size_t i) {
   return fmt::format("{:>7} {} {:.6g}", top[i].id, Quote(top[i].text), top[i].logit);
 }
 
-std::string TopTable(const StageResult& result, const std::string& candidate, const std::string& reference) {
+std::string TopTable(const RungResult& result, const std::string& candidate, const std::string& reference) {
   size_t width = candidate.size();
   for (size_t i = 0; i < result.top_candidate.size(); ++i) {
     width = std::max(width, TopCell(result.top_candidate, i).size());
@@ -72,7 +72,7 @@ std::string TopTable(const StageResult& result, const std::string& candidate, co
 }
 
 // Everything about one stage beyond its first line.
-std::string Details(const StageResult& result, const std::string& candidate, const std::string& reference) {
+std::string Details(const RungResult& result, const std::string& candidate, const std::string& reference) {
   std::string out = result.message.empty() ? "" : result.message + "\n";
   if (result.position >= 0 && result.token >= 0) out += fmt::format("at {}\n", Position(result));
   for (const Check& check : result.checks) {
@@ -85,7 +85,7 @@ std::string Details(const StageResult& result, const std::string& candidate, con
   return out;
 }
 
-std::string EveryPosition(const StageResult& result) {
+std::string EveryPosition(const RungResult& result) {
   std::string out = fmt::format("{:>8}", "position");
   for (const Metric metric : kMetrics) out += fmt::format(" {:>13}", MetricName(metric));
   out += "\n";
@@ -100,15 +100,15 @@ std::string EveryPosition(const StageResult& result) {
 
 }  // namespace
 
-std::string StageReport(const StageResult& result, const std::string& candidate, const std::string& reference) {
-  std::string out = fmt::format("{}: {}", StageName(result.stage), StatusName(result.status));
+std::string RungReport(const RungResult& result, const std::string& candidate, const std::string& reference) {
+  std::string out = fmt::format("{}: {}", RungName(result.rung), StatusName(result.status));
   if (!result.compared.empty()) out += ", " + result.compared;
   out += "\n" + Indent(Details(result, candidate, reference), "  ");
   for (const std::string& note : result.notes) out += "  note: " + note + "\n";
   if (result.status == Status::kFail) {
     out += "  usual causes:\n";
-    for (const std::string& cause : UsualCauses(result.stage)) out += "    - " + cause + "\n";
-    out += "  next: " + NextStep(result.stage) + "\n";
+    for (const std::string& cause : UsualCauses(result.rung)) out += "    - " + cause + "\n";
+    out += "  next: " + NextStep(result.rung) + "\n";
   }
   return out;
 }
@@ -116,9 +116,9 @@ std::string StageReport(const StageResult& result, const std::string& candidate,
 std::string TextReport(const Verdict& verdict, const TextOptions& options) {
   const std::string candidate = verdict.candidate.name.empty() ? "candidate" : verdict.candidate.name;
   const std::string reference = verdict.reference.name.empty() ? "reference" : verdict.reference.name;
-  const Color headline = verdict.parity()                                           ? Color::kGreen
-                         : verdict.stage(Stage::kPreflight).status == Status::kSkip ? Color::kYellow
-                                                                                    : Color::kRed;
+  const Color headline = verdict.parity()                                         ? Color::kGreen
+                         : verdict.rung(Rung::kPreflight).status == Status::kSkip ? Color::kYellow
+                                                                                  : Color::kRed;
   std::string out = Paint(Headline(verdict), headline, options.color) + "\n";
   const auto line = [&out](std::string_view key, const std::string& value) {
     if (!value.empty()) out += fmt::format("  {:<10} {}\n", key, value);
@@ -139,10 +139,10 @@ std::string TextReport(const Verdict& verdict, const TextOptions& options) {
   line("profile", DescribeProfile(verdict.profile));
   for (const std::string& note : verdict.notes) line("note", note);
   out += "\n";
-  for (const StageResult& result : verdict.stages) {
+  for (const RungResult& result : verdict.rungs) {
     const bool explained = result.status == Status::kSkip || result.status == Status::kNotReached;
     const std::string& what = explained ? result.message : result.compared;
-    out += fmt::format("  {:<12} {}", StageName(result.stage),
+    out += fmt::format("  {:<12} {}", RungName(result.rung),
                        Paint(StatusName(result.status), ColorOf(result.status), options.color));
     const size_t padding = 13 - std::min<size_t>(11, StatusName(result.status).size());
     out += what.empty() ? "\n" : fmt::format("{:{}}{}\n", "", padding, what);
@@ -152,7 +152,7 @@ std::string TextReport(const Verdict& verdict, const TextOptions& options) {
     for (const std::string& note : result.notes) out += fmt::format("{}note: {}\n", indent, note);
     if (options.verbose && !result.rows.empty()) out += Indent(EveryPosition(result), indent);
   }
-  if (const auto failed = verdict.failed_stage(); failed && options.usual_causes) {
+  if (const auto failed = verdict.failed_rung(); failed && options.usual_causes) {
     out += "\n" + Paint("What usually causes that", Color::kBold, options.color) + "\n";
     for (const std::string& cause : UsualCauses(*failed)) out += "  - " + cause + "\n";
     out += Paint("Next", Color::kBold, options.color) + "\n  " + NextStep(*failed) + "\n";

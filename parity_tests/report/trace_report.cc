@@ -111,7 +111,7 @@ nlohmann::json TraceDiffJson(const TraceDiff& diff) {
     nlohmann::json tensor = {{"name", d.name},
                              {"seq", d.seq},
                              {"layer", d.layer},
-                             {"stage", d.stage},
+                             {"stage", d.point},
                              {"status", TensorStatusName(d.status)},
                              {"hash_equal", d.status == TensorStatus::kEqual},
                              {"shape_a", d.shape_a},

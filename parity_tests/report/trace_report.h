@@ -1,11 +1,11 @@
-// Differences of two traces (parity_tests/compare/trace_diff.h), for people and for programs.
+// Differences of two traces (parity_tests/judge/trace_diff.h), for people and for programs.
 #ifndef BITNET_PARITY_PARITY_TESTS_REPORT_TRACE_REPORT_H_
 #define BITNET_PARITY_PARITY_TESTS_REPORT_TRACE_REPORT_H_
 
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "parity_tests/compare/trace_diff.h"
+#include "parity_tests/judge/trace_diff.h"
 
 namespace parity {
 

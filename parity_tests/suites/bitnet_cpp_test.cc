@@ -130,26 +130,26 @@ TEST_F(BitnetCpp, SixteenBitSumsOfTheReferenceWrap) {
   request.trace = "full";
   request.raw_tensors = true;
   const Captures c = pair_.Run(request);
-  const auto tensor = [](const Capture& capture, const std::string& stage) {
+  const auto tensor = [](const Capture& capture, Point point) {
     for (const TraceRecord& record : capture.traces) {
-      if (record.stage == stage) return ReadTensor(capture, record);
+      if (record.point == point) return ReadTensor(capture, record);
     }
-    throw std::runtime_error("no trace of " + stage);
+    throw std::runtime_error(fmt::format("no trace of {}", PointName(point)));
   };
   float scale = 0;
   {
     const bitnet::GgufFile file = bitnet::GgufFile::Open(o.output);
     std::memcpy(&scale, file.Data(file.Tensor("blk.0.attn_q.weight")).data() + codes.size(), sizeof scale);
   }
-  const std::vector<float> x = tensor(c.candidate, "attn_norm");
-  ASSERT_EQ(DifferentBits(x, tensor(c.reference, "attn_norm")), 0u);
+  const std::vector<float> x = tensor(c.candidate, Point::kAttnNorm);
+  ASSERT_EQ(DifferentBits(x, tensor(c.reference, Point::kAttnNorm)), 0u);
   const float s = static_cast<float>(127.0 / x[0]);
   const auto projected = [&](int dot) { return (static_cast<float>(dot) - 127.0f * kWidth) / s * scale; };
   constexpr int kLaneSum = 8 * 2 * 127 * (kWidth / 128);
-  for (const float y : tensor(c.candidate, "q_proj")) ASSERT_EQ(y, projected(16 * kLaneSum));
-  for (const float y : tensor(c.reference, "q_proj")) ASSERT_EQ(y, projected(16 * (kLaneSum - 65536)));
+  for (const float y : tensor(c.candidate, Point::kQProj)) ASSERT_EQ(y, projected(16 * kLaneSum));
+  for (const float y : tensor(c.reference, Point::kQProj)) ASSERT_EQ(y, projected(16 * (kLaneSum - 65536)));
   // Where 16 bits are enough, the same activations give the same bits.
-  EXPECT_EQ(DifferentBits(tensor(c.candidate, "k_proj"), tensor(c.reference, "k_proj")), 0u);
+  EXPECT_EQ(DifferentBits(tensor(c.candidate, Point::kKProj), tensor(c.reference, Point::kKProj)), 0u);
 }
 
 }  // namespace

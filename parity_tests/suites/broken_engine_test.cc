@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "engine/model/model.h"
-#include "parity_tests/candidate/native_backend.h"
-#include "parity_tests/compare/ladder.h"
+#include "parity_tests/harness/native_backend.h"
+#include "parity_tests/judge/ladder.h"
 
 namespace parity {
 namespace {
@@ -67,7 +67,7 @@ class BrokenEngine : public testing::Test {
 
 TEST_F(BrokenEngine, TheSoundOnePasses) {
   const Verdict verdict = ClimbWith(Rerun(LoadModel()));
-  EXPECT_TRUE(verdict.parity()) << verdict.stage(*verdict.failed_stage()).message;
+  EXPECT_TRUE(verdict.parity()) << verdict.rung(*verdict.failed_rung()).message;
 }
 
 TEST_F(BrokenEngine, WrongBosStopsAtTokens) {
@@ -76,40 +76,40 @@ TEST_F(BrokenEngine, WrongBosStopsAtTokens) {
   Capture candidate = MakeNativeBackend()->Run(request);
   candidate.request = reference->request;
   const Verdict missing = ClimbWith(candidate);
-  EXPECT_EQ(missing.failed_stage(), Stage::kTokens);
-  EXPECT_THAT(missing.stage(Stage::kTokens).hints, testing::ElementsAre(testing::HasSubstr("only one side adds BOS")));
+  EXPECT_EQ(missing.failed_rung(), Rung::kTokens);
+  EXPECT_THAT(missing.rung(Rung::kTokens).hints, testing::ElementsAre(testing::HasSubstr("only one side adds BOS")));
 
   request.add_special = true;
   request.text = "<|begin_of_text|>" + request.text;
   candidate = MakeNativeBackend()->Run(request);
   candidate.request = reference->request;
   const Verdict twice = ClimbWith(candidate);
-  EXPECT_EQ(twice.failed_stage(), Stage::kTokens);
-  EXPECT_THAT(twice.stage(Stage::kTokens).hints, testing::ElementsAre(testing::HasSubstr("twice")));
+  EXPECT_EQ(twice.failed_rung(), Rung::kTokens);
+  EXPECT_THAT(twice.rung(Rung::kTokens).hints, testing::ElementsAre(testing::HasSubstr("twice")));
 }
 
 TEST_F(BrokenEngine, WrongNormEpsilonStopsAtFirstLogit) {
   bitnet::Model model = LoadModel();
   model.hyperparameters.rms_norm_eps = 1e-2f;
-  EXPECT_EQ(ClimbWith(Rerun(model)).failed_stage(), Stage::kFirstLogit);
+  EXPECT_EQ(ClimbWith(Rerun(model)).failed_rung(), Rung::kFirstLogit);
 }
 
 TEST_F(BrokenEngine, WrongRopeBaseStopsAtPositions) {
   bitnet::Model model = LoadModel();
   model.hyperparameters.rope_freq_base = 500000;
   const Verdict verdict = ClimbWith(Rerun(model));
-  EXPECT_EQ(verdict.failed_stage(), Stage::kPositions);  // position 0 is not rotated at all
-  EXPECT_EQ(verdict.stage(Stage::kPositions).first_over, 1);
+  EXPECT_EQ(verdict.failed_rung(), Rung::kPositions);  // position 0 is not rotated at all
+  EXPECT_EQ(verdict.rung(Rung::kPositions).first_over, 1);
 }
 
 TEST_F(BrokenEngine, AWrongKvRowStopsAtPositionsOrDecode) {
   const bitnet::Model model = LoadModel();
   const int prompt = static_cast<int>(reference->tokens.size());
   const Verdict in_prompt = ClimbWith(Rerun(model, 4));
-  EXPECT_EQ(in_prompt.failed_stage(), Stage::kPositions);
-  EXPECT_EQ(in_prompt.stage(Stage::kPositions).first_over, 5);
+  EXPECT_EQ(in_prompt.failed_rung(), Rung::kPositions);
+  EXPECT_EQ(in_prompt.rung(Rung::kPositions).first_over, 5);
   const Verdict after_prompt = ClimbWith(Rerun(model, prompt), "exact");
-  EXPECT_EQ(after_prompt.failed_stage(), Stage::kDecode);
+  EXPECT_EQ(after_prompt.failed_rung(), Rung::kDecode);
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "parity_tests/compare/ladder.h"
+#include "parity_tests/judge/ladder.h"
 #include "parity_tests/suites/suite_names.h"
 
 namespace parity {
@@ -12,9 +12,9 @@ namespace {
 
 constexpr int kTimeoutSeconds = 600;
 
-std::string Test(Stage stage, const std::string& name, const std::string& program, const std::string& labels,
+std::string Test(Rung rung, const std::string& name, const std::string& program, const std::string& labels,
                  const std::string& required) {
-  const std::string full = fmt::format("{}.{}", SuiteName(stage), name);
+  const std::string full = fmt::format("{}.{}", SuiteName(rung), name);
   std::string text = fmt::format("add_test([==[{0}]==] [==[{1}]==] [==[--gtest_filter={0}]==])\n", full, program);
   text += fmt::format("set_tests_properties([==[{}]==] PROPERTIES TIMEOUT {} LABELS [==[{}]==]", full, kTimeoutSeconds,
                       labels);
@@ -45,16 +45,16 @@ std::string CtestFile(const ParityMatrix& matrix, const std::string& program,
     const std::string preflight = ModelName(matrix, c), climb = CaseName(matrix, c);
     if (models.insert(preflight).second) {
       text +=
-          Test(Stage::kPreflight, preflight, program,
-               fmt::format("ladder;{};{};{}{}", StageName(Stage::kPreflight), c.reference, model.format, skipped), "");
+          Test(Rung::kPreflight, preflight, program,
+               fmt::format("ladder;{};{};{}{}", RungName(Rung::kPreflight), c.reference, model.format, skipped), "");
     }
-    std::string below = fmt::format("{}.{}", SuiteName(Stage::kPreflight), preflight);
-    for (const Stage stage : kStages) {
-      if (stage == Stage::kPreflight) continue;
-      const std::string labels = fmt::format("ladder;{};{};{};{}{}", StageName(stage), c.reference, model.format,
+    std::string below = fmt::format("{}.{}", SuiteName(Rung::kPreflight), preflight);
+    for (const Rung rung : kRungs) {
+      if (rung == Rung::kPreflight) continue;
+      const std::string labels = fmt::format("ladder;{};{};{};{}{}", RungName(rung), c.reference, model.format,
                                              ScheduleName(c.schedule), skipped);
-      text += Test(stage, climb, program, labels, below);
-      below = fmt::format("{}.{}", SuiteName(stage), climb);
+      text += Test(rung, climb, program, labels, below);
+      below = fmt::format("{}.{}", SuiteName(rung), climb);
     }
   }
   return text;

@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-#include "parity_tests/suites/matrix.h"
+#include "parity_tests/harness/matrix.h"
 
 namespace parity {
 

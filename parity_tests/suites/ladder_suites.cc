@@ -17,11 +17,11 @@
 #include <map>
 #include <stdexcept>
 
+#include "parity_tests/harness/matrix.h"
+#include "parity_tests/harness/pair.h"
 #include "parity_tests/report/insight_report.h"
 #include "parity_tests/report/report.h"
 #include "parity_tests/suites/ctest_file.h"
-#include "parity_tests/suites/matrix.h"
-#include "parity_tests/suites/pair.h"
 #include "parity_tests/suites/suite_names.h"
 
 namespace parity {
@@ -57,7 +57,7 @@ class Climbs {
     const std::string name = CaseName(matrix_, c);
     if (name == name_) return captures_;
     Pair& pair = PairFor(c.reference);
-    if (const std::optional<StageResult> problem = pair.Probe()) {
+    if (const std::optional<RungResult> problem = pair.Probe()) {
       if (IsRequired(c.reference)) throw std::runtime_error(problem->message + "\n(PARITY_REQUIRE asks for it)");
       throw Skip(problem->message);
     }
@@ -86,7 +86,7 @@ class Climbs {
   }
 
   const ParityMatrix& matrix() const { return matrix_; }
-  std::map<std::string, Stage> failed;  // case or model name -> stage
+  std::map<std::string, Rung> failed;  // case or model name -> stage
 
  private:
   const ParityMatrix& matrix_;
@@ -95,16 +95,16 @@ class Climbs {
   Captures captures_;
 };
 
-class StageTest : public testing::Test {
+class RungTest : public testing::Test {
  public:
-  StageTest(Stage stage, Case c, Climbs* climbs) : stage_(stage), case_(std::move(c)), climbs_(climbs) {}
+  RungTest(Rung rung, Case c, Climbs* climbs) : stage_(rung), case_(std::move(c)), climbs_(climbs) {}
 
   void TestBody() override {
     const ParityMatrix& matrix = climbs_->matrix();
     const std::string climb = CaseName(matrix, case_), model = ModelName(matrix, case_);
     for (const std::string& name : {climb, model}) {
       const auto below = climbs_->failed.find(name);
-      if (below != climbs_->failed.end()) GTEST_SKIP() << "not reached: " << StageName(below->second) << " failed";
+      if (below != climbs_->failed.end()) GTEST_SKIP() << "not reached: " << RungName(below->second) << " failed";
     }
     try {
       Judge(matrix);
@@ -113,7 +113,7 @@ class StageTest : public testing::Test {
     } catch (const std::exception& error) {
       ADD_FAILURE() << error.what();
     }
-    if (HasFailure()) climbs_->failed.emplace(stage_ == Stage::kPreflight ? model : climb, stage_);
+    if (HasFailure()) climbs_->failed.emplace(stage_ == Rung::kPreflight ? model : climb, stage_);
   }
 
  private:
@@ -126,8 +126,8 @@ class StageTest : public testing::Test {
     LadderOptions options;
     options.profile = LoadProfile(fmt::format("{}/thresholds.json", kFixtures), profile);
     options.piece_of = PieceLookup(captures.reference.request);
-    const StageResult result = RunStage(stage_, captures.candidate, captures.reference, options);
-    const std::string report = StageReport(result, candidate.name, reference.name);
+    const RungResult result = JudgeRung(stage_, captures.candidate, captures.reference, options);
+    const std::string report = RungReport(result, candidate.name, reference.name);
     if (!note.empty()) fmt::print("note: {}\n", note);
     if (result.status == Status::kFail) {
       ADD_FAILURE() << report << Why(captures, options.profile);
@@ -148,25 +148,25 @@ class StageTest : public testing::Test {
     }
   }
 
-  Stage stage_;
+  Rung stage_;
   Case case_;
   Climbs* climbs_;
 };
 
-void Register(Stage stage, const std::string& name, const Case& c, Climbs* climbs) {
-  testing::RegisterTest(std::string(SuiteName(stage)).c_str(), name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
-                        [stage, c, climbs]() -> testing::Test* { return new StageTest(stage, c, climbs); });
+void Register(Rung rung, const std::string& name, const Case& c, Climbs* climbs) {
+  testing::RegisterTest(std::string(SuiteName(rung)).c_str(), name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
+                        [rung, c, climbs]() -> testing::Test* { return new RungTest(rung, c, climbs); });
 }
 
 void RegisterAll(const ParityMatrix& matrix, Climbs* climbs) {
   std::map<std::string, bool> models;
   for (const Case& c : matrix.cases) {
     const std::string model = ModelName(matrix, c);
-    if (models.emplace(model, true).second) Register(Stage::kPreflight, model, c, climbs);
+    if (models.emplace(model, true).second) Register(Rung::kPreflight, model, c, climbs);
   }
-  for (const Stage stage : kStages) {
-    if (stage == Stage::kPreflight) continue;
-    for (const Case& c : matrix.cases) Register(stage, CaseName(matrix, c), c, climbs);
+  for (const Rung rung : kRungs) {
+    if (rung == Rung::kPreflight) continue;
+    for (const Case& c : matrix.cases) Register(rung, CaseName(matrix, c), c, climbs);
   }
 }
 
@@ -174,7 +174,7 @@ void RegisterAll(const ParityMatrix& matrix, Climbs* climbs) {
 std::string SkipReason(const ParityMatrix& matrix, const std::string& reference, const MatrixModel& model) {
   static std::map<std::string, std::string> absent;
   if (!absent.contains(reference)) {
-    const std::optional<StageResult> problem = Pair(CandidateSpec(), ReferenceSpec(matrix, reference)).Probe();
+    const std::optional<RungResult> problem = Pair(CandidateSpec(), ReferenceSpec(matrix, reference)).Probe();
     absent[reference] =
         problem && !IsRequired(reference) ? problem->message.substr(0, problem->message.find('\n')) : "";
   }

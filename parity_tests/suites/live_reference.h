@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "fixtures/generate.h"
-#include "parity_tests/suites/pair.h"
+#include "parity_tests/harness/pair.h"
 #include "reference/capture/temporary_directory.h"
 
 namespace parity {

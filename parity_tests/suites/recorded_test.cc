@@ -13,10 +13,10 @@
 #include <string>
 #include <vector>
 
-#include "parity_tests/compare/ladder.h"
-#include "parity_tests/compare/thresholds.h"
-#include "parity_tests/suites/pair.h"
-#include "reference/backends/backend.h"
+#include "parity_tests/harness/pair.h"
+#include "parity_tests/judge/ladder.h"
+#include "parity_tests/judge/thresholds.h"
+#include "reference/engines/backend.h"
 
 namespace parity {
 namespace {
@@ -65,15 +65,15 @@ Reproduction Compare(const Capture& live, const Capture& recorded) {
   r.same_build = live.backend.version == recorded.backend.version && live.backend.simd == recorded.backend.simd;
   LadderOptions options;
   options.profile = LoadProfile(PARITY_SOURCE_DIR "/fixtures/thresholds.json", "exact");
-  for (const Stage stage : kStages) {
-    const StageResult result = RunStage(stage, live, recorded, options);
-    const bool judged = r.same_build || stage <= Stage::kShapes;
+  for (const Rung point : kRungs) {
+    const RungResult result = JudgeRung(point, live, recorded, options);
+    const bool judged = r.same_build || point <= Rung::kShapes;
     if (judged && result.status == Status::kFail) {
-      r.changed.push_back(fmt::format("{}: {}", StageName(stage), result.message));
+      r.changed.push_back(fmt::format("{}: {}", RungName(point), result.message));
     }
     if (result.rows.empty()) continue;
     r.figures += fmt::format("{}{}: max abs {:.2g}, KL {:.2g}, {:.4g}% of the bits", r.figures.empty() ? "" : "; ",
-                             StageName(stage), result.worst.value(Metric::kMaxAbs), result.worst.value(Metric::kKl),
+                             RungName(point), result.worst.value(Metric::kMaxAbs), result.worst.value(Metric::kKl),
                              100 * result.worst.identical_share());
   }
   if (r.same_build) {

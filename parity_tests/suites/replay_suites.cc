@@ -19,12 +19,12 @@
 #include <stdexcept>
 
 #include "engine/model/model.h"
-#include "parity_tests/candidate/native_backend.h"
-#include "parity_tests/compare/replay.h"
+#include "parity_tests/harness/matrix.h"
+#include "parity_tests/harness/native_backend.h"
+#include "parity_tests/harness/pair.h"
+#include "parity_tests/locate/replay.h"
 #include "parity_tests/suites/ctest_file.h"
-#include "parity_tests/suites/matrix.h"
-#include "parity_tests/suites/pair.h"
-#include "reference/backends/capture_store.h"
+#include "reference/engines/capture_store.h"
 
 namespace parity {
 namespace {
@@ -47,8 +47,8 @@ std::vector<Case> ReplayCases(const ParityMatrix& matrix) {
   return cases;
 }
 
-std::string TestName(const ParityMatrix& matrix, const Case& c, bitnet::Stage stage) {
-  return fmt::format("{}.{}.{}", ModelName(matrix, c), ScheduleName(c.schedule), bitnet::StageName(stage));
+std::string TestName(const ParityMatrix& matrix, const Case& c, bitnet::Point point) {
+  return fmt::format("{}.{}.{}", ModelName(matrix, c), ScheduleName(c.schedule), bitnet::PointName(point));
 }
 
 // Why a reference is absent; "" if it is there.
@@ -97,8 +97,8 @@ class Replays {
 
 class OperationTest : public testing::Test {
  public:
-  OperationTest(Case c, bitnet::Stage stage, int layer, Replays* replays)
-      : case_(std::move(c)), stage_(stage), layer_(layer), replays_(replays) {}
+  OperationTest(Case c, bitnet::Point point, int layer, Replays* replays)
+      : case_(std::move(c)), stage_(point), layer_(layer), replays_(replays) {}
 
   void TestBody() override {
     if (const std::string absence = Absence(case_.reference); !absence.empty()) {
@@ -116,7 +116,7 @@ class OperationTest : public testing::Test {
   void Judge(const ReplayResult& r) const {
     const std::string what =
         fmt::format("{}{}: {}, {} of {} elements differ, max abs {:.3g}, {:.3g} of the tolerance ({:.3g} units)",
-                    layer_ < 0 ? "" : fmt::format("layer {} ", layer_), bitnet::StageName(stage_),
+                    layer_ < 0 ? "" : fmt::format("layer {} ", layer_), bitnet::PointName(stage_),
                     ReplayVerdictName(r.verdict), r.differing, r.elements, r.max_abs, r.max_error, r.tolerance_units);
     fmt::print("{}\n", what);
     ASSERT_NE(r.verdict, ReplayVerdict::kNotTraced) << what << "; missing: " << r.missing;
@@ -131,24 +131,24 @@ class OperationTest : public testing::Test {
   }
 
   Case case_;
-  bitnet::Stage stage_;
+  bitnet::Point stage_;
   int layer_;
   Replays* replays_;
 };
 
 // The operations of a model, in the order of the computation.
-std::vector<bitnet::Stage> Operations(const bitnet::Hyperparameters& h) {
-  std::vector<bitnet::Stage> stages;
-  for (int s = 0; s < bitnet::kStageCount; ++s) {
-    const auto stage = static_cast<bitnet::Stage>(s);
-    const bool sub_norm = stage == bitnet::Stage::kAttnSubNorm || stage == bitnet::Stage::kFfnSubNorm;
-    if (!sub_norm || h.has_sub_norms) stages.push_back(stage);
+std::vector<bitnet::Point> Operations(const bitnet::Hyperparameters& h) {
+  std::vector<bitnet::Point> points;
+  for (int s = 0; s < bitnet::kPointCount; ++s) {
+    const auto point = static_cast<bitnet::Point>(s);
+    const bool sub_norm = point == bitnet::Point::kAttnSubNorm || point == bitnet::Point::kFfnSubNorm;
+    if (!sub_norm || h.has_sub_norms) points.push_back(point);
   }
-  return stages;
+  return points;
 }
 
-bool InLayer(bitnet::Stage stage) {
-  return stage != bitnet::Stage::kEmbeddings && stage != bitnet::Stage::kOutputNorm && stage != bitnet::Stage::kLogits;
+bool InLayer(bitnet::Point point) {
+  return point != bitnet::Point::kEmbeddings && point != bitnet::Point::kOutputNorm && point != bitnet::Point::kLogits;
 }
 
 bitnet::Hyperparameters HyperparametersOf(const MatrixModel& model) {
@@ -158,14 +158,14 @@ bitnet::Hyperparameters HyperparametersOf(const MatrixModel& model) {
 void RegisterAll(const ParityMatrix& matrix, Replays* replays) {
   for (const Case& c : ReplayCases(matrix)) {
     const bitnet::Hyperparameters h = HyperparametersOf(matrix.models[c.model]);
-    for (const bitnet::Stage stage : Operations(h)) {
-      const int first = InLayer(stage) ? 0 : -1, last = InLayer(stage) ? static_cast<int>(h.n_layer) - 1 : -1;
+    for (const bitnet::Point point : Operations(h)) {
+      const int first = InLayer(point) ? 0 : -1, last = InLayer(point) ? static_cast<int>(h.n_layer) - 1 : -1;
       for (int layer = first; layer <= last; ++layer) {
         const std::string name =
-            TestName(matrix, c, stage) + (layer < 0 ? ".outside" : fmt::format(".layer_{}", layer));
+            TestName(matrix, c, point) + (layer < 0 ? ".outside" : fmt::format(".layer_{}", layer));
         testing::RegisterTest(
             "Replay", name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
-            [c, stage, layer, replays]() -> testing::Test* { return new OperationTest(c, stage, layer, replays); });
+            [c, point, layer, replays]() -> testing::Test* { return new OperationTest(c, point, layer, replays); });
       }
     }
   }
@@ -180,8 +180,8 @@ void WriteCtest(const ParityMatrix& matrix, const std::string& file) {
     const std::string absence = IsRequired(c.reference) ? "" : Absence(c.reference);
     const std::string labels = fmt::format("replay;{};{};{}{}", c.reference, model.format, ScheduleName(c.schedule),
                                            absence.empty() ? "" : ";skipped: " + LabelText(absence));
-    for (const bitnet::Stage stage : Operations(HyperparametersOf(model))) {
-      const std::string name = "Replay." + TestName(matrix, c, stage);
+    for (const bitnet::Point point : Operations(HyperparametersOf(model))) {
+      const std::string name = "Replay." + TestName(matrix, c, point);
       out << fmt::format("add_test([==[{0}]==] [==[{1}]==] [==[--gtest_filter={0}.*]==])\n", name, program);
       out << fmt::format(
           "set_tests_properties([==[{}]==] PROPERTIES TIMEOUT {} LABELS [==[{}]==] SKIP_REGULAR_EXPRESSION "

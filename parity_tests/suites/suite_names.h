@@ -5,15 +5,15 @@
 #include <array>
 #include <string_view>
 
-#include "parity_tests/compare/ladder.h"
+#include "parity_tests/judge/ladder.h"
 
 namespace parity {
 
 // "Preflight", "Tokens", "Shapes", "FirstLogit", "Positions", "Decode".
-inline std::string_view SuiteName(Stage stage) {
-  constexpr std::array<std::string_view, kStages.size()> kNames = {"Preflight",  "Tokens",    "Shapes",
-                                                                   "FirstLogit", "Positions", "Decode"};
-  return kNames[static_cast<size_t>(stage)];
+inline std::string_view SuiteName(Rung rung) {
+  constexpr std::array<std::string_view, kRungs.size()> kNames = {"Preflight",  "Tokens",    "Shapes",
+                                                                  "FirstLogit", "Positions", "Decode"};
+  return kNames[static_cast<size_t>(rung)];
 }
 
 }  // namespace parity

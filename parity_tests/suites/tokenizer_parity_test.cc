@@ -23,11 +23,11 @@
 
 #include "engine/gguf/gguf.h"
 #include "engine/tokenizer/tokenizer.h"
-#include "parity_tests/suites/pair.h"
-#include "reference/backends/backend.h"
-#include "reference/backends/process.h"
+#include "parity_tests/harness/pair.h"
 #include "reference/capture/json_fields.h"
 #include "reference/capture/temporary_directory.h"
+#include "reference/engines/backend.h"
+#include "reference/engines/process.h"
 
 namespace parity {
 namespace {

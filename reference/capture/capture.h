@@ -14,10 +14,14 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/graph/graph.h"
 #include "reference/capture/hash.h"
 #include "reference/capture/request.h"
 
 namespace parity {
+
+using bitnet::Point;
+using bitnet::PointName;
 
 struct BackendInfo {
   std::string name;     // "native", "llama.cpp", "bitnet.cpp", ...
@@ -60,7 +64,8 @@ struct TraceRecord {
   std::string name;
   int seq = 0;
   int layer = -1;
-  std::string stage;
+  Point point = Point::kUnknown;
+  std::string stage;  // the point's name, or that of a tensor which only this engine has
   std::vector<int64_t> shape;
   std::string dtype = "F32";
   std::string blake3;  // of the float32 bytes

@@ -111,11 +111,11 @@ TEST_F(CaptureTest, TensorsAreRecordedHashedAndReadBack) {
   const std::vector<float> q = {3, -4}, scores = {1, 2, 3, 4, 5, 6};
   {
     CaptureWriter writer(Dir());
-    writer.AddTensor(1, 0, "attn_scores", {2, 3}, scores, /*keep_raw=*/true);
-    writer.AddTensor(1, 0, "q_proj", {2}, std::vector<float>{9, 9}, true);
-    writer.AddTensor(1, 0, "q_proj", {2}, q, true);  // replaces
-    writer.AddTensor(1, -1, "logits", {2}, q, false);
-    writer.AddTensor(0, -1, "embeddings", {1}, std::vector<float>{NAN}, false);
+    writer.AddTensor(1, 0, Point::kAttnScores, {2, 3}, scores, /*keep_raw=*/true);
+    writer.AddTensor(1, 0, Point::kQProj, {2}, std::vector<float>{9, 9}, true);
+    writer.AddTensor(1, 0, Point::kQProj, {2}, q, true);  // replaces
+    writer.AddTensor(1, -1, Point::kLogits, {2}, q, false);
+    writer.AddTensor(0, -1, Point::kEmbeddings, {1}, std::vector<float>{NAN}, false);
     writer.Finish(SampleCapture());
   }
   Capture c = ReadCapture(Dir());
@@ -144,7 +144,7 @@ TEST_F(CaptureTest, TensorsAreRecordedHashedAndReadBack) {
 TEST_F(CaptureTest, AWriterThatDoesNotFinishLeavesNothing) {
   {
     CaptureWriter writer(Dir());
-    writer.AddTensor(0, 0, "q_proj", {1}, std::vector<float>{1}, true);
+    writer.AddTensor(0, 0, Point::kQProj, {1}, std::vector<float>{1}, true);
   }
   EXPECT_THAT(Names(), ElementsAre());
   Capture broken = SampleCapture();
@@ -235,7 +235,7 @@ TEST_F(CaptureTest, WhatDoesNotFitTogetherIsAnError) {
 TEST_F(CaptureTest, BadTraceLinesAreNamedByFileAndLine) {
   {
     CaptureWriter writer(Dir());
-    writer.AddTensor(0, 1, "q_proj", {2}, std::vector<float>{1, 2}, true);
+    writer.AddTensor(0, 1, Point::kQProj, {2}, std::vector<float>{1, 2}, true);
     writer.Finish(SampleCapture());
   }
   const std::string path = Dir() + "/traces/t0.trace";
@@ -276,7 +276,7 @@ TEST_F(CaptureTest, BadTraceLinesAreNamedByFileAndLine) {
 TEST_F(CaptureTest, WhatARecordLeavesOutIsMadeFromItsTensor) {
   {
     CaptureWriter writer(Dir());
-    writer.AddTensor(0, 1, "q_proj", {2}, std::vector<float>{1, 2}, true);
+    writer.AddTensor(0, 1, Point::kQProj, {2}, std::vector<float>{1, 2}, true);
     writer.Finish(SampleCapture());
   }
   const std::string path = Dir() + "/traces/t0.trace";

@@ -104,9 +104,9 @@ CaptureWriter::~CaptureWriter() {
   if (!temporary_.empty()) fs::remove_all(temporary_, ignored);
 }
 
-void CaptureWriter::AddTensor(int seq, int layer, const std::string& stage, std::vector<int64_t> shape,
-                              std::span<const float> data, bool keep_raw) {
-  TraceRecord record = MakeTraceRecord(seq, layer, stage, std::move(shape), data);
+void CaptureWriter::AddTensor(int seq, int layer, Point point, std::vector<int64_t> shape, std::span<const float> data,
+                              bool keep_raw) {
+  TraceRecord record = MakeTraceRecord(seq, layer, PointName(point), std::move(shape), data);
   if (keep_raw) {
     record.tensor_file = TensorFileName(record.name);
     fs::create_directories(temporary_ + "/tensors");

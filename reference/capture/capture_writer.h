@@ -27,7 +27,7 @@ class CaptureWriter {
   CaptureWriter& operator=(const CaptureWriter&) = delete;
 
   // A second tensor of the same name replaces the first.
-  void AddTensor(int seq, int layer, const std::string& stage, std::vector<int64_t> shape, std::span<const float> data,
+  void AddTensor(int seq, int layer, Point point, std::vector<int64_t> shape, std::span<const float> data,
                  bool keep_raw);
 
   // Writes `capture`, with the tensors added here beside capture.traces, and renames. Raw tensors that capture.traces

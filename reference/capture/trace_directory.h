@@ -27,8 +27,7 @@ class TraceDirectory {
 
   // Thread-safe. Hashes at once, writes later: files are slow to make, and a run that is measured should not wait for
   // them. What waits is bounded (64 MiB). A second tensor of the same name is an error.
-  void Add(int seq, int layer, const std::string& stage, std::vector<int64_t> shape, std::span<const float> data,
-           bool keep_raw);
+  void Add(int seq, int layer, Point point, std::vector<int64_t> shape, std::span<const float> data, bool keep_raw);
 
   // Writes what waits, and trace.json from the backend, model, request, tokens and generated of `run`.
   void Finish(const Capture& run);

@@ -28,9 +28,9 @@ class TraceDirectoryTest : public testing::Test {
   }
   void Write(bool raw = true) const {
     TraceDirectory traces(Path());
-    traces.Add(1, -1, "logits", {4}, kData, raw);
-    traces.Add(0, 0, "attn_norm", {2, 2}, kData, raw);
-    traces.Add(0, -1, "embeddings", {4}, kData, raw);
+    traces.Add(1, -1, Point::kLogits, {4}, kData, raw);
+    traces.Add(0, 0, Point::kAttnNorm, {2, 2}, kData, raw);
+    traces.Add(0, -1, Point::kEmbeddings, {4}, kData, raw);
     Capture run;
     run.model.blake3 = std::string(64, 'b');
     run.tokens = {7, 8};
@@ -101,7 +101,7 @@ TEST_F(TraceDirectoryTest, ManyThreads) {
     std::vector<std::thread> threads;
     for (int t = 0; t < kThreads; ++t) {
       threads.emplace_back([&traces, t] {
-        for (int i = 0; i < kEach; ++i) traces.Add(i, t, "q_proj", {4}, kData, i % 2 == 0);
+        for (int i = 0; i < kEach; ++i) traces.Add(i, t, Point::kQProj, {4}, kData, i % 2 == 0);
       });
     }
     for (std::thread& thread : threads) thread.join();
@@ -113,8 +113,8 @@ TEST_F(TraceDirectoryTest, ManyThreads) {
 
 TEST_F(TraceDirectoryTest, ATensorTracedTwiceIsAnError) {
   TraceDirectory traces(Path());
-  traces.Add(0, 0, "q_proj", {4}, kData, false);
-  traces.Add(0, 0, "q_proj", {4}, kData, false);
+  traces.Add(0, 0, Point::kQProj, {4}, kData, false);
+  traces.Add(0, 0, Point::kQProj, {4}, kData, false);
   EXPECT_THROW(traces.Finish({}), std::runtime_error);
 }
 

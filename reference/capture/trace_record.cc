@@ -12,7 +12,7 @@
 
 #include "reference/capture/hash.h"
 #include "reference/capture/json_fields.h"
-#include "reference/capture/stages.h"
+#include "reference/capture/trace_selection.h"
 
 namespace parity {
 namespace {
@@ -35,13 +35,14 @@ double SumOfSquares(std::span<const float> data) {
 
 }  // namespace
 
-TraceRecord MakeTraceRecord(int seq, int layer, const std::string& stage, std::vector<int64_t> shape,
+TraceRecord MakeTraceRecord(int seq, int layer, std::string_view stage, std::vector<int64_t> shape,
                             std::span<const float> data) {
   TraceRecord record;
   record.name = TraceName(seq, layer, stage);
   record.seq = seq;
   record.layer = layer;
   record.stage = stage;
+  record.point = bitnet::PointFromName(stage);
   record.shape = std::move(shape);
   record.blake3 = HashBytes(data.data(), data.size_bytes());
   record.rms = data.empty() ? 0 : std::sqrt(SumOfSquares(data) / static_cast<double>(data.size()));
@@ -73,6 +74,7 @@ TraceRecord TraceRecordFromJson(const nlohmann::json& json, const std::string& o
   fields.Read("seq", &record.seq);
   fields.Read("layer", &record.layer);
   fields.Read("stage", &record.stage);
+  record.point = bitnet::PointFromName(record.stage);
   fields.Read("shape", &record.shape);
   fields.Read("dtype", &record.dtype);
   const bool hashed = fields.ReadIfPresent("blake3", &record.blake3) && !record.blake3.empty();
@@ -117,9 +119,10 @@ void FillFigures(TraceRecord* record, std::span<const float> data) {
 }
 
 std::tuple<int, int, int, std::string> ComputationOrder(const TraceRecord& record) {
-  const int stage = StageIndex(record.stage);
-  const int layer = record.layer >= 0 ? record.layer : stage <= 0 ? -1 : INT_MAX;
-  return {record.seq, layer, stage, record.name};
+  const bool unknown = record.point == Point::kUnknown;
+  const bool first = unknown || record.point == Point::kEmbeddings;
+  const int layer = record.layer >= 0 ? record.layer : first ? -1 : INT_MAX;
+  return {record.seq, layer, unknown ? -1 : static_cast<int>(record.point), record.name};
 }
 
 std::string TraceFileStem(const std::string& trace_name) {

@@ -1,0 +1,374 @@
+// The forward pass as a table: one row for each intermediate tensor. Data only.
+//
+//   for (const PointInfo& p : kGraph) {
+//     if (!Exists(p, shape)) continue;
+//     size_t width = WidthOf(p.width, shape);               // numbers at one position
+//     Source from = SourceOf(p, 0, layer, shape);           // the tensor that it is computed from
+//   }
+//
+// A point is a tensor of the forward pass: what one operation makes at every position. The order of the table is the
+// order of the computation. Engines, runners, the judge, replay and the diagnosis all read this one table; the names
+// stand in captures on disk (docs/capture-format.md) and never change.
+#ifndef BITNET_PARITY_ENGINE_GRAPH_GRAPH_H_
+#define BITNET_PARITY_ENGINE_GRAPH_GRAPH_H_
+
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace bitnet {
+
+enum class Point {
+  kEmbeddings,
+  kAttnNorm,
+  kQProj,
+  kKProj,
+  kVProj,
+  kQRope,
+  kKRope,
+  kAttnScores,
+  kAttnScoresSoftmax,
+  kAttnOut,
+  kAttnSubNorm,
+  kAttnOProj,
+  kFfnInp,
+  kFfnNorm,
+  kFfnGate,
+  kFfnUp,
+  kFfnAct,
+  kFfnSubNorm,
+  kFfnDown,
+  kLayerOut,
+  kOutputNorm,
+  kLogits,
+  kUnknown,  // a tensor that only another engine has
+};
+inline constexpr int kPointCount = static_cast<int>(Point::kUnknown);
+
+enum class Op {
+  kLookup,   // a row of the embeddings
+  kNorm,     // RMSNorm
+  kProduct,  // weights times activations
+  kRope,     // rotary position embedding
+  kScores,   // K.q of every key that a position attends, by head
+  kSoftmax,
+  kValues,  // V weighted by the probabilities
+  kGate,    // activation(gate) * up
+  kAdd,     // the residual stream
+};
+
+// How many numbers a tensor has at one position, or a weight has rows or columns.
+enum class Width {
+  kOne,
+  kEmbd,   // n_embd
+  kQuery,  // n_head * head_dim
+  kKv,     // n_head_kv * head_dim
+  kFf,     // n_ff
+  kVocab,  // n_vocab
+  kKeys,   // n_head * keys attended: depends on the position
+};
+
+enum class Weight {
+  kTokenEmbd,
+  kAttnNorm,
+  kAttnQ,
+  kAttnK,
+  kAttnV,
+  kAttnSubNorm,
+  kAttnOutput,
+  kFfnNorm,
+  kFfnGate,
+  kFfnUp,
+  kFfnSubNorm,
+  kFfnDown,
+  kOutputNorm,
+  kOutput,
+  kNone,
+};
+inline constexpr int kWeightCount = static_cast<int>(Weight::kNone);
+
+// Which models have a point or a weight.
+enum class When {
+  kAlways,
+  kSubNorms,  // architectures with attn_sub_norm and ffn_sub_norm
+};
+
+// What the table needs to know of a model.
+struct GraphShape {
+  size_t n_vocab = 0;
+  size_t n_embd = 0;
+  size_t n_layer = 0;
+  size_t n_head = 0;
+  size_t n_head_kv = 0;
+  size_t head_dim = 0;
+  size_t n_ff = 0;
+  bool has_sub_norms = false;
+};
+
+struct PointInfo {
+  Point point;
+  std::string_view name;
+  Op op;
+  // What it is computed from; kUnknown: nothing. Scores and values read K and V of all earlier positions too. An input
+  // that the table has further down, or the point itself, is that of the layer before.
+  std::array<Point, 2> inputs;
+  Width width;
+  Weight weight;
+  bool in_layer;  // false: its layer is -1
+  bool core;      // part of the selection "core" of traces
+  When when = When::kAlways;
+};
+
+inline constexpr std::array<PointInfo, kPointCount> kGraph = {{
+    {Point::kEmbeddings,
+     "embeddings",
+     Op::kLookup,
+     {Point::kUnknown, Point::kUnknown},
+     Width::kEmbd,
+     Weight::kTokenEmbd,
+     false,
+     true},
+    {Point::kAttnNorm,
+     "attn_norm",
+     Op::kNorm,
+     {Point::kLayerOut, Point::kUnknown},
+     Width::kEmbd,
+     Weight::kAttnNorm,
+     true,
+     true},
+    {Point::kQProj,
+     "q_proj",
+     Op::kProduct,
+     {Point::kAttnNorm, Point::kUnknown},
+     Width::kQuery,
+     Weight::kAttnQ,
+     true,
+     true},
+    {Point::kKProj,
+     "k_proj",
+     Op::kProduct,
+     {Point::kAttnNorm, Point::kUnknown},
+     Width::kKv,
+     Weight::kAttnK,
+     true,
+     false},
+    {Point::kVProj,
+     "v_proj",
+     Op::kProduct,
+     {Point::kAttnNorm, Point::kUnknown},
+     Width::kKv,
+     Weight::kAttnV,
+     true,
+     false},
+    {Point::kQRope, "q_rope", Op::kRope, {Point::kQProj, Point::kUnknown}, Width::kQuery, Weight::kNone, true, false},
+    {Point::kKRope, "k_rope", Op::kRope, {Point::kKProj, Point::kUnknown}, Width::kKv, Weight::kNone, true, false},
+    {Point::kAttnScores,
+     "attn_scores",
+     Op::kScores,
+     {Point::kQRope, Point::kKRope},
+     Width::kKeys,
+     Weight::kNone,
+     true,
+     false},
+    {Point::kAttnScoresSoftmax,
+     "attn_scores_softmax",
+     Op::kSoftmax,
+     {Point::kAttnScores, Point::kUnknown},
+     Width::kKeys,
+     Weight::kNone,
+     true,
+     true},
+    {Point::kAttnOut,
+     "attn_out",
+     Op::kValues,
+     {Point::kAttnScoresSoftmax, Point::kVProj},
+     Width::kQuery,
+     Weight::kNone,
+     true,
+     false},
+    {Point::kAttnSubNorm,
+     "attn_sub_norm",
+     Op::kNorm,
+     {Point::kAttnOut, Point::kUnknown},
+     Width::kQuery,
+     Weight::kAttnSubNorm,
+     true,
+     false,
+     When::kSubNorms},
+    {Point::kAttnOProj,
+     "attn_o_proj",
+     Op::kProduct,
+     {Point::kAttnSubNorm, Point::kUnknown},
+     Width::kEmbd,
+     Weight::kAttnOutput,
+     true,
+     false},
+    {Point::kFfnInp,
+     "ffn_inp",
+     Op::kAdd,
+     {Point::kAttnOProj, Point::kLayerOut},
+     Width::kEmbd,
+     Weight::kNone,
+     true,
+     false},
+    {Point::kFfnNorm,
+     "ffn_norm",
+     Op::kNorm,
+     {Point::kFfnInp, Point::kUnknown},
+     Width::kEmbd,
+     Weight::kFfnNorm,
+     true,
+     false},
+    {Point::kFfnGate,
+     "ffn_gate",
+     Op::kProduct,
+     {Point::kFfnNorm, Point::kUnknown},
+     Width::kFf,
+     Weight::kFfnGate,
+     true,
+     false},
+    {Point::kFfnUp,
+     "ffn_up",
+     Op::kProduct,
+     {Point::kFfnNorm, Point::kUnknown},
+     Width::kFf,
+     Weight::kFfnUp,
+     true,
+     false},
+    {Point::kFfnAct, "ffn_act", Op::kGate, {Point::kFfnGate, Point::kFfnUp}, Width::kFf, Weight::kNone, true, false},
+    {Point::kFfnSubNorm,
+     "ffn_sub_norm",
+     Op::kNorm,
+     {Point::kFfnAct, Point::kUnknown},
+     Width::kFf,
+     Weight::kFfnSubNorm,
+     true,
+     false,
+     When::kSubNorms},
+    {Point::kFfnDown,
+     "ffn_down",
+     Op::kProduct,
+     {Point::kFfnSubNorm, Point::kUnknown},
+     Width::kEmbd,
+     Weight::kFfnDown,
+     true,
+     false},
+    {Point::kLayerOut,
+     "layer_out",
+     Op::kAdd,
+     {Point::kFfnDown, Point::kFfnInp},
+     Width::kEmbd,
+     Weight::kNone,
+     true,
+     false},
+    {Point::kOutputNorm,
+     "output_norm",
+     Op::kNorm,
+     {Point::kLayerOut, Point::kUnknown},
+     Width::kEmbd,
+     Weight::kOutputNorm,
+     false,
+     false},
+    {Point::kLogits,
+     "logits",
+     Op::kProduct,
+     {Point::kOutputNorm, Point::kUnknown},
+     Width::kVocab,
+     Weight::kOutput,
+     false,
+     true},
+}};
+
+struct WeightInfo {
+  Weight weight;
+  std::string_view name;  // GGUF: "blk.N.<name>.weight" in a layer, "<name>.weight" outside
+  Width rows;             // kOne: a vector [cols]
+  Width cols;
+  bool in_layer;
+  When when = When::kAlways;
+};
+
+inline constexpr std::array<WeightInfo, kWeightCount> kWeights = {{
+    {Weight::kTokenEmbd, "token_embd", Width::kVocab, Width::kEmbd, false},
+    {Weight::kAttnNorm, "attn_norm", Width::kOne, Width::kEmbd, true},
+    {Weight::kAttnQ, "attn_q", Width::kQuery, Width::kEmbd, true},
+    {Weight::kAttnK, "attn_k", Width::kKv, Width::kEmbd, true},
+    {Weight::kAttnV, "attn_v", Width::kKv, Width::kEmbd, true},
+    {Weight::kAttnSubNorm, "attn_sub_norm", Width::kOne, Width::kQuery, true, When::kSubNorms},
+    {Weight::kAttnOutput, "attn_output", Width::kEmbd, Width::kQuery, true},
+    {Weight::kFfnNorm, "ffn_norm", Width::kOne, Width::kEmbd, true},
+    {Weight::kFfnGate, "ffn_gate", Width::kFf, Width::kEmbd, true},
+    {Weight::kFfnUp, "ffn_up", Width::kFf, Width::kEmbd, true},
+    {Weight::kFfnSubNorm, "ffn_sub_norm", Width::kOne, Width::kFf, true, When::kSubNorms},
+    {Weight::kFfnDown, "ffn_down", Width::kEmbd, Width::kFf, true},
+    {Weight::kOutputNorm, "output_norm", Width::kOne, Width::kEmbd, false},
+    {Weight::kOutput, "output", Width::kVocab, Width::kEmbd, false},
+}};
+
+// `point` must not be kUnknown.
+constexpr const PointInfo& InfoOf(Point point) { return kGraph[static_cast<size_t>(point)]; }
+constexpr const WeightInfo& InfoOf(Weight weight) { return kWeights[static_cast<size_t>(weight)]; }
+
+constexpr std::string_view PointName(Point point) {
+  return point == Point::kUnknown ? std::string_view("unknown") : InfoOf(point).name;
+}
+
+// kUnknown for a name that is none.
+constexpr Point PointFromName(std::string_view name) {
+  for (const PointInfo& p : kGraph) {
+    if (p.name == name) return p.point;
+  }
+  return Point::kUnknown;
+}
+
+// "blk.3.attn_q.weight", "output.weight".
+inline std::string TensorName(const WeightInfo& w, size_t layer) {
+  const std::string name = std::string(w.name) + ".weight";
+  return w.in_layer ? "blk." + std::to_string(layer) + "." + name : name;
+}
+
+constexpr bool Exists(When when, const GraphShape& shape) { return when == When::kAlways || shape.has_sub_norms; }
+constexpr bool Exists(const PointInfo& p, const GraphShape& shape) { return Exists(p.when, shape); }
+
+// Numbers of a width; 0 for kKeys, which depends on the position.
+constexpr size_t WidthOf(Width width, const GraphShape& shape) {
+  switch (width) {
+    case Width::kOne:
+      return 1;
+    case Width::kEmbd:
+      return shape.n_embd;
+    case Width::kQuery:
+      return shape.n_head * shape.head_dim;
+    case Width::kKv:
+      return shape.n_head_kv * shape.head_dim;
+    case Width::kFf:
+      return shape.n_ff;
+    case Width::kVocab:
+      return shape.n_vocab;
+    case Width::kKeys:
+      return 0;
+  }
+  return 0;
+}
+
+// A tensor of one layer; -1 outside the layers.
+struct Source {
+  Point point = Point::kUnknown;
+  int layer = -1;
+  bool operator==(const Source&) const = default;
+};
+
+// Where input `which` of a point of `layer` comes from: a point that the model lacks hands on its own first input, and
+// what enters the first layer is the embeddings.
+constexpr Source SourceOf(const PointInfo& p, size_t which, int layer, const GraphShape& shape) {
+  Point input = p.inputs[which];
+  while (input != Point::kUnknown && !Exists(InfoOf(input), shape)) input = InfoOf(input).inputs[0];
+  if (input == Point::kUnknown || !InfoOf(input).in_layer) return {input, -1};
+  const int from = !p.in_layer ? static_cast<int>(shape.n_layer) - 1 : input >= p.point ? layer - 1 : layer;
+  return from < 0 ? Source{Point::kEmbeddings, -1} : Source{input, from};
+}
+
+}  // namespace bitnet
+
+#endif  // BITNET_PARITY_ENGINE_GRAPH_GRAPH_H_

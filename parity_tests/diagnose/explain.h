@@ -1,0 +1,39 @@
+// Where two engines part, and why: bisection, then the diagnosis of what it found.
+//
+//   Explanation e = Explain(candidate, reference, request, captures, {.profile = profile});
+//   if (!e.diagnosis.causes.empty()) ... FindCause(e.diagnosis.causes[0].id).what ...
+#ifndef BITNET_PARITY_PARITY_TESTS_DIAGNOSE_EXPLAIN_H_
+#define BITNET_PARITY_PARITY_TESTS_DIAGNOSE_EXPLAIN_H_
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "parity_tests/diagnose/diagnosis.h"
+#include "parity_tests/locate/bisect.h"
+
+namespace parity {
+
+struct Explanation {
+  std::optional<Bisection> bisection;
+  std::string not_bisected;  // why there is none: an engine that answers no shorter prompt, or that failed on one
+  Diagnosis diagnosis;
+  std::string not_diagnosed;  // why no mistake was looked for
+
+  Place location() const;  // of the bisection, or else of the diagnosis
+};
+
+struct ExplainOptions {
+  Profile profile = {};
+  bool first_bit = false;  // as in BisectOptions
+  std::function<void(const std::string&)> progress = {};
+};
+
+// `captures`: both answers to `request`, which fail in the profile. Runs the engines again, on prefixes of that prompt;
+// where one of them is a recorded capture, what was recorded has to do.
+Explanation Explain(Backend& candidate, Backend& reference, const Request& request, const Captures& captures,
+                    const ExplainOptions& options);
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_PARITY_TESTS_DIAGNOSE_EXPLAIN_H_

@@ -1,0 +1,89 @@
+// Two orders of operations of the native engine: a divergence of rounding alone, explained live and from a record.
+#include "parity_tests/diagnose/explain.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "fixtures/generate.h"
+#include "parity_tests/harness/native_backend.h"
+#include "reference/capture/temporary_directory.h"
+
+namespace parity {
+namespace {
+
+using testing::HasSubstr;
+
+class ExplainTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    root_ = new TemporaryDirectory;
+    GenerateOptions options;
+    options.output = root_->path() + "/tiny.gguf";
+    options.n_vocab = 300;
+    GenerateModel(options);
+  }
+  static void TearDownTestSuite() { delete root_; }
+
+  static Request TinyRequest() {
+    Request request;
+    request.model = root_->path() + "/tiny.gguf";
+    request.token_ids = {5, 17, 299, 0, 123};
+    request.threads = 1;
+    return request;
+  }
+
+  static inline TemporaryDirectory* root_ = nullptr;
+};
+
+TEST_F(ExplainTest, TheFirstBitWithItsElement) {
+  const auto candidate = MakeNativeBackend("llama.cpp-avx2"), reference = MakeNativeBackend("llama.cpp-avx512");
+  const Request request = TinyRequest();
+  const Captures captures = {candidate->Run(request), reference->Run(request)};
+  const Explanation e =
+      Explain(*candidate, *reference, request, captures, {.profile = ExactProfile(), .first_bit = true});
+  ASSERT_TRUE(e.bisection) << e.not_bisected;
+  const Bisection& b = *e.bisection;
+  EXPECT_EQ(b.verdict, BisectVerdict::kRounding);
+  EXPECT_EQ(b.position, 0);
+  EXPECT_EQ(b.point, Point::kLogits);  // TQ2_0 adds eight lanes either way; the F16 head does not
+  ASSERT_TRUE(b.difference && b.difference->raw);
+  EXPECT_GT(b.difference->raw->differing, 0);
+  EXPECT_NE(b.difference->raw->worst_a, b.difference->raw->worst_b);
+  // The ladder's two, the candidate's repetition not among them; outputs of the layers, one layer.
+  EXPECT_LE(b.captures, 6);
+  ASSERT_FALSE(e.diagnosis.causes.empty());
+  EXPECT_EQ(e.diagnosis.causes[0].id, "rounding");
+}
+
+// Fewer positions than the prompt has: what lies behind them is neither compared nor taken for another answer.
+TEST_F(ExplainTest, TheFirstPositionsAlone) {
+  const auto candidate = MakeNativeBackend("llama.cpp-avx2"), reference = MakeNativeBackend("llama.cpp-avx512");
+  Request request = TinyRequest();
+  request.positions = 2;
+  const Captures captures = {candidate->Run(request), reference->Run(request)};
+  const Explanation e =
+      Explain(*candidate, *reference, request, captures, {.profile = ExactProfile(), .first_bit = true});
+  ASSERT_TRUE(e.bisection) << e.not_bisected;
+  EXPECT_EQ(e.bisection->verdict, BisectVerdict::kRounding) << e.bisection->message;
+  EXPECT_LT(e.bisection->position, 2);
+}
+
+TEST_F(ExplainTest, ARecordedReference) {
+  const auto candidate = MakeNativeBackend("llama.cpp-avx2"), live = MakeNativeBackend("llama.cpp-avx512");
+  Request traced = TinyRequest();
+  traced.trace = "full";
+  traced.raw_tensors = true;
+  live->RunTo(traced, root_->path() + "/recorded");
+  const auto reference = MakeAnyBackend("recorded:" + root_->path() + "/recorded");
+  EXPECT_FALSE(reference->live());
+  const Request request = TinyRequest();
+  const Captures captures = {candidate->Run(request), reference->Run(traced)};
+  const Explanation e = Explain(*candidate, *reference, request, captures, {.profile = ExactProfile()});
+  EXPECT_FALSE(e.bisection);
+  EXPECT_THAT(e.not_bisected, HasSubstr("recorded"));
+  EXPECT_EQ(e.location().position, 0);
+  EXPECT_FALSE(e.location().point == Point::kUnknown);
+}
+
+}  // namespace
+}  // namespace parity

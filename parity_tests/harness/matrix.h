@@ -1,0 +1,76 @@
+// What the ladder is climbed with: models, prompts, schedules, references (fixtures/parity_matrix.json,
+// fixtures/prompts.json).
+//
+//   ParityMatrix matrix = LoadMatrix(fixtures + "/parity_matrix.json", fixtures + "/prompts.json", models_directory);
+//   for (const Case& c : matrix.cases) ... MakeRequest(matrix, c) ...
+#ifndef BITNET_PARITY_PARITY_TESTS_HARNESS_MATRIX_H_
+#define BITNET_PARITY_PARITY_TESTS_HARNESS_MATRIX_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "reference/capture/request.h"
+
+namespace parity {
+
+struct Prompt {
+  std::string id;  // letters, digits, underscores
+  std::string text;
+  std::string prompt_template;  // raw, instruct, llama3-chat
+  std::string system;           // the system turn, where the template has one
+  bool parse_special = true;
+};
+
+struct MatrixModel {
+  std::string id;                    // "kjv-bitnet.tq2_0"
+  std::string path;                  // of the GGUF file
+  std::string format;                // "tq2_0"
+  std::vector<std::string> prompts;  // ids
+  std::vector<Schedule> schedules;
+  std::vector<std::string> references;                  // engines that it is compared with
+  std::vector<std::string> recorded;                    // ids of the prompts of which fixtures/recorded holds captures
+  std::map<std::string, std::string> not_supported_by;  // reference -> why it cannot run this model
+};
+
+// One climb.
+struct Case {
+  std::string reference;  // "llama.cpp", "bitnet.cpp", "recorded"
+  size_t model = 0;       // index in ParityMatrix::models
+  size_t prompt = 0;      // index in ParityMatrix::prompts
+  Schedule schedule = Schedule::kBatch;
+};
+
+struct ParityMatrix {
+  int max_tokens = 0;
+  int n_ubatch = 0;
+  int threads = 0;
+  std::string profile;            // judges where the reference's build has an order of operations that ours can follow
+  std::string profile_elsewhere;  // judges where it has none
+  std::vector<Prompt> prompts;
+  std::vector<MatrixModel> models;
+  std::vector<Case> cases;         // by reference, model, prompt, schedule, in the files' order
+  std::string recorded_directory;  // captures made from live references: `recorded` beside the matrix file
+};
+
+// The prompts of a file like fixtures/prompts.json; throws as LoadMatrix does.
+std::vector<Prompt> LoadPrompts(const std::string& file);
+
+// What MakeBackend takes for a reference of the matrix.
+std::string ReferenceSpec(const ParityMatrix& matrix, const std::string& reference);
+
+// Throws std::runtime_error naming file, key, what was found and what was expected.
+ParityMatrix LoadMatrix(const std::string& matrix_file, const std::string& prompts_file,
+                        const std::string& models_directory);
+
+// The request of a case: its prompt in its template, every position, matrix.max_tokens greedy tokens.
+Request MakeRequest(const ParityMatrix& matrix, const Case& c);
+
+// "llama_cpp.kjv_bitnet_tq2_0" and "llama_cpp.kjv_bitnet_tq2_0.capital_of_france.batch": what is no letter or digit
+// becomes _.
+std::string ModelName(const ParityMatrix& matrix, const Case& c);
+std::string CaseName(const ParityMatrix& matrix, const Case& c);
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_PARITY_TESTS_HARNESS_MATRIX_H_

@@ -1,0 +1,219 @@
+#include "parity_tests/harness/matrix.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <set>
+#include <string>
+
+#include "parity_tests/harness/native_backend.h"
+#include "parity_tests/harness/pair.h"
+#include "parity_tests/suites/ctest_file.h"
+
+namespace parity {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+const std::string kFixtures = PARITY_SOURCE_DIR "/fixtures";
+
+ParityMatrix Load() { return LoadMatrix(kFixtures + "/parity_matrix.json", kFixtures + "/prompts.json", "models"); }
+
+std::string Write(const std::string& name, const std::string& text) {
+  const std::string path = testing::TempDir() + "/" + name;
+  std::ofstream(path) << text;
+  return path;
+}
+
+// The error of loading a matrix whose text is `matrix` (or the fixtures') with prompts of text `prompts` (or the
+// fixtures').
+std::string ErrorOf(const std::string& matrix, const std::string& prompts) {
+  try {
+    LoadMatrix(matrix.empty() ? kFixtures + "/parity_matrix.json" : Write("matrix_test.matrix.json", matrix),
+               prompts.empty() ? kFixtures + "/prompts.json" : Write("matrix_test.prompts.json", prompts), "models");
+  } catch (const std::runtime_error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+const Case& Find(const ParityMatrix& matrix, const std::string& name) {
+  for (const Case& c : matrix.cases) {
+    if (CaseName(matrix, c) == name) return c;
+  }
+  throw std::runtime_error("no case " + name);
+}
+
+TEST(Matrix, EveryTernaryFormatClimbsEveryPromptInBothSchedules) {
+  const ParityMatrix matrix = Load();
+  EXPECT_EQ(matrix.max_tokens, 32);
+  EXPECT_GE(matrix.prompts.size(), 15u);
+  // llama.cpp: four formats, two more with one prompt, and one model that it does not know; bitnet.cpp: two models, and
+  // one more with one prompt.
+  size_t recorded = 0;
+  for (const MatrixModel& model : matrix.models) recorded += model.recorded.size() * model.schedules.size();
+  EXPECT_GT(recorded, 8u);
+  EXPECT_EQ(matrix.cases.size(),
+            4 * 2 * matrix.prompts.size() + 2 * 2 + 1 + 2 * 2 * matrix.prompts.size() + 2 + recorded);
+  std::set<std::string> names;
+  for (const Case& c : matrix.cases) names.insert(CaseName(matrix, c));
+  EXPECT_EQ(names.size(), matrix.cases.size());
+  EXPECT_TRUE(names.contains("llama_cpp.kjv_bitnet_tq2_0.capital_of_france.batch"));
+  EXPECT_TRUE(names.contains("llama_cpp.kjv_bitnet_f32.genesis.token"));
+  EXPECT_TRUE(names.contains("llama_cpp.kjv_bitnet_b1_58_tq2_0.hello.batch"));
+  EXPECT_TRUE(names.contains("bitnet_cpp.kjv_bitnet_b1_58_i2_s.genesis.batch"));
+  EXPECT_TRUE(names.contains("recorded.kjv_bitnet_i2_s.hello.token"));
+  EXPECT_EQ(ReferenceSpec(matrix, "llama.cpp"), "llama.cpp");
+  EXPECT_THAT(ReferenceSpec(matrix, "recorded"), testing::MatchesRegex("recorded:.*fixtures/recorded"));
+}
+
+TEST(Matrix, ARequestIsThePromptInItsTemplate) {
+  const ParityMatrix matrix = Load();
+  const Request raw = MakeRequest(matrix, Find(matrix, "llama_cpp.kjv_bitnet_f16.capital_of_france.token"));
+  EXPECT_EQ(raw.model, "models/kjv-bitnet.f16.gguf");
+  EXPECT_EQ(raw.text, "What is the capital of France?");
+  EXPECT_TRUE(raw.add_special);
+  EXPECT_EQ(raw.schedule, Schedule::kTokenByToken);
+  EXPECT_EQ(raw.positions, 0);
+  EXPECT_EQ(raw.max_tokens, 32);
+  const Request chat = MakeRequest(matrix, Find(matrix, "llama_cpp.kjv_bitnet_f16.chat_llama3.batch"));
+  EXPECT_THAT(chat.text, testing::StartsWith("<|begin_of_text|>"));
+  EXPECT_THAT(chat.text, HasSubstr("King James"));
+  EXPECT_FALSE(chat.add_special);
+  EXPECT_EQ(chat.schedule, Schedule::kBatch);
+  EXPECT_FALSE(MakeRequest(matrix, Find(matrix, "llama_cpp.kjv_bitnet_f16.special_token_spelled.batch")).parse_special);
+}
+
+TEST(Matrix, BrokenFilesNameFileAndKey) {
+  EXPECT_EQ(ErrorOf("", ""), "");
+  EXPECT_THAT(ErrorOf("{", ""), HasSubstr("matrix_test.matrix.json: not valid JSON"));
+  EXPECT_THAT(ErrorOf("[]", ""), HasSubstr("found array, expected an object"));
+  EXPECT_THAT(ErrorOf(R"({"schema": "x"})", ""), HasSubstr("schema: found \"x\""));
+  const std::string head = R"({"schema": "bitnet-parity/matrix/1", "n_ubatch": 1, "threads": 1, "schedules": ["batch"],
+                               "profile": "strict", "profile_elsewhere": "cosine", "references": ["llama.cpp"], )";
+  const std::string model = R"("models": [{"id": "m", "file": "f", "format": "f32")";
+  EXPECT_EQ(ErrorOf(head + R"("max_tokens": 1, )" + model + "}]}", ""), "");
+  EXPECT_THAT(ErrorOf(head + model + "}]}", ""), HasSubstr("max_tokens: missing"));
+  EXPECT_THAT(ErrorOf(head + R"("max_tokens": 0, )" + model + "}]}", ""),
+              HasSubstr("max_tokens: found 0, expected at least 1"));
+  EXPECT_THAT(ErrorOf(head + R"("max_tokens": "9", )" + model + "}]}", ""), HasSubstr("max_tokens: found \"9\""));
+  EXPECT_THAT(ErrorOf(head + R"("max_tokens": 1, "models": []})", ""),
+              HasSubstr("models: expected a list with at least one entry"));
+  EXPECT_THAT(ErrorOf(head + R"("max_tokens": 1, )" + model + R"(, "prompts": ["nope"]}]})", ""),
+              HasSubstr("models[0]: prompts: \"nope\" is no prompt of"));
+  EXPECT_THAT(ErrorOf(head + R"("max_tokens": 1, )" + model + R"(, "schedules": ["all"]}]})", ""),
+              HasSubstr("schedules: found \"all\", expected batch or token"));
+  EXPECT_THAT(ErrorOf(head + R"("max_tokens": 1, )" + model + R"(, "promts": []}]})", ""),
+              HasSubstr("promts: not a key"));
+
+  const std::string prompts = R"({"schema": "bitnet-parity/prompts/1", "prompts": )";
+  EXPECT_THAT(ErrorOf("", prompts + "[3]}"), HasSubstr("prompts[0]: found number"));
+  EXPECT_THAT(ErrorOf("", prompts + R"([{"id": "a"}]})"), HasSubstr("prompts[0]: text: missing"));
+  EXPECT_THAT(ErrorOf("", prompts + R"([{"id": "a", "text": "", "template": "chatml"}]})"),
+              HasSubstr("prompts[0]: template:"));
+  EXPECT_THAT(ErrorOf("", prompts + R"([{"id": "a", "text": "", "template": "auto"}]})"),
+              HasSubstr("depends on the model"));
+  EXPECT_THAT(
+      ErrorOf("",
+              prompts + R"([{"id": "a", "text": "", "template": "raw"}, {"id": "a", "text": "", "template": "raw"}]})"),
+      HasSubstr("prompts[1]: id: found \"a\", expected a name not used before"));
+  EXPECT_THAT(ErrorOf("", prompts + R"([{"id": "a", "text": "", "template": "raw", "txt": 1}]})"),
+              HasSubstr("txt: not a key"));
+}
+
+TEST(CtestFile, EachStageRequiresTheOneBelow) {
+  ParityMatrix matrix = Load();
+  matrix.cases = {Find(matrix, "llama_cpp.kjv_bitnet_tq2_0.hello.batch"),
+                  Find(matrix, "llama_cpp.kjv_bitnet_tq2_0.sum.token")};
+  const std::string text =
+      CtestFile(matrix, "/bin/suites", [](const std::string&, const MatrixModel&) { return std::string(); });
+  EXPECT_THAT(text, HasSubstr("add_test([==[Preflight.llama_cpp.kjv_bitnet_tq2_0]==] [==[/bin/suites]==] "
+                              "[==[--gtest_filter=Preflight.llama_cpp.kjv_bitnet_tq2_0]==])\n"));
+  EXPECT_THAT(text, HasSubstr("LABELS [==[ladder;first-logit;llama.cpp;tq2_0;batch]==]"));
+  EXPECT_THAT(text, HasSubstr("FIXTURES_SETUP [==[FirstLogit.llama_cpp.kjv_bitnet_tq2_0.hello.batch]==] "
+                              "FIXTURES_REQUIRED [==[Shapes.llama_cpp.kjv_bitnet_tq2_0.hello.batch]==])"));
+  EXPECT_THAT(text, HasSubstr("FIXTURES_SETUP [==[Tokens.llama_cpp.kjv_bitnet_tq2_0.sum.token]==] "
+                              "FIXTURES_REQUIRED [==[Preflight.llama_cpp.kjv_bitnet_tq2_0]==])"));
+  EXPECT_THAT(text, Not(HasSubstr("skipped:")));
+  size_t tests = 0;
+  for (size_t at = text.find("add_test("); at != std::string::npos; at = text.find("add_test(", at + 1)) ++tests;
+  EXPECT_EQ(tests, 1u + 2u * 5u);
+}
+
+TEST(CtestFile, AReasonToSkipIsALabel) {
+  ParityMatrix matrix = Load();
+  matrix.cases = {Find(matrix, "llama_cpp.kjv_bitnet_tq2_0.hello.batch")};
+  const std::string text = CtestFile(matrix, "/bin/suites", [](const std::string& reference, const MatrixModel&) {
+    return reference + " is; [not] here";
+  });
+  EXPECT_THAT(text, HasSubstr("LABELS [==[ladder;decode;llama.cpp;tq2_0;batch;skipped: llama.cpp is   not  here]==]"));
+}
+
+TEST(Require, NamesAreSeparatedByCommas) {
+  setenv("PARITY_REQUIRE", "llama.cpp,bitnet.cpp", 1);
+  EXPECT_TRUE(IsRequired("llama.cpp"));
+  EXPECT_TRUE(IsRequired("bitnet.cpp"));
+  EXPECT_FALSE(IsRequired("llama"));
+  unsetenv("PARITY_REQUIRE");
+  EXPECT_FALSE(IsRequired("llama.cpp"));
+}
+
+TEST(Pair, ReportsWhatIsMissing) {
+  Pair pair("native", "recorded:/nonexistent/captures");
+  const std::optional<RungResult> problem = pair.Probe();
+  ASSERT_TRUE(problem.has_value());
+  EXPECT_EQ(problem->status, Status::kFail);
+  EXPECT_THAT(problem->message, HasSubstr("/nonexistent/captures"));
+  EXPECT_FALSE(Pair("native", "native").Probe().has_value());
+  EXPECT_THROW(Pair("native", "gguf.cpp"), std::runtime_error);
+}
+
+TEST(Pair, TheFairProfileDependsOnTheReferencesBuild) {
+  const Pair native("native", "native"), other("exec:/bin/true", "native");
+  std::string note;
+  BackendInfo reference;
+  reference.name = "llama.cpp";
+  reference.simd = "zen4";
+  EXPECT_EQ(native.FairProfile(reference, "strict", "cosine", &note), "strict");
+  EXPECT_EQ(note, "");
+  reference.simd = "sse42";
+  EXPECT_EQ(other.FairProfile(reference, "strict", "cosine", &note), "strict");
+  EXPECT_EQ(note, "");
+  EXPECT_EQ(native.FairProfile(reference, "strict", "cosine", &note), "cosine");
+  EXPECT_THAT(note, HasSubstr("\"sse42\" build"));
+}
+
+TEST(OrderOf, IsThatOfThePluginOrOfTheCompiler) {
+  const auto order = [](const char* name, const char* simd, const char* build) {
+    BackendInfo reference;
+    reference.name = name;
+    reference.simd = simd;
+    reference.build = build;
+    return OrderOf(reference);
+  };
+  EXPECT_EQ(order("llama.cpp", "icelake", ""), "llama.cpp-avx512");
+  EXPECT_EQ(order("llama.cpp", "zen4", ""), "llama.cpp-avx512-bf16");
+  EXPECT_EQ(order("llama.cpp", "haswell", ""), "llama.cpp-avx2");
+  EXPECT_EQ(order("llama.cpp", "ivybridge", ""), "");
+  EXPECT_EQ(order("bitnet.cpp", "avx512", "libllama.so, Debian clang version 19.1.7"), "bitnet.cpp-avx512");
+  EXPECT_EQ(order("bitnet.cpp", "avx2", "libllama.so, GCC: (Debian 12.2.0-14) 12.2.0"), "bitnet.cpp-avx2-gcc");
+  EXPECT_EQ(order("bitnet.cpp", "avx2", "libllama.so, unknown compiler"), "");
+  EXPECT_EQ(order("bitnet.cpp", "built-in", "libllama.so, GCC: (Debian 12.2.0-14) 12.2.0"), "");
+}
+
+TEST(PieceLookup, WithoutAVocabularyThereIsNoText) {
+  Request request;
+  request.model = "/nonexistent/model.gguf";
+  EXPECT_EQ(PieceLookup(request)(5), "");
+  request.tokenizer = kFixtures + "/models/kjv-tokenizer.json";
+  EXPECT_EQ(PieceLookup(request)(2032), "<|begin_of_text|>");
+  EXPECT_EQ(PieceLookup(request)(1 << 30), "");
+  EXPECT_EQ(PieceLookup(request)(-1), "");
+}
+
+}  // namespace
+}  // namespace parity

@@ -1,0 +1,251 @@
+#include "parity_tests/judge/metrics.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+namespace parity {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr std::array<std::string_view, kMetrics.size()> kNames = {
+    "mse", "max_abs", "l2", "kl", "cosine", "top5_overlap", "bit_identical", "max_ulp"};
+
+// Finite floats in their order as integers: neighbours differ by 1, and +0 and -0 are both 0.
+int64_t Ordered(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  const int64_t magnitude = bits & 0x7FFFFFFFu;
+  return (bits >> 31) ? -magnitude : magnitude;
+}
+
+// 10240 as "10,240".
+std::string Grouped(int64_t count) {
+  std::string text = std::to_string(count);
+  for (size_t i = text.size(); i > 3;) text.insert(i -= 3, ",");
+  return text;
+}
+
+bool Finite(float value) { return (std::bit_cast<uint32_t>(value) & 0x7F800000u) != 0x7F800000u; }
+
+// log(sum(exp(row))), with the maximum taken out so that nothing overflows.
+double LogSumExp(std::span<const float> row) {
+  const double max = *std::max_element(row.begin(), row.end());
+  double sum = 0;
+  for (const float x : row) sum += std::exp(x - max);
+  return max + std::log(sum);
+}
+
+// sum p * (log p - log q) with p = softmax(reference), q = softmax(candidate). Never negative (Gibbs), so what rounding
+// leaves below 0 is 0.
+double KlDivergence(std::span<const float> candidate, std::span<const float> reference) {
+  const double candidate_lse = LogSumExp(candidate);
+  const double reference_lse = LogSumExp(reference);
+  double kl = 0;
+  for (size_t i = 0; i < reference.size(); ++i) {
+    const double log_p = reference[i] - reference_lse;
+    const double log_q = candidate[i] - candidate_lse;
+    kl += std::exp(log_p) * (log_p - log_q);
+  }
+  return std::max(kl, 0.0);
+}
+
+double Top5Overlap(std::span<const float> candidate, std::span<const float> reference) {
+  const std::vector<int32_t> a = TopK(candidate, kTopK);
+  const std::vector<int32_t> b = TopK(reference, kTopK);
+  const auto common = std::count_if(a.begin(), a.end(),
+                                    [&b](int32_t column) { return std::find(b.begin(), b.end(), column) != b.end(); });
+  return static_cast<double>(common) / static_cast<double>(b.size());
+}
+
+}  // namespace
+
+int64_t UlpDistance(float a, float b) { return std::abs(Ordered(a) - Ordered(b)); }
+
+RowMetrics CompareRows(std::span<const float> candidate, std::span<const float> reference) {
+  if (candidate.size() != reference.size() || candidate.empty()) {
+    throw std::runtime_error(
+        fmt::format("logits: the candidate's row has {} values and the reference's {}; two rows of the same length, at "
+                    "least 1, can "
+                    "be compared",
+                    candidate.size(), reference.size()));
+  }
+  RowMetrics m;
+  double sum_squares = 0, dot = 0, candidate_squares = 0, reference_squares = 0;
+  int64_t max_ulp = -1;
+  for (size_t i = 0; i < candidate.size(); ++i) {
+    const float c = candidate[i], r = reference[i];
+    if (!Finite(c) || !Finite(r)) {
+      if (m.non_finite++ == 0) m.furthest = {static_cast<int64_t>(i), c, r};
+      continue;
+    }
+    const double x = c, y = r, difference = x - y;
+    sum_squares += difference * difference;
+    dot += x * y;
+    candidate_squares += x * x;
+    reference_squares += y * y;
+    if (std::abs(difference) > m.max_abs) {
+      m.max_abs = std::abs(difference);
+      m.worst_column = static_cast<int64_t>(i);
+    }
+    if (std::bit_cast<uint32_t>(c) == std::bit_cast<uint32_t>(r)) continue;
+    ++m.differing;
+    if (const int64_t ulp = UlpDistance(c, r); ulp > max_ulp && m.non_finite == 0) {
+      max_ulp = ulp;
+      m.furthest = {static_cast<int64_t>(i), c, r};
+    }
+  }
+  if (m.non_finite > 0) {
+    m.mse = m.max_abs = m.l2 = m.kl = m.max_ulp = kInfinity;
+    m.cosine = -1;
+    m.top5_overlap = m.bit_identical = 0;
+    m.worst_column = m.furthest.column;
+    m.differing = static_cast<int64_t>(candidate.size());
+    return m;
+  }
+  const double n = static_cast<double>(candidate.size());
+  m.mse = sum_squares / n;
+  m.l2 = std::sqrt(sum_squares);
+  m.bit_identical = (n - static_cast<double>(m.differing)) / n;
+  m.max_ulp = static_cast<double>(std::max<int64_t>(max_ulp, 0));
+  if (sum_squares == 0) return m;  // equal in value: the rest stands at its best
+
+  if (candidate_squares == 0 || reference_squares == 0) {
+    m.cosine = 0;
+  } else {
+    m.cosine = std::clamp(dot / (std::sqrt(candidate_squares) * std::sqrt(reference_squares)), -1.0, 1.0);
+  }
+  m.kl = KlDivergence(candidate, reference);
+  m.top5_overlap = Top5Overlap(candidate, reference);
+  return m;
+}
+
+std::vector<int32_t> TopK(std::span<const float> row, int k) {
+  const auto before = [row](int32_t a, int32_t b) {
+    const float x = row[static_cast<size_t>(a)], y = row[static_cast<size_t>(b)];
+    if (std::isnan(x) != std::isnan(y)) return std::isnan(x);
+    if (x != y && !std::isnan(x)) return x > y;
+    return a < b;
+  };
+  std::vector<int32_t> top;
+  const size_t want = static_cast<size_t>(std::max(k, 0));
+  for (size_t i = 0; i < row.size() && want > 0; ++i) {
+    const int32_t column = static_cast<int32_t>(i);
+    if (top.size() == want && !before(column, top.back())) continue;
+    top.insert(std::upper_bound(top.begin(), top.end(), column, before), column);
+    if (top.size() > want) top.pop_back();
+  }
+  return top;
+}
+
+int32_t Argmax(std::span<const float> row) {
+  if (row.empty()) return -1;
+  size_t best = 0;
+  for (size_t i = 0; i < row.size(); ++i) {
+    if (std::isnan(row[i])) return -1;
+    if (row[i] > row[best]) best = i;
+  }
+  return static_cast<int32_t>(best);
+}
+
+std::string_view MetricName(Metric metric) { return kNames[static_cast<size_t>(metric)]; }
+
+Metric MetricFromName(std::string_view name) {
+  for (const Metric metric : kMetrics) {
+    if (MetricName(metric) == name) return metric;
+  }
+  throw std::runtime_error(fmt::format("metric \"{}\" is not known; known are {}", name, fmt::join(kNames, ", ")));
+}
+
+double MetricValue(const RowMetrics& row, Metric metric) {
+  switch (metric) {
+    case Metric::kMse:
+      return row.mse;
+    case Metric::kMaxAbs:
+      return row.max_abs;
+    case Metric::kL2:
+      return row.l2;
+    case Metric::kKl:
+      return row.kl;
+    case Metric::kCosine:
+      return row.cosine;
+    case Metric::kTop5Overlap:
+      return row.top5_overlap;
+    case Metric::kBitIdentical:
+      return row.bit_identical;
+    case Metric::kMaxUlp:
+      return row.max_ulp;
+  }
+  throw std::runtime_error("metric: a value outside the enumeration");
+}
+
+bool HigherIsBetter(Metric metric) {
+  return metric == Metric::kCosine || metric == Metric::kTop5Overlap || metric == Metric::kBitIdentical;
+}
+
+bool Meets(Metric metric, double value, double limit) {
+  return HigherIsBetter(metric) ? value >= limit : value <= limit;
+}
+
+void WorstRows::Add(const RowMetrics& row, int64_t position, int64_t columns) {
+  for (const Metric metric : kMetrics) {
+    const size_t i = static_cast<size_t>(metric);
+    const double value = MetricValue(row, metric);
+    if (position_[i] < 0 || !Meets(metric, value, worst_[i])) {
+      worst_[i] = value;
+      position_[i] = position;
+    }
+  }
+  ++rows_;
+  values_ += columns;
+  differing_ += row.differing;
+  non_finite_ += row.non_finite;
+  AddFurthest(row.furthest, row.max_ulp, position);
+}
+
+void WorstRows::AddFurthest(const ValuePair& pair, double ulp, int64_t position) {
+  if (pair.column < 0 || (furthest_.column >= 0 && ulp <= furthest_ulp_)) return;
+  furthest_ = pair;
+  furthest_ulp_ = ulp;
+  furthest_position_ = position;
+}
+
+void WorstRows::Add(const WorstRows& other) {
+  if (other.rows_ == 0) return;
+  for (const Metric metric : kMetrics) {
+    const size_t i = static_cast<size_t>(metric);
+    if (position_[i] < 0 || !Meets(metric, other.worst_[i], worst_[i])) {
+      worst_[i] = other.worst_[i];
+      position_[i] = other.position_[i];
+    }
+  }
+  rows_ += other.rows_;
+  values_ += other.values_;
+  differing_ += other.differing_;
+  non_finite_ += other.non_finite_;
+  AddFurthest(other.furthest_, other.furthest_ulp_, other.furthest_position_);
+}
+
+double WorstRows::identical_share() const {
+  return values_ == 0 ? 1.0 : static_cast<double>(values_ - differing_) / static_cast<double>(values_);
+}
+
+std::string DescribeFurthest(const WorstRows& worst, std::string_view where) {
+  const ValuePair& pair = worst.furthest();
+  if (pair.column < 0) return "";
+  return fmt::format("{:.0f} ULP at {} {}, token {} ({:.9g} and {:.9g})", worst.value(Metric::kMaxUlp), where,
+                     worst.furthest_position(), pair.column, pair.candidate, pair.reference);
+}
+
+std::string DescribeDifference(const WorstRows& worst, std::string_view where) {
+  if (worst.differing() == 0) return "";
+  return fmt::format("{} of {} logits differ; largest distance {}", Grouped(worst.differing()), Grouped(worst.values()),
+                     DescribeFurthest(worst, where));
+}
+
+}  // namespace parity

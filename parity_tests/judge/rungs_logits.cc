@@ -1,0 +1,273 @@
+// First-logit, positions, decode: rows of logits against a profile's limits.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "parity_tests/judge/quote.h"
+#include "parity_tests/judge/rungs.h"
+
+namespace parity {
+namespace {
+
+std::span<const float> Row(const Matrix& matrix, int64_t i) {
+  return {matrix.row(i), static_cast<size_t>(matrix.cols)};
+}
+
+// Fills top_candidate and top_reference from row `i`.
+void KeepTop(const Matrix& c, const Matrix& r, int64_t i, const Capture& candidate, const Capture& reference,
+             const LadderOptions& options, RungResult& result) {
+  const auto top = [&](const Matrix& matrix) {
+    std::vector<TopToken> tokens;
+    if (i < 0 || i >= matrix.rows) return tokens;
+    const std::span<const float> row = Row(matrix, i);
+    for (const int32_t id : TopK(row, kTopK)) {
+      tokens.push_back({id, PieceOf(id, candidate, reference, options), row[static_cast<size_t>(id)]});
+    }
+    return tokens;
+  };
+  result.top_candidate = top(c);
+  result.top_reference = top(r);
+}
+
+// How far over its limit a value is; at most 1 where it meets it.
+double Severity(const Check& check) {
+  const double value = HigherIsBetter(check.metric) ? 1 - check.worst : check.worst;
+  const double limit = HigherIsBetter(check.metric) ? 1 - check.limit : check.limit;
+  if (limit > 0) return value / limit;
+  return value > 0 ? std::numeric_limits<double>::infinity() : 0;
+}
+
+bool Meets(const RowMetrics& row, const Limits& limits) {
+  return row.non_finite == 0 && std::all_of(limits.begin(), limits.end(), [&row](const auto& limit) {
+           return Meets(limit.first, MetricValue(row, limit.first), limit.second);
+         });
+}
+
+int64_t CountNonFinite(std::span<const float> row) {
+  return std::count_if(row.begin(), row.end(), [](float x) { return !std::isfinite(x); });
+}
+
+std::string DescribeNonFinite(std::string_view where, const Matrix& c, const Matrix& r, int64_t i) {
+  return fmt::format("{} {}: NaN or infinity in {} of the candidate's and {} of the reference's {} logits", where, i,
+                     CountNonFinite(Row(c, i)), CountNonFinite(Row(r, i)), c.cols);
+}
+
+bool IsAboutBits(const Check& check) {
+  return check.metric == Metric::kBitIdentical || check.metric == Metric::kMaxUlp;
+}
+
+// Where bits are judged: how many differ and the largest distance, not the share at the worst position.
+std::string DescribeCheck(const Check& check, const WorstRows& worst, std::string_view where) {
+  if (IsAboutBits(check)) return DescribeDifference(worst, where);
+  return fmt::format("{} {:.3g} at {} {}, the limit is {:g}", MetricName(check.metric), check.worst, where,
+                     check.position, check.limit);
+}
+
+// Judges result.rows by `limits`: checks, worst, first_over, position, status, message.
+void Judge(const Limits& limits, const Matrix& c, const Matrix& r, RungResult& result) {
+  const std::string_view where = PositionName(result.rung);
+  for (size_t i = 0; i < result.rows.size(); ++i) {
+    result.worst.Add(result.rows[i], static_cast<int64_t>(i), c.cols);
+    if (result.first_over < 0 && !Meets(result.rows[i], limits)) result.first_over = static_cast<int64_t>(i);
+  }
+  const Check* gravest = nullptr;
+  for (const auto& [metric, limit] : limits) {
+    const double worst = result.worst.value(metric);
+    result.checks.push_back({metric, limit, worst, result.worst.position(metric), Meets(metric, worst, limit)});
+  }
+  for (const Check& check : result.checks) {
+    if (!check.pass && (gravest == nullptr || Severity(check) > Severity(*gravest))) gravest = &check;
+  }
+  result.position = gravest == nullptr      ? result.worst.position(Metric::kMse)
+                    : IsAboutBits(*gravest) ? result.worst.furthest_position()
+                                            : gravest->position;
+  if (result.first_over < 0) return;
+  result.status = Status::kFail;
+  if (result.worst.non_finite() > 0) {
+    result.position = result.worst.position(Metric::kMse);  // infinite there, and the first such
+    result.message = DescribeNonFinite(where, c, r, result.position);
+  } else {
+    result.message = DescribeCheck(*gravest, result.worst, where);
+  }
+  if (result.first_over != result.position) {
+    result.message += fmt::format("; the first {} over a limit is {}", where, result.first_over);
+  }
+}
+
+// Rows 0 to n-1 of the prompt's logits by `limits`; n < 0: all.
+RungResult CompareLogits(Rung rung, int64_t n, const Limits& limits, const Capture& candidate, const Capture& reference,
+                         const LadderOptions& options) {
+  RungResult result;
+  result.rung = rung;
+  const Matrix &c = candidate.logits, &r = reference.logits;
+  if (c.cols != r.cols || c.rows != r.rows || r.rows == 0 || r.cols == 0) {
+    result.status = Status::kFail;
+    result.message =
+        fmt::format("candidate's logits are [{}, {}], the reference's [{}, {}]; they must be equal and not empty",
+                    c.rows, c.cols, r.rows, r.cols);
+    return result;
+  }
+  const int64_t rows = n < 0 ? r.rows : std::min(n, r.rows);
+  for (int64_t i = 0; i < rows; ++i) result.rows.push_back(CompareRows(Row(c, i), Row(r, i)));
+  result.compared = rung == Rung::kFirstLogit ? fmt::format("{} logits of position 0", r.cols)
+                                              : fmt::format("{} positions of {} logits", rows, r.cols);
+  if (n < 0 && r.rows < static_cast<int64_t>(reference.tokens.size())) {
+    result.notes.push_back(fmt::format("{} of {} prompt positions, as asked", r.rows, reference.tokens.size()));
+  }
+  Judge(limits, c, r, result);
+  const size_t at = static_cast<size_t>(result.position);
+  if (at < reference.tokens.size()) result.token = reference.tokens[at];
+  if (at < reference.pieces.size()) result.token_text = reference.pieces[at];
+  if (result.status == Status::kFail) KeepTop(c, r, result.position, candidate, reference, options, result);
+  return result;
+}
+
+// One side's own consistency at step i: a token inside the vocabulary that has the largest of its logits. "" if all is
+// well.
+std::string NotGreedy(const Capture& capture, std::string_view side, size_t i) {
+  const Matrix& logits = capture.decode_logits;
+  const int32_t token = capture.generated[i];
+  if (token < 0 || token >= logits.cols) {
+    return fmt::format("generated token {}: the {} took {}, outside its vocabulary of {}", i, side, token, logits.cols);
+  }
+  const std::span<const float> row = Row(logits, static_cast<int64_t>(i));
+  const int32_t best = Argmax(row);
+  if (best < 0 || row[static_cast<size_t>(token)] == row[static_cast<size_t>(best)]) return "";
+  return fmt::format(
+      "generated token {}: the {} took {} (logit {:g}), but its largest logit is that of {} ({:g}): not greedy", i,
+      side, token, row[static_cast<size_t>(token)], best, row[static_cast<size_t>(best)]);
+}
+
+std::string Chosen(const Capture& capture, size_t i) {
+  const std::string piece = i < capture.generated_pieces.size() ? capture.generated_pieces[i] : "";
+  return fmt::format("{} {}", capture.generated[i], Quote(piece));
+}
+
+// Compares up to the first token that differs. Returns the number of equal tokens; a failure or a tie is in `result`.
+size_t WalkTokens(const Capture& candidate, const Capture& reference, const LadderOptions& options,
+                  RungResult& result) {
+  const Matrix &c = candidate.decode_logits, &r = reference.decode_logits;
+  const size_t steps = std::min(candidate.generated.size(), reference.generated.size());
+  const auto fail = [&result](size_t i, std::string message) {
+    result.status = Status::kFail;
+    result.position = static_cast<int64_t>(i);
+    result.message = std::move(message);
+    return i;
+  };
+  for (size_t i = 0; i < steps; ++i) {
+    const int64_t row = static_cast<int64_t>(i);
+    const RowMetrics metrics = CompareRows(Row(c, row), Row(r, row));
+    if (metrics.non_finite > 0) return fail(i, DescribeNonFinite("generated token", c, r, row));
+    for (const auto& [capture, side] : {std::pair(&candidate, "candidate"), std::pair(&reference, "reference")}) {
+      if (std::string problem = NotGreedy(*capture, side, i); !problem.empty()) return fail(i, std::move(problem));
+    }
+    const size_t a = static_cast<size_t>(candidate.generated[i]), b = static_cast<size_t>(reference.generated[i]);
+    if (a == b) {
+      result.rows.push_back(metrics);
+      continue;
+    }
+    const auto gap = [a, b](std::span<const float> logits) {
+      return std::abs(static_cast<double>(logits[a]) - static_cast<double>(logits[b]));
+    };
+    const double gap_c = gap(Row(c, row)), gap_r = gap(Row(r, row)), tie = options.profile.decode_tie;
+    // Equal rows leave nothing to round: the first of equals is the greedy choice, and one side took another.
+    if (gap_c == 0 && gap_r == 0 && metrics.bit_identical == 1) {
+      return fail(i,
+                  fmt::format("generated token {}: candidate {}, reference {}; all logits are equal on both sides and "
+                              "these two tie: one side does not take the first of equals",
+                              i, Chosen(candidate, i), Chosen(reference, i)));
+    }
+    if (gap_c <= tie && gap_r <= tie) {
+      result.position = row;
+      result.notes.push_back(
+          fmt::format("tie at generated token {}: candidate {}, reference {}; their logits are {:.2g} apart in "
+                      "the candidate and {:.2g} in the reference (a tie: up to {:g}). The {} tokens after it "
+                      "follow different texts and were not compared",
+                      i, Chosen(candidate, i), Chosen(reference, i), gap_c, gap_r, tie, steps - i - 1));
+      return i;
+    }
+    return fail(
+        i, fmt::format("generated token {}: candidate {}, reference {}; these two are {:.3g} apart in the candidate's "
+                       "logits and {:.3g} in the reference's",
+                       i, Chosen(candidate, i), Chosen(reference, i), gap_c, gap_r));
+  }
+  if (candidate.generated.size() != reference.generated.size()) {
+    return fail(steps, fmt::format("the {} generated tokens are equal, then the {} stops ({} and {} tokens)", steps,
+                                   candidate.generated.size() < reference.generated.size() ? "candidate" : "reference",
+                                   candidate.generated.size(), reference.generated.size()));
+  }
+  return steps;
+}
+
+}  // namespace
+
+std::string PieceOf(int32_t id, const Capture& candidate, const Capture& reference, const LadderOptions& options) {
+  if (options.piece_of) return options.piece_of(id);
+  for (const Capture* capture : {&reference, &candidate}) {
+    for (size_t i = 0; i < std::min(capture->tokens.size(), capture->pieces.size()); ++i) {
+      if (capture->tokens[i] == id) return capture->pieces[i];
+    }
+    for (size_t i = 0; i < std::min(capture->generated.size(), capture->generated_pieces.size()); ++i) {
+      if (capture->generated[i] == id) return capture->generated_pieces[i];
+    }
+  }
+  return "";
+}
+
+RungResult CompareFirstLogit(const Capture& candidate, const Capture& reference, const LadderOptions& options) {
+  return CompareLogits(Rung::kFirstLogit, 1, options.profile.first_logit, candidate, reference, options);
+}
+
+RungResult ComparePositions(const Capture& candidate, const Capture& reference, const LadderOptions& options) {
+  return CompareLogits(Rung::kPositions, -1, options.profile.positions, candidate, reference, options);
+}
+
+RungResult CompareDecode(const Capture& candidate, const Capture& reference, const LadderOptions& options) {
+  RungResult result;
+  result.rung = Rung::kDecode;
+  if (reference.request.max_tokens == 0 && candidate.generated.empty() && reference.generated.empty()) {
+    result.status = Status::kSkip;
+    result.message = "no token was asked for (max_tokens 0)";
+    return result;
+  }
+  for (const auto& [capture, side] : {std::pair(&candidate, "candidate"), std::pair(&reference, "reference")}) {
+    const Matrix& logits = capture->decode_logits;
+    if (capture->generated.empty()) {
+      result.message = fmt::format("the {} generated no token of {}", side, reference.request.max_tokens);
+    } else if (logits.rows != static_cast<int64_t>(capture->generated.size()) || logits.cols == 0 ||
+               logits.cols != reference.decode_logits.cols) {
+      result.message =
+          fmt::format("the {}'s decode logits are [{}, {}], expected [{}, {}]: one row for each generated token", side,
+                      logits.rows, logits.cols, capture->generated.size(), reference.logits.cols);
+    } else {
+      continue;
+    }
+    result.status = Status::kFail;
+    return result;
+  }
+  const size_t equal = WalkTokens(candidate, reference, options, result);
+  const int64_t at = result.position;
+  const bool tokens_pass = result.status == Status::kPass;
+  result.compared = fmt::format("{} of {} greedy tokens equal", equal, reference.generated.size());
+  const std::string message = result.message;
+  Judge(options.profile.decode, candidate.decode_logits, reference.decode_logits, result);
+  if (!tokens_pass) {  // what the tokens say comes before what their logits say
+    result.message = message;
+    result.position = at;
+  } else if (result.status == Status::kFail) {
+    result.message = "tokens are equal, their logits are not: " + result.message;
+  } else {
+    result.position = at;
+  }
+  if (result.position >= 0 && static_cast<size_t>(result.position) < reference.generated.size()) {
+    const size_t i = static_cast<size_t>(result.position);
+    result.token = reference.generated[i];
+    if (i < reference.generated_pieces.size()) result.token_text = reference.generated_pieces[i];
+    KeepTop(candidate.decode_logits, reference.decode_logits, result.position, candidate, reference, options, result);
+  }
+  return result;
+}
+
+}  // namespace parity

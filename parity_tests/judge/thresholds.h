@@ -1,0 +1,47 @@
+// How close is close enough: profiles of limits, read from fixtures/thresholds.json.
+//
+//   Profile profile = LoadProfile("fixtures/thresholds.json", "strict");
+//   Override(profile, "positions.mse=1e-5");
+//
+// A profile has limits for three stages: first-logit and positions (at least one metric each), and decode. A limit is
+// an upper bound, or a lower one for the metrics where higher is better. decode.tie: two logits that are at most this
+// far apart, on both sides, tie.
+#ifndef BITNET_PARITY_PARITY_TESTS_JUDGE_THRESHOLDS_H_
+#define BITNET_PARITY_PARITY_TESTS_JUDGE_THRESHOLDS_H_
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "parity_tests/judge/metrics.h"
+
+namespace parity {
+
+using Limits = std::map<Metric, double>;
+
+struct Profile {
+  std::string name;
+  Limits first_logit;
+  Limits positions;
+  Limits decode;
+  double decode_tie = 0;
+  std::vector<std::string> overrides;  // as given: "positions.mse=1e-5"
+};
+
+// `name` empty: the file's default. Throws std::runtime_error naming file, key, what was found and what was expected.
+Profile LoadProfile(const std::string& file, const std::string& name);
+std::vector<std::string> ProfileNames(const std::string& file);
+
+// Every bit of every logit, whatever a file says.
+Profile ExactProfile();
+
+// `assignment`: "first-logit.max_abs=1e-3", "positions.cosine=0.99", "decode.tie=1e-5". Throws on anything else.
+void Override(Profile& profile, std::string_view assignment);
+
+// The playbook's --cos-tol: one lower limit for the cosine of the first logits and of every position.
+void OverrideCosine(Profile& profile, double limit);
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_PARITY_TESTS_JUDGE_THRESHOLDS_H_

@@ -1,0 +1,124 @@
+#include "parity_tests/judge/thresholds.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <limits>
+#include <string>
+
+namespace parity {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Pair;
+using testing::UnorderedElementsAre;
+
+const char* const kFile = PARITY_SOURCE_DIR "/fixtures/thresholds.json";
+
+// The message of the std::runtime_error that `call` throws; "" if it throws none.
+template <typename Call>
+std::string ErrorOf(Call call) {
+  try {
+    call();
+  } catch (const std::runtime_error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+std::string ErrorOfFile(const std::string& text, const std::string& profile) {
+  const std::string path = testing::TempDir() + "/thresholds_test.json";
+  std::ofstream(path) << text;
+  return ErrorOf([&] { LoadProfile(path, profile); });
+}
+
+TEST(Thresholds, StrictIsThePlaybooksTableAndTheDefault) {
+  const Profile profile = LoadProfile(kFile, "");
+  EXPECT_EQ(profile.name, "strict");
+  EXPECT_THAT(profile.first_logit, UnorderedElementsAre(Pair(Metric::kMse, 1e-6), Pair(Metric::kMaxAbs, 5e-4)));
+  EXPECT_THAT(profile.positions,
+              UnorderedElementsAre(Pair(Metric::kMse, 2e-6), Pair(Metric::kKl, 5e-4), Pair(Metric::kTop5Overlap, 0.95),
+                                   Pair(Metric::kMaxAbs, 1e-3), Pair(Metric::kCosine, 0.999)));
+  EXPECT_THAT(profile.decode, testing::IsEmpty());
+  EXPECT_EQ(profile.decode_tie, 1e-6);
+}
+
+TEST(Thresholds, CosineIsTheSeedsWorkingValues) {
+  const Profile profile = LoadProfile(kFile, "cosine");
+  EXPECT_THAT(profile.first_logit, ElementsAre(Pair(Metric::kCosine, 0.9999)));
+  EXPECT_THAT(profile.positions, ElementsAre(Pair(Metric::kCosine, 0.999)));
+}
+
+TEST(Thresholds, EveryProfileOfTheFileLoads) {
+  EXPECT_THAT(ProfileNames(kFile), UnorderedElementsAre("strict", "cosine", "exact"));
+  for (const std::string& name : ProfileNames(kFile)) EXPECT_NO_THROW(LoadProfile(kFile, name)) << name;
+}
+
+TEST(Thresholds, OverridesReplaceAndAdd) {
+  Profile profile = LoadProfile(kFile, "strict");
+  Override(profile, "positions.mse=1e-5");
+  Override(profile, "decode.max_abs=0.25");
+  Override(profile, "decode.tie=0");
+  EXPECT_EQ(profile.positions.at(Metric::kMse), 1e-5);
+  EXPECT_EQ(profile.decode.at(Metric::kMaxAbs), 0.25);
+  EXPECT_EQ(profile.decode_tie, 0);
+  OverrideCosine(profile, 0.99);
+  EXPECT_EQ(profile.first_logit.at(Metric::kCosine), 0.99);
+  EXPECT_EQ(profile.positions.at(Metric::kCosine), 0.99);
+  EXPECT_THAT(profile.overrides, ElementsAre("positions.mse=1e-5", "decode.max_abs=0.25", "decode.tie=0",
+                                             "first-logit.cosine=0.99", "positions.cosine=0.99"));
+}
+
+TEST(Thresholds, OverridesThatCannotBeMeant) {
+  Profile profile = LoadProfile(kFile, "strict");
+  const std::pair<const char*, const char*> cases[] = {
+      {"positions.mse", "expected stage.metric=number"},
+      {"mse=1", "expected stage.metric=number"},
+      {"positions.mse=", "is not a number"},
+      {"positions.mse=1e-5x", "is not a number"},
+      {"positions.mse=-1", "at least 0"},
+      {"positions.mse=nan", "at least 0"},
+      {"positions.mse=inf", "finite"},
+      {"positions.cosine=1.5", "from -1 to 1"},
+      {"positions.top5_overlap=95", "from 0 to 1"},
+      {"positions.rmse=1", "known are mse"},
+      {"positions.tie=1", "known are mse"},
+      {"tokens.mse=1", "has no thresholds"},
+      {"decode.tie=-1", "at least 0"},
+  };
+  for (const auto& [assignment, expected] : cases) {
+    const std::string message = ErrorOf([&] { Override(profile, assignment); });
+    EXPECT_THAT(message, HasSubstr(expected)) << assignment;
+    EXPECT_THAT(message, HasSubstr(assignment));
+  }
+  EXPECT_THAT(ErrorOf([&] { OverrideCosine(profile, 2); }), HasSubstr("from -1 to 1"));
+}
+
+TEST(Thresholds, BrokenFilesNameFileAndKey) {
+  EXPECT_THAT(ErrorOf([] { LoadProfile("/nonexistent/t.json", ""); }),
+              HasSubstr("/nonexistent/t.json: cannot be opened"));
+  EXPECT_THAT(ErrorOf([] { LoadProfile(kFile, "lax"); }),
+              HasSubstr("no profile \"lax\"; there are cosine, exact, strict"));
+  EXPECT_THAT(ErrorOfFile("{", ""), HasSubstr("not valid JSON"));
+  EXPECT_THAT(ErrorOfFile("[]", ""), HasSubstr("schema: found none"));
+  EXPECT_THAT(ErrorOfFile(R"({"schema": "other/1"})", ""), HasSubstr("schema: found \"other/1\""));
+  const std::string head = R"({"schema": "bitnet-parity/thresholds/1", "default": "p", "profiles": )";
+  EXPECT_THAT(ErrorOfFile(R"({"schema": "bitnet-parity/thresholds/1", "default": "p"})", ""),
+              HasSubstr("profiles: missing"));
+  EXPECT_THAT(ErrorOfFile(R"({"schema": "bitnet-parity/thresholds/1", "profiles": {}, "default": 3})", ""),
+              HasSubstr("default: found number"));
+  EXPECT_THAT(ErrorOfFile(head + "[]}", ""), HasSubstr("profiles: found array"));
+  EXPECT_THAT(ErrorOfFile(head + R"({"p": 1}})", ""), HasSubstr("profiles.p: found number"));
+  EXPECT_THAT(ErrorOfFile(head + R"({"p": {"positions": 1}}})", ""), HasSubstr("profiles.p.positions: found number"));
+  EXPECT_THAT(ErrorOfFile(head + R"({"p": {"positions": {"mse": "1"}}}})", ""),
+              HasSubstr("profiles.p.positions.mse: found string"));
+  EXPECT_THAT(ErrorOfFile(head + R"({"p": {"layers": {"mse": 1}}}})", ""),
+              HasSubstr("stage \"layers\" has no thresholds"));
+  EXPECT_THAT(ErrorOfFile(head + R"({"p": {"positions": {"mse": 1}}}})", ""),
+              HasSubstr("first-logit: no limit at all"));
+}
+
+}  // namespace
+}  // namespace parity

@@ -1,0 +1,91 @@
+// Replay: our operation on the reference's inputs, compared with the reference's output. An operation whose result
+// differs on the same inputs is guilty; one that merely received something else is a victim.
+//
+//   Replay replay(model, reference, order);           // reference: a capture with raw tensors, trace "full"
+//   for (const ReplayResult& r : replay.Layer(3)) if (r.verdict == ReplayVerdict::kGuilty) ...
+//
+// Nothing accumulates: each operation starts from what the reference itself had there.
+#ifndef BITNET_PARITY_PARITY_TESTS_LOCATE_REPLAY_H_
+#define BITNET_PARITY_PARITY_TESTS_LOCATE_REPLAY_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "engine/kernels/order.h"
+#include "engine/model/model.h"
+#include "engine/model/trace.h"
+#include "reference/capture/capture.h"
+
+namespace parity {
+
+enum class ReplayVerdict {
+  kExact,   // every bit
+  kWithin,  // differs, but by no more than the order of operations can account for
+  kGuilty,
+  kNotTraced,  // the capture lacks the operation's inputs or its output
+};
+std::string_view ReplayVerdictName(ReplayVerdict verdict);
+
+// What another place of rounding can do to an output, as a share of the row's largest magnitude: of an operation that
+// rounds its inputs to F16, and of any other (an engine that computes in double).
+inline constexpr float kF16Rounding = 2e-3f;
+inline constexpr float kF32Rounding = 1e-5f;
+
+// Decoded weights [rows, cols] times x [cols], added in double: a product whose activations were not rounded to int8.
+std::vector<float> UnroundedProduct(const bitnet::WeightMatrix& w, const float* x);
+
+// One operation of one layer over all traced positions.
+struct ReplayResult {
+  bitnet::Point point = bitnet::Point::kEmbeddings;
+  int layer = -1;
+  ReplayVerdict verdict = ReplayVerdict::kNotTraced;
+  int64_t elements = 0;
+  int64_t differing = 0;  // elements with other bits
+  double max_abs = 0;     // largest difference
+  double max_error = 0;   // largest difference, as a share of the tolerance at its position
+  int position = -1;      // where max_error was found (the first position that is not traced, for kNotTraced)
+  int first_guilty = -1;  // the first position with an element outside the tolerance
+  // The same, and off by more than rounding in another place explains: an engine that rounds elsewhere, or does
+  // not round to int8 at all, is guilty everywhere, and yet its mistake is at one place.
+  int first_wrong = -1;
+  int64_t index = -1;  // element of that position's tensor
+  float ours = 0;
+  float reference = 0;
+  double tolerance_units = 0;  // ReplayTolerance of this operation
+  std::string missing;         // kNotTraced: the tensor that the capture lacks
+};
+
+// The largest difference that an operation may show on equal inputs, in units of 2^-23 times the largest magnitude of
+// the output's row. `width`: terms that one output element adds up. What each number stands for is said in replay.cc.
+double ReplayTolerance(bitnet::Point point, bitnet::TensorType weights, size_t width);
+
+class Replay {
+ public:
+  // Throws std::runtime_error if the capture is of another model, or was made without raw tensors. Model and capture
+  // must outlive this.
+  Replay(const bitnet::Model& model, const parity::Capture& reference, const bitnet::ArithmeticOrder& order,
+         size_t threads = 1);
+  ~Replay();
+
+  // Every operation of one layer (0 .. n_layer - 1), in the order of the computation; -1: embeddings, output_norm and
+  // logits.
+  std::vector<ReplayResult> Layer(int layer);
+
+  // One operation.
+  ReplayResult Operation(bitnet::Point point, int layer);
+
+  // The stages that a layer of this model has, in order; -1 as above.
+  std::vector<bitnet::Point> Operations(int layer) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_PARITY_TESTS_LOCATE_REPLAY_H_

@@ -1,0 +1,119 @@
+// Without a fault the scalar engine leaves what the native one leaves, bit for bit: two forward passes, written apart.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <filesystem>
+
+#include "engine/kernels/order.h"
+#include "fixtures/generate.h"
+#include "parity_tests/harness/native_backend.h"
+#include "parity_tests/mistakes/fault.h"
+
+namespace parity {
+namespace {
+
+std::vector<uint32_t> Bits(const Matrix& m) {
+  std::vector<uint32_t> bits;
+  for (const float v : m.data) bits.push_back(std::bit_cast<uint32_t>(v));
+  return bits;
+}
+
+void ExpectSameCaptures(const Request& request, const std::string& order = "") {
+  const auto native = MakeNativeBackend(order), scalar = MakeFaultyBackend({}, order);
+  const Capture a = native->Run(request), b = scalar->Run(request);
+  EXPECT_EQ(a.tokens, b.tokens);
+  EXPECT_EQ(a.pieces, b.pieces);
+  EXPECT_EQ(a.generated, b.generated);
+  EXPECT_TRUE(Bits(a.logits) == Bits(b.logits));
+  EXPECT_TRUE(Bits(a.decode_logits) == Bits(b.decode_logits));
+  EXPECT_EQ(a.model.hyperparameters, b.model.hyperparameters);
+  EXPECT_EQ(a.shapes.attends, b.shapes.attends);
+  EXPECT_EQ(a.shapes.n_ctx, b.shapes.n_ctx);
+  EXPECT_EQ(a.shapes.kv_cells, b.shapes.kv_cells);
+  EXPECT_EQ(a.shapes.n_embd_k, b.shapes.n_embd_k);
+  EXPECT_EQ(a.shapes.logits, b.shapes.logits);
+  ASSERT_EQ(a.traces.size(), b.traces.size());
+  for (size_t i = 0; i < a.traces.size(); ++i) {
+    EXPECT_EQ(a.traces[i].name, b.traces[i].name);
+    EXPECT_EQ(a.traces[i].shape, b.traces[i].shape) << a.traces[i].name;
+    ASSERT_EQ(a.traces[i].blake3, b.traces[i].blake3) << a.traces[i].name;
+  }
+  if (!a.traces.empty()) {
+    EXPECT_EQ(ReadTensor(a, a.traces[0]), ReadTensor(b, b.traces[0]));
+  }
+}
+
+Request OnTrained(const std::string& file) {
+  Request request;
+  request.model = PARITY_BINARY_DIR "/fixtures/models/" + file;
+  request.prompt = request.text = "In the beginning";
+  request.max_tokens = 3;
+  request.trace = "full";
+  request.raw_tensors = true;
+  return request;
+}
+
+TEST(ScalarEngine, IsTheNativeOneOnTrainedModels) {
+  for (const char* file : {"kjv-bitnet.tq2_0.gguf", "kjv-bitnet-b1.58.tq2_0.gguf", "kjv-bitnet.i2_s.gguf",
+                           "kjv-bitnet.tq1_0.gguf", "kjv-bitnet.f16.gguf", "kjv-bitnet.f32.gguf"}) {
+    SCOPED_TRACE(file);
+    ExpectSameCaptures(OnTrained(file));
+  }
+}
+
+TEST(ScalarEngine, IsTheNativeOneInEveryOrderAndSchedule) {
+  for (const bitnet::ArithmeticOrder& order : bitnet::AllOrders()) {
+    SCOPED_TRACE(order.name);
+    Request request = OnTrained("kjv-bitnet.tq2_0.gguf");
+    request.schedule = Schedule::kTokenByToken;
+    ExpectSameCaptures(request, std::string(order.name));
+    request.schedule = Schedule::kBatch;
+    request.n_ubatch = 3;
+    request.trace = "none";
+    ExpectSameCaptures(request, std::string(order.name));
+  }
+}
+
+TEST(ScalarEngine, IsTheNativeOneOnAnUntiedModelWithoutSubNorms) {
+  GenerateOptions options;
+  options.output = (std::filesystem::temp_directory_path() / "scalar_engine_test.gguf").string();
+  options.architecture = "llama";
+  options.untied = true;
+  options.n_layer = 3;
+  options.n_vocab = 64;
+  GenerateModel(options);
+  Request request;
+  request.model = options.output;
+  request.token_ids = std::vector<int32_t>{1, 5, 9, 33, 2};
+  request.max_tokens = 2;
+  request.trace = "full";
+  request.raw_tensors = true;
+  ExpectSameCaptures(request);
+  std::filesystem::remove(options.output);
+}
+
+TEST(ScalarEngine, EveryFaultChangesSomething) {
+  Request request = OnTrained("kjv-bitnet.tq2_0.gguf");
+  request.trace = "none";
+  request.prompt = request.text = "the LORD.\nAnd he";
+  const auto sound = MakeFaultyBackend();
+  const Capture expected = sound->Run(request);
+  for (const Fault& fault : AllFaults()) {
+    if (fault.id == "argmax_last") continue;  // needs a tie: the fault suite makes one
+    const auto backend = MakeFaultyBackend({std::string(fault.id), fault.in_layer ? 3 : -1});
+    const Capture wrong = backend->Run(request);
+    EXPECT_TRUE(wrong.tokens != expected.tokens || Bits(wrong.logits) != Bits(expected.logits)) << fault.id;
+  }
+}
+
+TEST(ScalarEngine, RefusesWhatIsNoFault) {
+  EXPECT_THROW(MakeFaultyBackend({"no_such_fault", 0}), std::runtime_error);
+  EXPECT_THROW(MakeFaultyBackend({"rope_base", -1}), std::runtime_error);
+  EXPECT_THROW(MakeFaultyBackend({"bos_twice", 0}), std::runtime_error);
+  const auto backend = MakeFaultyBackend({"rope_base", 99});
+  EXPECT_THROW(backend->Run(OnTrained("kjv-bitnet.tq2_0.gguf")), std::runtime_error);
+}
+
+}  // namespace
+}  // namespace parity

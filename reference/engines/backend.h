@@ -1,0 +1,62 @@
+// An engine that turns a Request into a Capture.
+//
+//   std::unique_ptr<Backend> backend = MakeBackend("llama.cpp");
+//   if (!backend->Probe().available) ...
+//   Capture capture = backend->Run(request);
+#ifndef BITNET_PARITY_REFERENCE_ENGINES_BACKEND_H_
+#define BITNET_PARITY_REFERENCE_ENGINES_BACKEND_H_
+
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "reference/capture/capture.h"
+#include "reference/capture/request.h"
+
+namespace parity {
+
+struct ProbeResult {
+  bool available = false;
+  std::string version;
+  std::vector<std::string> looked_in;  // where it was looked for, in order
+  std::vector<std::string> found;      // libraries, headers, commands
+  std::vector<std::string> details;    // what the engine says of itself, "key: value" each
+  std::string problem;                 // why it is not available, in one line
+  std::string remedy;                  // what to do about it
+};
+
+// The hash of a file's content: HashFile, or something that remembers.
+using FileHasher = std::function<std::string(const std::string& path)>;
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string name() const = 0;
+  virtual ProbeResult Probe() = 0;
+  // All that the result depends on beside request and model: versions, and what `hash` says of binaries. Part of a
+  // capture's key.
+  virtual std::string Identity(const FileHasher& hash) = 0;
+  // True where an engine answers, which can be asked anything; false where a capture was made before.
+  virtual bool live() const { return true; }
+  // Throws std::runtime_error with the engine's own last words, or ModelNotSupported. Raw tensors stay readable while
+  // this backend lives.
+  virtual Capture Run(const Request& request) = 0;
+  // The same, as a capture at `directory`.
+  virtual void RunTo(const Request& request, const std::string& directory);
+};
+
+// Thrown by Run where the engine is sound but cannot run this model ("unknown model architecture"). A reason to skip.
+class ModelNotSupported : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// "llama.cpp", "bitnet.cpp", "recorded:DIR", "exec:COMMAND". Throws on anything else and lists these. The native engine
+// is not known here: see parity_tests/candidate.
+std::unique_ptr<Backend> MakeBackend(const std::string& spec);
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_REFERENCE_ENGINES_BACKEND_H_

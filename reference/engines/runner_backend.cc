@@ -1,0 +1,134 @@
+#include "reference/engines/runner_backend.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
+#include "reference/capture/json_fields.h"
+#include "reference/capture/temporary_directory.h"
+#include "reference/engines/engine_process.h"
+#include "reference/engines/process.h"
+
+namespace parity {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool IsExecutable(const std::string& path) { return fs::is_regular_file(path) && access(path.c_str(), X_OK) == 0; }
+
+class RunnerBackend : public Backend {
+ public:
+  explicit RunnerBackend(RunnerNames names) : names_(std::move(names)) {}
+
+  std::string name() const override { return names_.engine; }
+
+  ProbeResult Probe() override {
+    if (!probe_) probe_ = DoProbe();
+    return *probe_;
+  }
+
+  std::string Identity(const FileHasher& hash) override {
+    RequireAvailable();
+    if (identity_.empty()) {
+      identity_ = fmt::format("{}\n{}\nrunner {}\n", names_.engine, info_.dump(), hash(program_));
+      for (const std::string& library : libraries_) identity_ += fmt::format("{} {}\n", library, hash(library));
+    }
+    return identity_;
+  }
+
+  Capture Run(const Request& request) override {
+    const std::string directory = fmt::format("{}/{}", work_.path(), n_runs_++);
+    RunTo(request, directory);
+    return ReadCapture(directory);
+  }
+
+  void RunTo(const Request& request, const std::string& directory) override {
+    RequireAvailable();
+    RunEngineProcess(names_.engine, request, directory, [&](const std::string& request_file, const std::string& out) {
+      return std::vector<std::string>{program_, "run", "--request", request_file, "--out", out};
+    });
+  }
+
+ private:
+  void RequireAvailable() {
+    const ProbeResult probe = Probe();
+    if (!probe.available)
+      throw std::runtime_error(fmt::format("{}: {}; {}", names_.engine, probe.problem, probe.remedy));
+  }
+
+  ProbeResult DoProbe() {
+    ProbeResult result;
+    result.remedy = names_.remedy;
+    std::vector<std::string> places;
+    if (const char* value = std::getenv(names_.variable.c_str()); value && *value) {
+      places = {value};
+    } else {
+      places.push_back((fs::read_symlink("/proc/self/exe").parent_path() / names_.program).string());
+      if (!names_.built_at.empty()) places.push_back(names_.built_at);
+    }
+    for (const std::string& place : places) {
+      result.looked_in.push_back(place);
+      if (program_.empty() && IsExecutable(place)) program_ = place;
+    }
+    if (program_.empty()) {
+      result.problem = fmt::format("no runner at {}", fmt::join(places, ", "));
+      return result;
+    }
+    result.found.push_back(program_);
+    const ProcessResult process = RunProcess({program_, "info"}, TimeLimit());
+    if (!process.ok()) {
+      // A library that is missing is told by the dynamic loader, on standard error.
+      result.problem = DescribeFailure(names_.engine, program_ + " info", process);
+      return result;
+    }
+    try {
+      info_ = nlohmann::json::parse(process.output);
+      JsonFields fields(info_, program_ + " info");
+      fields.Read("version", &result.version);
+      fields.Read("libraries", &libraries_);
+    } catch (const std::exception& error) {
+      result.problem = fmt::format("{} info: not the answer of a runner: {}", program_, error.what());
+      return result;
+    }
+    for (const auto& [key, value] : info_.items()) {
+      if (value.is_string()) result.details.push_back(fmt::format("{}: {}", key, value.get<std::string>()));
+    }
+    result.found.insert(result.found.end(), libraries_.begin(), libraries_.end());
+    result.available = true;
+    result.remedy.clear();
+    return result;
+  }
+
+  RunnerNames names_;
+  std::optional<ProbeResult> probe_;
+  std::string program_;
+  nlohmann::json info_;
+  std::vector<std::string> libraries_;
+  std::string identity_;
+  TemporaryDirectory work_;
+  int n_runs_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> MakeRunnerBackend(const RunnerNames& names) { return std::make_unique<RunnerBackend>(names); }
+
+std::unique_ptr<Backend> MakeLlamaCppBackend() {
+  return MakeRunnerBackend(
+      {"llama.cpp", "llama_cpp_runner", "PARITY_LLAMA_CPP_RUNNER", PARITY_LLAMA_CPP_RUNNER_PATH,
+       "run `npm ci --ignore-scripts` in reference/llama_family/package (or set LLAMA_CPP_DIR to a checkout with a "
+       "shared build), then configure and build again"});
+}
+
+std::unique_ptr<Backend> MakeBitnetCppBackend() {
+  return MakeRunnerBackend(
+      {"bitnet.cpp", "bitnet_cpp_runner", "PARITY_BITNET_CPP_RUNNER", PARITY_BITNET_CPP_RUNNER_PATH,
+       "build bitnet.cpp with shared libraries, set BITNET_CPP_DIR to its checkout, then configure and build "
+       "again"});
+}
+
+}  // namespace parity

@@ -1,0 +1,270 @@
+#include "reference/llama_family/engine.h"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <optional>
+#include <set>
+
+#include PARITY_ENGINE_API
+
+namespace parity {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kPluginPrefix[] = "libggml-cpu-";
+
+// What the library has said at level warning or above since it was last asked.
+std::string g_log;
+std::mutex g_log_mutex;
+
+void LogCallback(ggml_log_level level, const char* text, void*) {
+  static ggml_log_level last = GGML_LOG_LEVEL_NONE;
+  const std::lock_guard lock(g_log_mutex);
+  if (level != GGML_LOG_LEVEL_CONT) last = level;
+  if (last != GGML_LOG_LEVEL_WARN && last != GGML_LOG_LEVEL_ERROR) return;
+  g_log += text;
+  std::fputs(text, stderr);
+}
+
+std::string TakeLog() {
+  const std::lock_guard lock(g_log_mutex);
+  std::string log = std::move(g_log);
+  g_log.clear();
+  while (!log.empty() && log.back() == '\n') log.pop_back();
+  return log;
+}
+
+std::vector<std::string> FindVariants(const std::string& directory) {
+  std::vector<std::string> variants;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(directory, error)) {
+    const std::string file = entry.path().filename().string();
+    if (file.starts_with(kPluginPrefix) && file.ends_with(".so")) {
+      variants.push_back(file.substr(sizeof kPluginPrefix - 1, file.size() - (sizeof kPluginPrefix - 1) - 3));
+    }
+  }
+  std::sort(variants.begin(), variants.end());
+  return variants;
+}
+
+// The engine's shared libraries that this process has mapped.
+std::vector<std::string> MappedFiles() {
+  std::set<std::string> files;
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    const size_t at = line.find('/');
+    if (at == std::string::npos) continue;
+    const std::string path = line.substr(at);
+    const std::string file = fs::path(path).filename().string();
+    if (file.starts_with("libllama") || file.starts_with("libggml")) files.insert(path);
+  }
+  return {files.begin(), files.end()};
+}
+
+// The CPU plugin among them, or the vectors that built-in kernels were compiled for. `features` is the library's own
+// list: "AVX2 = 1 | AVX512 = 1 | ...".
+std::string PickedVariant(const std::vector<std::string>& files, const std::string& features) {
+  for (const std::string& path : files) {
+    const std::string file = fs::path(path).filename().string();
+    if (file.starts_with(kPluginPrefix) && file.ends_with(".so")) {
+      return file.substr(sizeof kPluginPrefix - 1, file.size() - (sizeof kPluginPrefix - 1) - 3);
+    }
+  }
+  if (features.find("AVX512 = 1") != std::string::npos) return "avx512";
+  if (features.find("AVX2 = 1") != std::string::npos) return "avx2";
+  return "built-in";
+}
+
+std::string Collapse(const std::string& text) {
+  std::string line;
+  for (char c : text) line += c == '\n' ? ' ' : c;
+  while (!line.empty() && (line.back() == ' ' || line.back() == '|')) line.pop_back();
+  return line;
+}
+
+// A model that needs what this library does not have, and not a broken file. Types of other forks have numbers that
+// this one gave up ("TYPE_IQ4_NL_4_4 REMOVED") or never used.
+bool MeansUnsupported(const std::string& log) {
+  for (const char* words : {"unknown model architecture", "unsupported model architecture", "has invalid ggml type",
+                            " REMOVED, use ", "unknown pre-tokenizer type", "unsupported tensor type"}) {
+    if (log.find(words) != std::string::npos) return true;
+  }
+  return false;
+}
+
+// A scalar of the file's metadata as a number, whatever integer or float type holds it.
+std::optional<double> MetaNumber(const gguf_context* gguf, const std::string& key) {
+  const auto id = gguf_find_key(gguf, key.c_str());
+  if (id < 0) return std::nullopt;
+  switch (gguf_get_kv_type(gguf, id)) {
+    case GGUF_TYPE_UINT8:
+      return gguf_get_val_u8(gguf, id);
+    case GGUF_TYPE_INT8:
+      return gguf_get_val_i8(gguf, id);
+    case GGUF_TYPE_UINT16:
+      return gguf_get_val_u16(gguf, id);
+    case GGUF_TYPE_INT16:
+      return gguf_get_val_i16(gguf, id);
+    case GGUF_TYPE_UINT32:
+      return gguf_get_val_u32(gguf, id);
+    case GGUF_TYPE_INT32:
+      return gguf_get_val_i32(gguf, id);
+    case GGUF_TYPE_UINT64:
+      return static_cast<double>(gguf_get_val_u64(gguf, id));
+    case GGUF_TYPE_INT64:
+      return static_cast<double>(gguf_get_val_i64(gguf, id));
+    case GGUF_TYPE_FLOAT32:
+      return gguf_get_val_f32(gguf, id);
+    case GGUF_TYPE_FLOAT64:
+      return gguf_get_val_f64(gguf, id);
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
+BackendInfo Library::Info(int threads) const {
+  BackendInfo info;
+  info.name = api::kBackendName;
+  info.version = api::Version();
+  info.build = fmt::format("{}, commit {}; {}", fs::path(path).filename().string(), api::BuildCommit(), features);
+  info.simd = picked;
+  info.threads = threads;
+  return info;
+}
+
+Library LoadLibrary(const std::string& cpu_variant) {
+  // An assertion that fails prints its own line; a debugger started from inside the process would only hang it.
+  setenv("GGML_NO_BACKTRACE", "1", 1);
+  llama_log_set(&LogCallback, nullptr);
+  Library library;
+  Dl_info where = {};
+  if (dladdr(const_cast<void*>(api::LibraryAddress()), &where) != 0 && where.dli_fname) {
+    library.path = fs::weakly_canonical(where.dli_fname).string();
+    library.directory = fs::path(library.path).parent_path().string();
+  }
+  library.variants = FindVariants(library.directory);
+  if (!cpu_variant.empty()) {
+    const std::string file = fmt::format("{}/{}{}.so", library.directory, kPluginPrefix, cpu_variant);
+    if (!fs::exists(file)) {
+      throw std::runtime_error(fmt::format(
+          "cpu_variant: found '{}', but {} has only: {}", cpu_variant, library.directory,
+          library.variants.empty() ? "kernels built in" : fmt::format("{}", fmt::join(library.variants, ", "))));
+    }
+    if (!api::LoadCpuPlugin(file)) {
+      throw std::runtime_error(
+          fmt::format("{}: cannot be loaded; this processor may lack its instructions. {}", file, TakeLog()));
+    }
+  } else if (api::kHasCpuPlugins && !library.variants.empty()) {
+    api::LoadBestCpuPlugin(library.directory);
+  }
+  if (!api::HaveCpuDevice()) {
+    throw std::runtime_error(fmt::format("{}: no CPU kernels; expected {}<instruction set>.so beside it. {}",
+                                         library.path, kPluginPrefix, TakeLog()));
+  }
+  llama_backend_init();
+  library.files = MappedFiles();
+  library.features = Collapse(llama_print_system_info());
+  library.picked = PickedVariant(library.files, library.features);
+  return library;
+}
+
+Model::Model(const std::string& path, bool vocab_only) : path_(path) {
+  if (!fs::is_regular_file(path)) {
+    throw std::runtime_error(fmt::format("{}: no such file (request: model); give the path of a GGUF file", path));
+  }
+  TakeLog();
+  model_ = api::LoadModel(path, vocab_only);
+  if (!model_) {
+    const std::string log = TakeLog();
+    const std::string message =
+        fmt::format("{}: {} {} rejects this model: {}", path, api::kBackendName, api::Version(), log);
+    if (MeansUnsupported(log)) throw UnsupportedModel(message);
+    throw std::runtime_error(message);
+  }
+  n_vocab_ = api::VocabSize(model_);
+}
+
+Model::~Model() { api::FreeModel(model_); }
+
+ModelInfo Model::Info() const {
+  ModelInfo info;
+  info.path = path_;
+  info.blake3 = HashFile(path_);
+  gguf_init_params params = {};
+  params.no_alloc = true;
+  const std::unique_ptr<gguf_context, decltype(&gguf_free)> gguf(gguf_init_from_file(path_.c_str(), params),
+                                                                 &gguf_free);
+  if (!gguf) throw std::runtime_error(fmt::format("{}: metadata cannot be read: {}", path_, TakeLog()));
+  const auto architecture = gguf_find_key(gguf.get(), "general.architecture");
+  if (architecture >= 0) info.architecture = gguf_get_val_str(gguf.get(), architecture);
+
+  const auto own = [&](const char* key) { return MetaNumber(gguf.get(), info.architecture + "." + key); };
+  nlohmann::json& h = info.hyperparameters;
+  const auto integer = [&](const char* name, std::optional<double> value) {
+    if (value) h[name] = static_cast<int64_t>(*value);
+    return value;
+  };
+  integer("n_vocab", n_vocab_);
+  integer("n_layer", own("block_count"));
+  integer("n_ff", own("feed_forward_length"));
+  integer("n_ctx_train", own("context_length"));
+  integer("file_type", MetaNumber(gguf.get(), "general.file_type"));
+  const auto n_embd = integer("n_embd", own("embedding_length"));
+  const auto n_head = integer("n_head", own("attention.head_count"));
+  const auto n_head_kv = own("attention.head_count_kv");
+  integer("n_head_kv", n_head_kv ? n_head_kv : n_head);
+  auto n_embd_head = own("attention.key_length");
+  if (!n_embd_head && n_embd && n_head && *n_head > 0)
+    n_embd_head = static_cast<int64_t>(*n_embd) / static_cast<int64_t>(*n_head);
+  integer("n_embd_head", n_embd_head);
+  const auto n_rot = own("rope.dimension_count");
+  integer("n_rot", n_rot ? n_rot : n_embd_head);
+  h["rope_freq_base"] = own("rope.freq_base").value_or(10000.0);
+  if (const auto eps = own("attention.layer_norm_rms_epsilon")) h["rms_norm_eps"] = *eps;
+  return info;
+}
+
+std::vector<int32_t> Model::Tokenize(const std::string& text, bool add_special, bool parse_special) const {
+  if (!api::HasVocab(model_)) {
+    throw std::runtime_error(
+        fmt::format("{}: has no vocabulary (tokenizer.ggml.model); give token_ids in the request", path_));
+  }
+  if (text.size() > INT32_MAX / 2) {
+    throw std::runtime_error(
+        fmt::format("request: text: {} bytes are more than {} can tokenize", text.size(), api::kBackendName));
+  }
+  std::vector<llama_token> tokens(text.size() + 8);
+  int n = api::Tokenize(model_, text, tokens.data(), static_cast<int>(tokens.size()), add_special, parse_special);
+  if (n < 0 && n > INT32_MIN) {
+    tokens.resize(static_cast<size_t>(-n));
+    n = api::Tokenize(model_, text, tokens.data(), static_cast<int>(tokens.size()), add_special, parse_special);
+  }
+  if (n < 0) throw std::runtime_error(fmt::format("{}: tokenizing {} bytes failed: {}", path_, text.size(), TakeLog()));
+  tokens.resize(static_cast<size_t>(n));
+  return tokens;
+}
+
+std::string Model::Piece(int32_t token) const {
+  if (token < 0 || token >= n_vocab_ || !api::HasVocab(model_)) return "";
+  std::string piece(64, '\0');
+  int n = api::TokenToPiece(model_, token, piece.data(), static_cast<int>(piece.size()));
+  if (n < 0) {
+    piece.resize(static_cast<size_t>(-n));
+    n = api::TokenToPiece(model_, token, piece.data(), static_cast<int>(piece.size()));
+  }
+  piece.resize(static_cast<size_t>(std::max(n, 0)));
+  return piece;
+}
+
+}  // namespace parity

@@ -1,0 +1,82 @@
+#include "reference/llama_family/node_map.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "reference/capture/trace_selection.h"
+
+namespace parity {
+namespace {
+
+std::string PointOf(const char* node, const char* op) {
+  const MappedNode mapped = MapNode(ParseNodeName(node), op);
+  return mapped.kind == NodeKind::kInternal ? "internal" : std::string(PointName(mapped.point));
+}
+
+TEST(NodeMapTest, NamesCarryTheirLayer) {
+  EXPECT_EQ(ParseNodeName("attn_norm-29").base, "attn_norm");
+  EXPECT_EQ(ParseNodeName("attn_norm-29").layer, 29);
+  EXPECT_EQ(ParseNodeName("result_norm").layer, -1);
+  for (const char* odd : {"", "-", "-3", "x-", "x-y", "x-1y", "x-99999999999999999999"}) {
+    EXPECT_EQ(ParseNodeName(odd).base, odd);
+    EXPECT_EQ(ParseNodeName(odd).layer, -1);
+  }
+}
+
+TEST(NodeMapTest, TheOperationTellsProjectionFromRotation) {
+  EXPECT_EQ(PointOf("Qcur-0", "MUL_MAT"), "q_proj");
+  EXPECT_EQ(PointOf("Qcur-0", "ADD"), "q_proj");
+  EXPECT_EQ(PointOf("Qcur-0", "ROPE"), "q_rope");
+  EXPECT_EQ(PointOf("Kcur-3", "MUL"), "k_proj");
+  EXPECT_EQ(PointOf("Kcur-3", "ROPE"), "k_rope");
+  EXPECT_FALSE(MapNode({"Qcur", 0}, "MUL_MAT").is_view);
+  EXPECT_TRUE(MapNode({"Qcur", 0}, "RESHAPE").is_view);
+}
+
+TEST(NodeMapTest, BothGenerationsOfNames) {
+  EXPECT_EQ(PointOf("embd", "GET_ROWS"), "embeddings");
+  EXPECT_EQ(PointOf("inp_embd", "GET_ROWS"), "embeddings");
+  EXPECT_EQ(PointOf("kq-1", "MUL_MAT"), "attn_scores");
+  EXPECT_EQ(PointOf("kq_soft_max-1", "SOFT_MAX"), "attn_scores_softmax");
+  EXPECT_EQ(PointOf("kq_soft_max_ext-1", "SOFT_MAX"), "attn_scores_softmax");
+  EXPECT_EQ(PointOf("attn_out-1", "MUL_MAT"), "attn_o_proj");
+  EXPECT_EQ(PointOf("attn_o_out-1", "MUL_MAT"), "attn_o_proj");
+  EXPECT_EQ(PointOf("ffn_sub_out-1", "GLU"), "ffn_act");
+  EXPECT_EQ(PointOf("ffn_gate_par-1", "MUL"), "ffn_act");
+  EXPECT_EQ(PointOf("ffn_out-1", "MUL_MAT"), "ffn_down");
+  EXPECT_EQ(PointOf("ffn_out-1", "GLU"), "ffn_act");
+  EXPECT_EQ(PointOf("ffn_gate_s-1", "MUL"), "ffn_gate");
+  EXPECT_EQ(PointOf("ffn_out-1", "MUL"), "ffn_act");
+  EXPECT_EQ(PointOf("result_output", "MUL_MAT"), "logits");
+}
+
+TEST(NodeMapTest, WhatIsKnownAndNoStageIsNotReported) {
+  EXPECT_EQ(PointOf("norm-0", "RMS_NORM"), "internal");
+  EXPECT_EQ(PointOf("cache_k_l0 (view)", "VIEW"), "internal");
+  EXPECT_EQ(PointOf("cache_k_l0", "SET_ROWS"), "internal");
+  EXPECT_EQ(PointOf("node_31", "GET_ROWS"), "internal");
+}
+
+TEST(NodeMapTest, WhatIsNotKnownIsReported) {
+  EXPECT_EQ(PointOf("ffn_moe_gate-0", "MUL_MAT_ID"), "unknown");
+  EXPECT_EQ(PointOf("node_31", "MUL_MAT"), "unknown");
+  EXPECT_EQ(PointOf("attn_q_norm-0", "MUL"), "unknown");
+}
+
+TEST(NodeMapTest, EveryPointHasANode) {
+  const char* nodes[][2] = {
+      {"embd", "GET_ROWS"},         {"attn_norm-0", "MUL"},     {"Qcur-0", "MUL_MAT"},
+      {"Kcur-0", "MUL_MAT"},        {"Vcur-0", "MUL_MAT"},      {"Qcur-0", "ROPE"},
+      {"Kcur-0", "ROPE"},           {"kq-0", "MUL_MAT"},        {"kq_soft_max-0", "SOFT_MAX"},
+      {"kqv_out-0", "CONT"},        {"attn_sub_norm-0", "MUL"}, {"attn_out-0", "MUL_MAT"},
+      {"ffn_inp-0", "ADD"},         {"ffn_norm-0", "MUL"},      {"ffn_gate-0", "MUL_MAT"},
+      {"ffn_up-0", "MUL_MAT"},      {"ffn_swiglu-0", "GLU"},    {"ffn_sub_norm-0", "MUL"},
+      {"ffn_down-0", "MUL_MAT"},    {"l_out-0", "ADD"},         {"result_norm", "MUL"},
+      {"result_output", "MUL_MAT"},
+  };
+  ASSERT_EQ(std::size(nodes), bitnet::kGraph.size());
+  for (size_t i = 0; i < std::size(nodes); ++i) EXPECT_EQ(PointOf(nodes[i][0], nodes[i][1]), bitnet::kGraph[i].name);
+}
+
+}  // namespace
+}  // namespace parity
