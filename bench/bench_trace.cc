@@ -17,7 +17,7 @@
 
 #include "engine/kernels/targets.h"
 #include "engine/model/model.h"
-#include "parity_tests/harness/directory_sink.h"
+#include "parity_tests/harness/capture_sink.h"
 #include "reference/capture/temporary_directory.h"
 #include "reference/capture/trace_record.h"
 

@@ -14,7 +14,7 @@
 #include "engine/tokenizer/tokenizer.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
-#include "parity_tests/harness/directory_sink.h"
+#include "parity_tests/harness/capture_sink.h"
 #include "reference/capture/hash.h"
 
 namespace parity {

@@ -6,8 +6,7 @@
 #include <sstream>
 #include <utility>
 
-#include "engine/gguf/gguf.h"
-#include "engine/tokenizer/tokenizer.h"
+#include "parity_tests/harness/loaded_model.h"
 #include "parity_tests/harness/native_backend.h"
 
 namespace parity {
@@ -85,21 +84,16 @@ bool IsRequired(const std::string& reference) {
 
 std::function<std::string(int32_t)> PieceLookup(const Request& request) {
   struct Lookup {
-    std::string tokenizer_file, model_file;
+    Request request;
     bool read = false;
-    std::optional<bitnet::Tokenizer> tokenizer;
+    std::shared_ptr<const bitnet::Tokenizer> tokenizer;
   };
   auto lookup = std::make_shared<Lookup>();
-  lookup->tokenizer_file = request.tokenizer;
-  lookup->model_file = request.model;
+  lookup->request = request;
   return [lookup](int32_t id) -> std::string {
     if (!std::exchange(lookup->read, true)) {
       try {
-        if (!lookup->tokenizer_file.empty()) {
-          lookup->tokenizer = bitnet::Tokenizer::FromTokenizerJson(lookup->tokenizer_file);
-        } else {
-          lookup->tokenizer = bitnet::Tokenizer::FromGguf(bitnet::GgufFile::Open(lookup->model_file));
-        }
+        lookup->tokenizer = LoadTokenizer(lookup->request);
       } catch (const std::exception&) {
         // A model without a vocabulary climbs on token ids; its tokens have no text.
       }

@@ -8,7 +8,7 @@
 
 #include "engine/gguf/tensor_type.h"
 #include "engine/model/model.h"
-#include "parity_tests/harness/directory_sink.h"
+#include "parity_tests/harness/capture_sink.h"
 #include "parity_tests/harness/native_backend.h"
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/locate/replay.h"

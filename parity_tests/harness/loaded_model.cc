@@ -1,0 +1,88 @@
+#include "parity_tests/harness/loaded_model.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <mutex>
+#include <optional>
+
+#include "reference/capture/hash.h"
+
+namespace parity {
+namespace {
+
+// What was last made of a file.
+template <typename T>
+class LastFile {
+ public:
+  template <typename Make>
+  std::shared_ptr<const T> Get(const std::string& path, const Make& make) {
+    const std::lock_guard lock(mutex_);
+    const std::string key = KeyOf(path);
+    if (value_ == nullptr || key != key_) {
+      value_.reset();  // two models may not fit into memory
+      value_ = std::make_shared<const T>(make());
+      key_ = key;
+    }
+    return value_;
+  }
+
+ private:
+  static std::string KeyOf(const std::string& path) {
+    struct stat s = {};
+    if (stat(path.c_str(), &s) != 0) return path;  // `make` says what is wrong with it
+    return fmt::format("{}\n{} {}.{} {} {}", path, s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec, s.st_dev, s.st_ino);
+  }
+
+  std::mutex mutex_;
+  std::string key_;
+  std::shared_ptr<const T> value_;
+};
+
+LoadedModel Load(const std::string& path) {
+  LoadedModel loaded{bitnet::Model::Load(path), {}};
+  const bitnet::Hyperparameters& h = loaded.model.hyperparameters;
+  loaded.info.path = path;
+  loaded.info.blake3 = HashFile(path);
+  loaded.info.architecture = h.architecture;
+  loaded.info.hyperparameters = {{"n_vocab", h.n_vocab},
+                                 {"n_embd", h.n_embd},
+                                 {"n_layer", h.n_layer},
+                                 {"n_head", h.n_head},
+                                 {"n_head_kv", h.n_head_kv},
+                                 {"n_embd_head", h.n_embd_head},
+                                 {"n_ff", h.n_ff},
+                                 {"n_rot", h.n_rot},
+                                 {"rope_freq_base", h.rope_freq_base},
+                                 {"rms_norm_eps", h.rms_norm_eps},
+                                 {"n_ctx_train", h.n_ctx_train},
+                                 {"file_type", h.file_type}};
+  return loaded;
+}
+
+}  // namespace
+
+std::shared_ptr<const LoadedModel> LoadModel(const std::string& path) {
+  static LastFile<LoadedModel> last;
+  return last.Get(path, [&path] { return Load(path); });
+}
+
+std::shared_ptr<const bitnet::Tokenizer> LoadTokenizer(const Request& request) {
+  static LastFile<bitnet::Tokenizer> from_json;
+  static LastFile<std::optional<bitnet::Tokenizer>> from_model;  // nothing for a model without a vocabulary
+  if (!request.tokenizer.empty()) {
+    return from_json.Get(request.tokenizer,
+                         [&request] { return bitnet::Tokenizer::FromTokenizerJson(request.tokenizer); });
+  }
+  const auto known = from_model.Get(request.model, [&request]() -> std::optional<bitnet::Tokenizer> {
+    const bitnet::GgufFile file = bitnet::GgufFile::Open(request.model);
+    if (request.token_ids && !file.Has("tokenizer.ggml.tokens")) return std::nullopt;
+    return bitnet::Tokenizer::FromGguf(file);
+  });
+  if (*known) return {known, &**known};
+  if (request.token_ids) return nullptr;
+  // Throws, saying what is missing.
+  return std::make_shared<const bitnet::Tokenizer>(bitnet::Tokenizer::FromGguf(bitnet::GgufFile::Open(request.model)));
+}
+
+}  // namespace parity

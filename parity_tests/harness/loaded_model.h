@@ -1,0 +1,32 @@
+// Models and tokenizers that stay loaded between the runs of one process: a bisection asks the same engine a dozen
+// times.
+//
+//   std::shared_ptr<const LoadedModel> loaded = LoadModel("model.gguf");
+#ifndef BITNET_PARITY_PARITY_TESTS_HARNESS_LOADED_MODEL_H_
+#define BITNET_PARITY_PARITY_TESTS_HARNESS_LOADED_MODEL_H_
+
+#include <memory>
+#include <string>
+
+#include "engine/model/model.h"
+#include "engine/tokenizer/tokenizer.h"
+#include "reference/capture/capture.h"
+
+namespace parity {
+
+struct LoadedModel {
+  bitnet::Model model;
+  ModelInfo info;  // with the file's hash
+};
+
+// The model at `path`. The last one is kept until another is asked for or the file's size, time or inode change. Throws
+// as Model::Load does. Safe to call from several threads.
+std::shared_ptr<const LoadedModel> LoadModel(const std::string& path);
+
+// The tokenizer of a request: its tokenizer.json, or the vocabulary in the model's file. Nothing where the request has
+// token ids and the model no vocabulary. The last one is kept, as above.
+std::shared_ptr<const bitnet::Tokenizer> LoadTokenizer(const Request& request);
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_PARITY_TESTS_HARNESS_LOADED_MODEL_H_
