@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "parity_tests/diagnose/explain.h"
 #include "parity_tests/report/insight_report.h"
 
 namespace parity {

@@ -6,6 +6,7 @@
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
+#include "parity_tests/diagnose/explain.h"
 #include "parity_tests/harness/pair.h"
 #include "parity_tests/report/insight_report.h"
 

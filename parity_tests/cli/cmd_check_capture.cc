@@ -32,7 +32,7 @@ std::vector<int64_t> ExpectedShape(const Capture& c, const TraceRecord& r) {
                                     .head_dim = number("n_embd_head"),
                                     .n_ff = number("n_ff")};
   const bitnet::Width width = bitnet::InfoOf(r.point).width;
-  if (width == bitnet::Width::kKeys) return {static_cast<int64_t>(shape.n_head), r.seq + 1};
+  if (width == bitnet::Width::kKeys) return {static_cast<int64_t>(shape.n_head), r.position + 1};
   return {static_cast<int64_t>(bitnet::WidthOf(width, shape))};
 }
 
@@ -79,7 +79,7 @@ std::vector<std::string> Contradictions(const Capture& c) {
     if (const std::string wrong = WrongShape(c, r); !wrong.empty()) problems.push_back(wrong);
     if (r.tensor_file.empty()) continue;
     const std::vector<float> data = ReadTensor(c, r);
-    if (MakeTraceRecord(r.seq, r.layer, r.stage, r.shape, data).blake3 != r.blake3) {
+    if (MakeTraceRecord(r.position, r.layer, r.stage, r.shape, data).blake3 != r.blake3) {
       problems.push_back(fmt::format("{}: blake3: the raw tensor {} has another hash", r.name, r.tensor_file));
     }
   }

@@ -8,6 +8,8 @@
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
 #include "parity_tests/harness/native_backend.h"
+#include "parity_tests/judge/ladder.h"
+#include "parity_tests/locate/replay.h"
 #include "parity_tests/report/insight_report.h"
 
 namespace parity {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cmath>
 #include <map>
@@ -58,15 +57,16 @@ class Diagnostician {
   }
 
  private:
-  // One entry a cause: the first, or the more certain one.
+  // Keeps one entry per cause: the first, or the more certain one.
   void Add(std::string_view id, Certainty certainty, std::string evidence) {
-    FindCause(id);
+    const KnownCause& known = FindCause(id);
+    Cause found{std::string(id), certainty, std::move(evidence), std::string(known.what), std::string(known.remedy)};
     for (Cause& cause : result_.causes) {
       if (cause.id != id) continue;
-      if (certainty > cause.certainty) cause = {std::string(id), certainty, std::move(evidence)};
+      if (certainty > cause.certainty) cause = std::move(found);
       return;
     }
-    result_.causes.push_back({std::string(id), certainty, std::move(evidence)});
+    result_.causes.push_back(std::move(found));
   }
 
   void Runs() {
@@ -174,7 +174,7 @@ class Diagnostician {
   std::vector<float> Tensor(const Capture& capture) const {
     const Place& at = result_.location;
     for (const TraceRecord& t : capture.traces) {
-      if (t.seq == at.position && t.layer == at.layer && t.point == at.point && !t.tensor_file.empty()) {
+      if (t.position == at.position && t.layer == at.layer && t.point == at.point && !t.tensor_file.empty()) {
         return ReadTensor(capture, t);
       }
     }
@@ -248,11 +248,6 @@ class Diagnostician {
 
 }  // namespace
 
-std::string_view CertaintyName(Certainty certainty) {
-  constexpr std::array<std::string_view, 3> kNames = {"possible", "likely", "certain"};
-  return kNames[static_cast<size_t>(certainty)];
-}
-
 Place FirstDifference(const Capture& a, const Capture& b) {
   std::map<std::string_view, const TraceRecord*> of_b;
   for (const TraceRecord& r : b.traces) of_b[r.name] = &r;
@@ -263,7 +258,7 @@ Place FirstDifference(const Capture& a, const Capture& b) {
     if (first == nullptr || ComputationOrder(r) < ComputationOrder(*first)) first = &r;
   }
   if (first == nullptr) return {};
-  return {first->seq, first->layer, first->point};
+  return {first->position, first->layer, first->point};
 }
 
 Diagnosis Diagnose(const DiagnosisInput& input) { return Diagnostician(input).Run(); }

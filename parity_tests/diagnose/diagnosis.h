@@ -1,7 +1,7 @@
 // From a divergence to its cause.
 //
 //   Diagnosis d = Diagnose({.verdict = &verdict, .captures = &captures, .model = &model});
-//   if (!d.causes.empty()) ... FindCause(d.causes[0].id).remedy ...
+//   if (!d.causes.empty()) ... d.causes[0].remedy ...
 //
 // The strongest test: the operation that is wrong is computed again from the candidate's own inputs, once for every
 // mistake known to us. A mistake that gives the candidate's own output is the cause. Beside that: what token ids,
@@ -11,14 +11,13 @@
 
 #include <optional>
 #include <span>
-#include <string>
 #include <string_view>
-#include <vector>
 
 #include "engine/kernels/order.h"
 #include "engine/model/model.h"
-#include "parity_tests/findings/place.h"
-#include "parity_tests/judge/ladder.h"
+#include "parity_tests/findings/captures.h"
+#include "parity_tests/findings/diagnosis.h"
+#include "parity_tests/findings/verdict.h"
 #include "reference/capture/capture.h"
 
 namespace parity {
@@ -31,19 +30,6 @@ struct KnownCause {
 };
 std::span<const KnownCause> KnownCauses();
 const KnownCause& FindCause(std::string_view id);  // throws std::logic_error on an id that is none
-
-enum class Certainty {
-  kPossible,  // fits where the divergence is, nothing more
-  kLikely,    // the figures point at it
-  kCertain,   // the mistake, made on purpose on the same inputs, gives the candidate's output
-};
-std::string_view CertaintyName(Certainty certainty);  // "possible", "likely", "certain"
-
-struct Cause {
-  std::string id;
-  Certainty certainty = Certainty::kPossible;
-  std::string evidence;  // with figures
-};
 
 // Where two captures first differ; point kUnknown: nowhere, or nothing was traced. In the order of position, layer and
 // stage, in which no tensor depends on one behind it.
@@ -59,11 +45,6 @@ struct DiagnosisInput {
   std::optional<Place> location = {};              // nothing: where the traces first differ
   const bitnet::Model* model = nullptr;            // of both; nullptr: nothing is recomputed
   const bitnet::ArithmeticOrder* order = nullptr;  // nullptr: DefaultOrder of the model
-};
-
-struct Diagnosis {
-  Place location;
-  std::vector<Cause> causes;  // the most certain first
 };
 
 // The verdict and its captures must be set. Throws only what reading raw tensors throws.

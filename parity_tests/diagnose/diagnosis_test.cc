@@ -9,6 +9,7 @@
 #include <set>
 
 #include "parity_tests/judge/capture_for_test.h"
+#include "parity_tests/judge/ladder.h"
 #include "reference/capture/capture_writer.h"
 #include "reference/capture/temporary_directory.h"
 

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <exception>
 
+#include "parity_tests/diagnose/diagnosis.h"
 #include "parity_tests/harness/native_backend.h"
+#include "parity_tests/judge/ladder.h"
+#include "parity_tests/locate/bisect.h"
 
 namespace parity {
 namespace {
@@ -34,11 +37,6 @@ Captures WithTraces(Backend& candidate, Backend& reference, const Request& reque
 
 }  // namespace
 
-Place Explanation::location() const {
-  if (bisection && bisection->position >= 0) return {bisection->position, bisection->layer, bisection->point};
-  return diagnosis.location;
-}
-
 Explanation Explain(Backend& candidate, Backend& reference, const Request& request, const Captures& captures,
                     const ExplainOptions& options) {
   Explanation explanation;
@@ -63,7 +61,7 @@ Explanation Explain(Backend& candidate, Backend& reference, const Request& reque
                                       .progress = options.progress});
       const Bisection& found = *explanation.bisection;
       if (found.inside) input.inside = &*found.inside;
-      input.location = Place{found.position, found.layer, found.point};
+      input.location = found.place;
     } else {
       explanation.not_bisected = "a recorded capture has no answer for a shorter prompt";
       inside = WithTraces(candidate, reference, request, captures);

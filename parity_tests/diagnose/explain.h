@@ -1,27 +1,19 @@
 // Where two engines part, and why: bisection, then the diagnosis of what it found.
 //
 //   Explanation e = Explain(candidate, reference, request, captures, {.profile = profile});
-//   if (!e.diagnosis.causes.empty()) ... FindCause(e.diagnosis.causes[0].id).what ...
+//   if (!e.diagnosis.causes.empty()) ... e.diagnosis.causes[0].what ...
 #ifndef BITNET_PARITY_PARITY_TESTS_DIAGNOSE_EXPLAIN_H_
 #define BITNET_PARITY_PARITY_TESTS_DIAGNOSE_EXPLAIN_H_
 
 #include <functional>
-#include <optional>
 #include <string>
 
-#include "parity_tests/diagnose/diagnosis.h"
-#include "parity_tests/locate/bisect.h"
+#include "parity_tests/findings/captures.h"
+#include "parity_tests/findings/explanation.h"
+#include "parity_tests/findings/profile.h"
+#include "reference/engines/backend.h"
 
 namespace parity {
-
-struct Explanation {
-  std::optional<Bisection> bisection;
-  std::string not_bisected;  // why there is none: an engine that answers no shorter prompt, or that failed on one
-  Diagnosis diagnosis;
-  std::string not_diagnosed;  // why no mistake was looked for
-
-  Place location() const;  // of the bisection, or else of the diagnosis
-};
 
 struct ExplainOptions {
   Profile profile = {};

@@ -6,6 +6,7 @@
 
 #include "fixtures/generate.h"
 #include "parity_tests/harness/native_backend.h"
+#include "parity_tests/judge/ladder.h"
 #include "reference/capture/temporary_directory.h"
 
 namespace parity {
@@ -44,8 +45,8 @@ TEST_F(ExplainTest, TheFirstBitWithItsElement) {
   ASSERT_TRUE(e.bisection) << e.not_bisected;
   const Bisection& b = *e.bisection;
   EXPECT_EQ(b.verdict, BisectVerdict::kRounding);
-  EXPECT_EQ(b.position, 0);
-  EXPECT_EQ(b.point, Point::kLogits);  // TQ2_0 adds eight lanes either way; the F16 head does not
+  EXPECT_EQ(b.place.position, 0);
+  EXPECT_EQ(b.place.point, Point::kLogits);  // TQ2_0 adds eight lanes either way; the F16 head does not
   ASSERT_TRUE(b.difference && b.difference->raw);
   EXPECT_GT(b.difference->raw->differing, 0);
   EXPECT_NE(b.difference->raw->worst_a, b.difference->raw->worst_b);
@@ -65,7 +66,7 @@ TEST_F(ExplainTest, TheFirstPositionsAlone) {
       Explain(*candidate, *reference, request, captures, {.profile = ExactProfile(), .first_bit = true});
   ASSERT_TRUE(e.bisection) << e.not_bisected;
   EXPECT_EQ(e.bisection->verdict, BisectVerdict::kRounding) << e.bisection->message;
-  EXPECT_LT(e.bisection->position, 2);
+  EXPECT_LT(e.bisection->place.position, 2);
 }
 
 TEST_F(ExplainTest, ARecordedReference) {

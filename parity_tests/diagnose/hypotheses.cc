@@ -62,7 +62,7 @@ class Tests {
  private:
   Values Row(Point point, int layer, int position) const {
     for (const TraceRecord& r : capture_.traces) {
-      if (r.seq != position || r.layer != layer || r.point != point || r.tensor_file.empty()) continue;
+      if (r.position != position || r.layer != layer || r.point != point || r.tensor_file.empty()) continue;
       // A foreign engine's tensor of another size is as good as none.
       const auto width = static_cast<int64_t>(bitnet::WidthOf(bitnet::InfoOf(point).width, bitnet::ShapeOf(h_)));
       if (width > 0 && r.num_elements != width) throw NotTraced();

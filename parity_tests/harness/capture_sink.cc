@@ -3,7 +3,7 @@
 namespace parity {
 
 void SelectionSink::OnTensor(const bitnet::TracedTensor& t) {
-  if ((positions_ > 0 && t.position >= positions_) || !selection_.WantsSeq(t.position)) return;
+  if ((positions_ > 0 && t.position >= positions_) || !selection_.WantsPosition(t.position)) return;
   std::vector<int64_t> shape;
   if (t.rows > 1) shape.push_back(static_cast<int64_t>(t.rows));
   shape.push_back(static_cast<int64_t>(t.cols));

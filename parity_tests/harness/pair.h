@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "parity_tests/findings/captures.h"
 #include "parity_tests/judge/ladder.h"
 #include "reference/engines/backend.h"
 #include "reference/engines/capture_store.h"

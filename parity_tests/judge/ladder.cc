@@ -34,20 +34,6 @@ Rung RungFromName(std::string_view name) {
       fmt::format("stage \"{}\" is not known; the ladder has {}", name, fmt::join(kRungNames, ", ")));
 }
 
-std::string_view StatusName(Status status) {
-  switch (status) {
-    case Status::kPass:
-      return "pass";
-    case Status::kFail:
-      return "fail";
-    case Status::kSkip:
-      return "skip";
-    case Status::kNotReached:
-      return "not reached";
-  }
-  throw std::runtime_error("status: a value outside the enumeration");
-}
-
 std::string_view ScheduleName(Schedule schedule) { return schedule == Schedule::kBatch ? "batch" : "token"; }
 
 std::string_view PositionName(Rung rung) { return rung == Rung::kDecode ? "generated token" : "position"; }
@@ -104,15 +90,6 @@ Verdict NotClimbed(RungResult preflight, const Request& request, const Profile& 
   }
   return verdict;
 }
-
-std::optional<Rung> Verdict::failed_rung() const {
-  const auto failed =
-      std::find_if(rungs.begin(), rungs.end(), [](const RungResult& result) { return result.status == Status::kFail; });
-  if (failed == rungs.end()) return std::nullopt;
-  return failed->rung;
-}
-
-bool Verdict::parity() const { return !failed_rung() && rung(Rung::kPreflight).status == Status::kPass; }
 
 int ExitCode(const Verdict& verdict) {
   if (verdict.rung(Rung::kPreflight).status != Status::kPass) return 2;

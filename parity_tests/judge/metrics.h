@@ -3,43 +3,22 @@
 //   RowMetrics m = CompareRows(candidate_row, reference_row);   // both float32 [n_vocab]
 //   if (m.non_finite > 0 || m.mse > 1e-6) ...
 //
-// Sums are taken in double. A NaN or an infinity on either side is divergence, even where both sides have it: every
+// Sums are taken in double. A NaN or an infinity on either side is a divergence, even if both sides have it: every
 // distance is then infinite, overlap and share are 0, and cosine is -1.
 #ifndef BITNET_PARITY_PARITY_TESTS_JUDGE_METRICS_H_
 #define BITNET_PARITY_PARITY_TESTS_JUDGE_METRICS_H_
 
-#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "parity_tests/findings/metrics.h"
+
 namespace parity {
 
 inline constexpr int kTopK = 5;
-
-// A value on both sides.
-struct ValuePair {
-  int64_t column = -1;  // -1: there is none
-  float candidate = 0;
-  float reference = 0;
-};
-
-struct RowMetrics {
-  double mse = 0;            // mean of (candidate - reference)^2, logits squared
-  double max_abs = 0;        // largest |candidate - reference|, logits
-  double l2 = 0;             // sqrt of the sum of (candidate - reference)^2, logits
-  double kl = 0;             // KL(softmax(reference) || softmax(candidate)), nats
-  double cosine = 1;         // of the angle between the rows; 1 for two zero rows, 0 where only one is zero
-  double top5_overlap = 1;   // share of the reference's five largest logits that are among the candidate's five
-  double bit_identical = 1;  // share of values whose 32 bits are equal
-  double max_ulp = 0;        // largest distance in representable float32 values; +0 and -0 are at distance 0
-  int64_t differing = 0;     // values whose 32 bits are not equal
-  ValuePair furthest;        // of those, the first that is max_ulp apart; the first non-finite one where there is one
-  int64_t worst_column = 0;  // where max_abs is; the first non-finite column where there is one
-  int64_t non_finite = 0;    // columns with a NaN or an infinity on either side
-};
 
 // Throws std::runtime_error if the rows are empty or of different lengths.
 RowMetrics CompareRows(std::span<const float> candidate, std::span<const float> reference);
@@ -53,52 +32,6 @@ std::vector<int32_t> TopK(std::span<const float> row, int k);
 
 // Column of the largest value, the first of equals: what greedy decoding takes. -1 for an empty row or one with a NaN.
 int32_t Argmax(std::span<const float> row);
-
-// The metrics by name, in the order in which reports list them.
-enum class Metric { kMse, kMaxAbs, kL2, kKl, kCosine, kTop5Overlap, kBitIdentical, kMaxUlp };
-inline constexpr std::array<Metric, 8> kMetrics = {Metric::kMse,          Metric::kMaxAbs, Metric::kL2,
-                                                   Metric::kKl,           Metric::kCosine, Metric::kTop5Overlap,
-                                                   Metric::kBitIdentical, Metric::kMaxUlp};
-
-std::string_view MetricName(Metric metric);    // "mse", "max_abs", ...
-Metric MetricFromName(std::string_view name);  // throws on an unknown name and lists the known ones
-double MetricValue(const RowMetrics& row, Metric metric);
-bool HigherIsBetter(Metric metric);                     // cosine, top5_overlap, bit_identical
-bool Meets(Metric metric, double value, double limit);  // value <= limit, or >= where higher is better; NaN never meets
-
-// The worst of many rows, metric by metric, and where it was.
-class WorstRows {
- public:
-  // `columns`: length of the row that `row` describes.
-  void Add(const RowMetrics& row, int64_t position, int64_t columns);
-  void Add(const WorstRows& other);
-
-  int64_t rows() const { return rows_; }
-  double value(Metric metric) const { return worst_[static_cast<size_t>(metric)]; }
-  int64_t position(Metric metric) const { return position_[static_cast<size_t>(metric)]; }  // -1 before the first row
-  int64_t non_finite() const { return non_finite_; }
-  int64_t values() const { return values_; }
-  int64_t differing() const { return differing_; }
-  // The values that value(kMaxUlp) is about, and the position of their row; column and position -1 where no bit
-  // differs.
-  const ValuePair& furthest() const { return furthest_; }
-  int64_t furthest_position() const { return furthest_position_; }
-  // Share of all values that are bit-identical, over all rows; 1 before the first row.
-  double identical_share() const;
-
- private:
-  void AddFurthest(const ValuePair& pair, double ulp, int64_t position);
-
-  int64_t rows_ = 0;
-  int64_t values_ = 0;
-  int64_t differing_ = 0;
-  int64_t non_finite_ = 0;
-  ValuePair furthest_;
-  double furthest_ulp_ = 0;
-  int64_t furthest_position_ = -1;
-  std::array<double, kMetrics.size()> worst_ = {0, 0, 0, 0, 1, 1, 1, 0};
-  std::array<int64_t, kMetrics.size()> position_ = {-1, -1, -1, -1, -1, -1, -1, -1};
-};
 
 // "17 ULP at position 4, token 812 (1.50000012 and 1.5)", candidate first; "" where no bit differs.
 // `where`: what a position is, "position" or "generated token".

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "parity_tests/judge/metrics.h"
 #include "parity_tests/judge/quote.h"
 #include "parity_tests/judge/rungs.h"
 

@@ -9,25 +9,13 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_JUDGE_THRESHOLDS_H_
 #define BITNET_PARITY_PARITY_TESTS_JUDGE_THRESHOLDS_H_
 
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "parity_tests/judge/metrics.h"
+#include "parity_tests/findings/profile.h"
 
 namespace parity {
-
-using Limits = std::map<Metric, double>;
-
-struct Profile {
-  std::string name;
-  Limits first_logit;
-  Limits positions;
-  Limits decode;
-  double decode_tie = 0;
-  std::vector<std::string> overrides;  // as given: "positions.mse=1e-5"
-};
 
 // `name` empty: the file's default. Throws std::runtime_error naming file, key, what was found and what was expected.
 Profile LoadProfile(const std::string& file, const std::string& name);

@@ -54,25 +54,25 @@ void CheckComplete(const Capture& capture) {
   std::unordered_set<std::string> there;
   int last = 0;
   for (const TraceRecord& r : capture.traces) {
-    if (r.point != Point::kUnknown && !selection.Wants(r.point, r.layer, r.seq)) {
+    if (r.point != Point::kUnknown && !selection.Wants(r.point, r.layer, r.position)) {
       throw std::runtime_error(
           fmt::format("{}: {}: a record that the request (trace {}) does not ask for; capture again", capture.directory,
                       r.name, capture.request.trace));
     }
     points.insert(r.point);
     there.insert(r.name);
-    last = std::max(last, r.seq);
+    last = std::max(last, r.position);
   }
   for (const bitnet::PointInfo& point : bitnet::kGraph) {
     if (!points.contains(point.point)) continue;
     const int first_layer = point.in_layer ? 0 : -1, last_layer = point.in_layer ? layers->get<int>() - 1 : -1;
     for (int layer = first_layer; layer <= last_layer; ++layer) {
       if (!selection.Wants(point.point, layer)) continue;
-      for (int seq = 0; seq <= last; ++seq) {
-        if (!selection.WantsSeq(seq) || there.contains(TraceName(seq, layer, point.name))) continue;
+      for (int position = 0; position <= last; ++position) {
+        if (!selection.WantsPosition(position) || there.contains(TraceName(position, layer, point.name))) continue;
         throw std::runtime_error(
             fmt::format("{}: {}: no such record, but the request (trace {}) asks for it; capture again",
-                        capture.directory, TraceName(seq, layer, point.name), capture.request.trace));
+                        capture.directory, TraceName(position, layer, point.name), capture.request.trace));
       }
     }
   }
@@ -111,9 +111,7 @@ TensorDifference Compare(const Capture& a, const TraceRecord& in_a, const Captur
                          RawTensors raw) {
   TensorDifference d;
   d.name = in_a.name;
-  d.seq = in_a.seq;
-  d.layer = in_a.layer;
-  d.point = in_a.point;
+  d.place = {in_a.position, in_a.layer, in_a.point};
   d.stage = in_a.stage;
   d.shape_a = in_a.shape;
   d.shape_b = in_b.shape;
@@ -141,15 +139,6 @@ TensorDifference Compare(const Capture& a, const TraceRecord& in_a, const Captur
 }
 
 }  // namespace
-
-std::string_view TensorStatusName(TensorStatus status) {
-  constexpr std::string_view kNames[] = {"equal", "differs", "suspicious", "shape"};
-  return kNames[static_cast<size_t>(status)];
-}
-
-int64_t TraceDiff::count(TensorStatus status) const {
-  return std::count_if(tensors.begin(), tensors.end(), [=](const TensorDifference& d) { return d.status == status; });
-}
 
 TraceDiff DiffTraces(const Capture& a, const Capture& b, const TraceDiffOptions& options) {
   CheckComparable(a, b);

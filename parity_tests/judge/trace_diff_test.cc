@@ -29,14 +29,14 @@ class TraceDiffTest : public testing::Test {
     Capture capture = CaptureForTest(name);
     capture.request.trace = "core";
     CaptureWriter writer(root_.path() + "/" + name);
-    for (int seq = 0; seq < positions; ++seq) {
+    for (int position = 0; position < positions; ++position) {
       for (const bitnet::PointInfo& point : bitnet::kGraph) {
         if (!point.core) continue;
         for (int layer = point.in_layer ? 0 : -1; layer < (point.in_layer ? kLayers : 0); ++layer) {
           std::vector<float> data;
-          for (int i = 0; i < 8; ++i) data.push_back(static_cast<float>(std::sin(seq + 3 * layer + i)) + 1.5f);
-          if (edit) edit(TraceName(seq, layer, point.name), data);
-          writer.AddTensor(seq, layer, point.point, {static_cast<int64_t>(data.size())}, data, raw);
+          for (int i = 0; i < 8; ++i) data.push_back(static_cast<float>(std::sin(position + 3 * layer + i)) + 1.5f);
+          if (edit) edit(TraceName(position, layer, point.name), data);
+          writer.AddTensor(position, layer, point.point, {static_cast<int64_t>(data.size())}, data, raw);
         }
       }
     }

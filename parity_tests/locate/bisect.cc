@@ -9,6 +9,9 @@
 #include "engine/kernels/order.h"
 #include "engine/model/model.h"
 #include "parity_tests/harness/native_backend.h"
+#include "parity_tests/judge/ladder.h"
+#include "parity_tests/judge/trace_diff.h"
+#include "parity_tests/locate/replay.h"
 
 namespace parity {
 namespace {
@@ -129,7 +132,7 @@ class Bisector {
   }
 
   void SetPosition(size_t position) {
-    b_.position = static_cast<int>(position);
+    b_.place.position = static_cast<int>(position);
     b_.token = b_.candidate_token = tokens_.at(position);
     b_.token_text = pieces_.at(position);
   }
@@ -161,11 +164,11 @@ class Bisector {
     // Position by position, so the first tensor that differs is at the first position that does.
     const TensorDifference& first = diff.tensors[*diff.first];
     Step(fmt::format("outputs of the layers: the first to differ is {} at position {}",
-                     PlaceText(first.layer, first.point), first.seq));
-    if (LookIntoLayer(first.layer, first.point)) return;
-    if (options_.first_bit && b_.point != Point::kUnknown) {
-      Finish(BisectVerdict::kRounding,
-             fmt::format("{} at position {} differs by rounding alone", PlaceText(b_.layer, b_.point), b_.position));
+                     PlaceText(first.place.layer, first.place.point), first.place.position));
+    if (LookIntoLayer(first.place.layer, first.place.point)) return;
+    if (options_.first_bit && b_.place.point != Point::kUnknown) {
+      Finish(BisectVerdict::kRounding, fmt::format("{} at position {} differs by rounding alone",
+                                                   PlaceText(b_.place.layer, b_.place.point), b_.place.position));
       return;
     }
     LookEverywhere();
@@ -183,11 +186,11 @@ class Bisector {
       const TraceDiff diff = DiffTraces(once, twice, {RawTensors::kNo, false});
       if (diff.first) {
         const TensorDifference& first = diff.tensors[*diff.first];
-        b_.layer = first.layer;
-        b_.point = first.point;
-        SetPosition(static_cast<size_t>(first.seq));
+        b_.place.layer = first.place.layer;
+        b_.place.point = first.place.point;
+        SetPosition(static_cast<size_t>(first.place.position));
         where = fmt::format("the first tensor in which two runs differ is {} at position {}",
-                            PlaceText(first.layer, first.point), first.seq);
+                            PlaceText(first.place.layer, first.place.point), first.place.position);
       }
     }
     Finish(BisectVerdict::kNotReproducible,
@@ -213,16 +216,16 @@ class Bisector {
     if (!diff.first) return false;
     const TensorDifference& first = diff.tensors[*diff.first];
     b_.difference = first;
-    b_.layer = first.layer;
-    b_.point = first.point;
+    b_.place.layer = first.place.layer;
+    b_.place.point = first.place.point;
     b_.inputs_equal = true;
-    if (first.seq != b_.position) SetPosition(static_cast<size_t>(first.seq));
+    if (first.place.position != b_.place.position) SetPosition(static_cast<size_t>(first.place.position));
     Step(fmt::format("{}: the first tensor to differ is {} at position {}",
                      layer >= 0 ? fmt::format("layer {}", layer) : "outside the layers",
-                     PlaceText(first.layer, first.point), first.seq));
+                     PlaceText(first.place.layer, first.place.point), first.place.position));
     if (!LoadModel()) {
       Finish(BisectVerdict::kOperation, fmt::format("{} makes another output of equal inputs. {}",
-                                                    PlaceText(first.layer, first.point), no_replay_));
+                                                    PlaceText(first.place.layer, first.place.point), no_replay_));
       return true;
     }
     const ReplayResult candidate = ReplayOne(traced.candidate, first);
@@ -298,11 +301,11 @@ class Bisector {
              fmt::format("no operation is wrong: of {} replayed, each is within its tolerance on the candidate's own "
                          "inputs. The first other bit is in {} at position {}; the rest has grown from such roundings. "
                          "Compare with the noise floor, or give the candidate the reference's order of operations",
-                         replayed, PlaceText(before.layer, before.point), before.position));
+                         replayed, PlaceText(before.place.layer, before.place.point), before.place.position));
       return;
     }
-    b_.layer = guilty->first.layer;
-    b_.point = guilty->first.point;
+    b_.place.layer = guilty->first.place.layer;
+    b_.place.point = guilty->first.place.point;
     b_.inputs_equal = false;
     b_.difference.reset();
     b_.replay_candidate = guilty->first;
@@ -312,10 +315,10 @@ class Bisector {
   }
 
   ReplayResult ReplayOne(const Capture& capture, const TensorDifference& tensor) {
-    if (tensor.point == Point::kUnknown) return {};
+    if (tensor.place.point == Point::kUnknown) return {};
     try {
       Replay replay(*model_, capture, *order_);
-      return Guarded(replay, tensor.point, tensor.layer);
+      return Guarded(replay, tensor.place.point, tensor.place.layer);
     } catch (const std::runtime_error&) {
       return {};  // a capture that this model cannot have made
     }
@@ -327,8 +330,7 @@ class Bisector {
       return replay.Operation(point, layer);
     } catch (const std::runtime_error&) {
       ReplayResult result;
-      result.point = point;
-      result.layer = layer;
+      result.place = {-1, layer, point};
       result.missing = "a tensor of this operation's shape";
       return result;
     }
@@ -399,11 +401,11 @@ class Bisector {
     Finish(BisectVerdict::kRounding,
            fmt::format("{} is outside its tolerance, by no more than rounding in another place explains: {:.6g} where "
                        "{:.6g} follows from the inputs (element {}). No operation is off by more",
-                       PlaceText(b_.layer, b_.point), replay.reference, replay.ours, replay.index));
+                       PlaceText(b_.place.layer, b_.place.point), replay.reference, replay.ours, replay.index));
   }
 
   std::string OperationMessage() const {
-    std::string message = fmt::format("{}: {}", PlaceText(b_.layer, b_.point),
+    std::string message = fmt::format("{}: {}", PlaceText(b_.place.layer, b_.place.point),
                                       b_.inputs_equal ? "equal inputs, another output"
                                       : b_.replay_candidate.verdict == ReplayVerdict::kNotTraced
                                           ? "the first traced tensor that differs; its inputs were not traced"
@@ -422,7 +424,7 @@ class Bisector {
 
   Bisection FinishTokens(const Captures& whole, const RungResult& failed) {
     const size_t at = static_cast<size_t>(std::max<int64_t>(failed.position, 0));
-    b_.position = static_cast<int>(at);
+    b_.place.position = static_cast<int>(at);
     b_.prefix_length = static_cast<int>(at) + 1;
     if (at < whole.reference.tokens.size()) {
       b_.token = whole.reference.tokens[at];
@@ -455,12 +457,6 @@ class Bisector {
 };
 
 }  // namespace
-
-std::string_view BisectVerdictName(BisectVerdict verdict) {
-  constexpr std::string_view kNames[] = {"no divergence", "not reproducible", "tokens",   "shapes",
-                                         "choice",        "operation",        "rounding", "not traced"};
-  return kNames[static_cast<size_t>(verdict)];
-}
 
 Bisection Bisect(Backend& candidate, Backend& reference, const Request& request, const BisectOptions& options) {
   return Bisector(candidate, reference, request, options).Run();

@@ -1,6 +1,7 @@
 // Bisection of the native engine against itself, where the candidate's capture is changed behind one tensor as a fault
 // would change it.
 #include "parity_tests/locate/bisect.h"
+#include "parity_tests/judge/ladder.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -22,7 +23,7 @@ using testing::HasSubstr;
 constexpr int kLayers = 3;
 
 struct Fault {
-  int seq = 0;
+  int position = 0;
   int layer = -1;
   Point point = Point::kUnknown;
   bool tokens = false;       // another token id instead
@@ -52,7 +53,7 @@ class FaultyBackend : public Backend {
       c.decode_logits = {0, c.logits.cols, {}};
     }
     const float by = fault_.flickers ? 1.5f + 0.1f * static_cast<float>(runs) : 1.5f;
-    for (int64_t row = fault_.seq; row < c.logits.rows; ++row) {
+    for (int64_t row = fault_.position; row < c.logits.rows; ++row) {
       for (int64_t i = 0; i < c.logits.cols; ++i) c.logits.data[static_cast<size_t>(row * c.logits.cols + i)] *= by;
     }
     if (c.traces.empty()) return c;
@@ -61,7 +62,7 @@ class FaultyBackend : public Backend {
       return c;
     }
     TraceRecord at;
-    at.seq = fault_.seq;
+    at.position = fault_.position;
     at.layer = fault_.layer;
     at.point = fault_.point;
     CaptureWriter writer(directory_ + "/" + std::to_string(runs));
@@ -69,7 +70,7 @@ class FaultyBackend : public Backend {
       std::vector<float> data;
       TraceRecord key = r;
       key.name.clear();
-      const bool changed = ComputationOrder(key) >= ComputationOrder(at) && r.seq >= fault_.seq;
+      const bool changed = ComputationOrder(key) >= ComputationOrder(at) && r.position >= fault_.position;
       if (!r.tensor_file.empty()) {
         data = ReadTensor(c, r);
         if (changed) {
@@ -80,13 +81,13 @@ class FaultyBackend : public Backend {
           data.resize(2 * data.size());
           shape = {static_cast<int64_t>(data.size())};
         }
-        writer.AddTensor(r.seq, r.layer, r.point, shape, data, true);
+        writer.AddTensor(r.position, r.layer, r.point, shape, data, true);
       } else {
         // Without the numbers a hash of something else will do.
         const float other = fault_.flickers ? 2.0f + static_cast<float>(runs) : 2.0f;
         data.assign(static_cast<size_t>(r.num_elements), changed ? other : 1.0f);
         TraceRecord record = r;
-        if (changed) record.blake3 = MakeTraceRecord(r.seq, r.layer, r.stage, r.shape, data).blake3;
+        if (changed) record.blake3 = MakeTraceRecord(r.position, r.layer, r.stage, r.shape, data).blake3;
         kept_.push_back(record);
       }
     }
@@ -128,7 +129,7 @@ class BisectTest : public testing::Test {
     const std::string directory = root_->path() + "/faulty" + std::to_string(counter++);
     std::filesystem::create_directories(directory + "/reference");
     FaultyBackend candidate(fault, directory);
-    FaultyBackend reference({.seq = 1000}, directory + "/reference");
+    FaultyBackend reference({.position = 1000}, directory + "/reference");
     Request request = TinyRequest();
     request.schedule = schedule;
     if (fault.no_tokens) request.max_tokens = 2;
@@ -142,19 +143,19 @@ class BisectTest : public testing::Test {
 };
 
 TEST_F(BisectTest, NamesPositionLayerAndOperation) {
-  for (const Fault& fault :
-       {Fault{.seq = 0, .layer = 0, .point = Point::kAttnNorm}, Fault{.seq = 4, .layer = 1, .point = Point::kFfnDown},
-        Fault{.seq = 7, .layer = 2, .point = Point::kAttnScoresSoftmax},
-        Fault{.seq = 5, .layer = -1, .point = Point::kEmbeddings},
-        Fault{.seq = 3, .layer = -1, .point = Point::kOutputNorm},
-        Fault{.seq = 2, .layer = -1, .point = Point::kLogits}}) {
+  for (const Fault& fault : {Fault{.position = 0, .layer = 0, .point = Point::kAttnNorm},
+                             Fault{.position = 4, .layer = 1, .point = Point::kFfnDown},
+                             Fault{.position = 7, .layer = 2, .point = Point::kAttnScoresSoftmax},
+                             Fault{.position = 5, .layer = -1, .point = Point::kEmbeddings},
+                             Fault{.position = 3, .layer = -1, .point = Point::kOutputNorm},
+                             Fault{.position = 2, .layer = -1, .point = Point::kLogits}}) {
     const Bisection b = Find(fault);
     EXPECT_EQ(b.verdict, BisectVerdict::kOperation) << PointName(fault.point) << ": " << b.message;
-    EXPECT_EQ(b.prefix_length, fault.seq + 1) << PointName(fault.point);
-    EXPECT_EQ(b.position, fault.seq) << PointName(fault.point);
-    EXPECT_EQ(b.token, (*TinyRequest().token_ids)[static_cast<size_t>(fault.seq)]);
-    EXPECT_EQ(b.layer, fault.layer) << PointName(fault.point);
-    EXPECT_EQ(b.point, fault.point);
+    EXPECT_EQ(b.prefix_length, fault.position + 1) << PointName(fault.point);
+    EXPECT_EQ(b.place.position, fault.position) << PointName(fault.point);
+    EXPECT_EQ(b.token, (*TinyRequest().token_ids)[static_cast<size_t>(fault.position)]);
+    EXPECT_EQ(b.place.layer, fault.layer) << PointName(fault.point);
+    EXPECT_EQ(b.place.point, fault.point);
     EXPECT_TRUE(b.inputs_equal);
     EXPECT_EQ(b.replay_candidate.verdict, ReplayVerdict::kGuilty) << PointName(fault.point);
     EXPECT_EQ(b.replay_reference.verdict, ReplayVerdict::kExact) << PointName(fault.point);
@@ -164,38 +165,38 @@ TEST_F(BisectTest, NamesPositionLayerAndOperation) {
 }
 
 TEST_F(BisectTest, ATokenAtATime) {
-  const Bisection b = Find({.seq = 6, .layer = 1, .point = Point::kQRope}, Schedule::kTokenByToken);
+  const Bisection b = Find({.position = 6, .layer = 1, .point = Point::kQRope}, Schedule::kTokenByToken);
   EXPECT_EQ(b.verdict, BisectVerdict::kOperation) << b.message;
-  EXPECT_EQ(b.position, 6);
-  EXPECT_EQ(b.layer, 1);
-  EXPECT_EQ(b.point, Point::kQRope);
+  EXPECT_EQ(b.place.position, 6);
+  EXPECT_EQ(b.place.layer, 1);
+  EXPECT_EQ(b.place.point, Point::kQRope);
 }
 
 TEST_F(BisectTest, WhatIsNoOperation) {
-  EXPECT_EQ(Find({.seq = 100, .layer = 0, .point = Point::kLogits}).verdict, BisectVerdict::kNoDivergence);
-  const Bisection tokens = Find({.seq = 0, .layer = -1, .point = Point::kEmbeddings, .tokens = true});
+  EXPECT_EQ(Find({.position = 100, .layer = 0, .point = Point::kLogits}).verdict, BisectVerdict::kNoDivergence);
+  const Bisection tokens = Find({.position = 0, .layer = -1, .point = Point::kEmbeddings, .tokens = true});
   EXPECT_EQ(tokens.verdict, BisectVerdict::kTokens);
-  EXPECT_EQ(tokens.position, 2);
+  EXPECT_EQ(tokens.place.position, 2);
   EXPECT_EQ(tokens.token, 299);
   EXPECT_EQ(tokens.candidate_token, 298);
   EXPECT_EQ(tokens.captures, 2);
-  const Bisection flickering = Find({.seq = 1, .layer = 0, .point = Point::kQProj, .flickers = true});
+  const Bisection flickering = Find({.position = 1, .layer = 0, .point = Point::kQProj, .flickers = true});
   EXPECT_EQ(flickering.verdict, BisectVerdict::kNotReproducible);
-  EXPECT_EQ(flickering.position, 1);
-  EXPECT_EQ(flickering.layer, 0);
-  EXPECT_EQ(flickering.point, Point::kQProj);
-  const Bisection blind = Find({.seq = 1, .layer = 0, .point = Point::kQProj, .logits_only = true});
+  EXPECT_EQ(flickering.place.position, 1);
+  EXPECT_EQ(flickering.place.layer, 0);
+  EXPECT_EQ(flickering.place.point, Point::kQProj);
+  const Bisection blind = Find({.position = 1, .layer = 0, .point = Point::kQProj, .logits_only = true});
   EXPECT_EQ(blind.verdict, BisectVerdict::kNotTraced);
   EXPECT_EQ(blind.prefix_length, 2);
 }
 
 // What foreign engines leave behind: no token where two were asked for, tensors of another size.
 TEST_F(BisectTest, CapturesThatAreNotWhole) {
-  const Bisection none = Find({.seq = 1000, .no_tokens = true});
+  const Bisection none = Find({.position = 1000, .no_tokens = true});
   EXPECT_EQ(none.verdict, BisectVerdict::kNotTraced);
   EXPECT_EQ(none.failed_rung, Rung::kDecode);
   EXPECT_THAT(none.message, HasSubstr("generated"));
-  const Bisection padded = Find({.seq = 1000, .padded = true, .order = "llama.cpp-avx2"});
+  const Bisection padded = Find({.position = 1000, .padded = true, .order = "llama.cpp-avx2"});
   EXPECT_EQ(padded.verdict, BisectVerdict::kRounding) << padded.message;
   EXPECT_THAT(padded.steps.back(), HasSubstr("6 were not traced"));  // scores and softmax of each layer
 }

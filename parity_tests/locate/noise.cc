@@ -7,6 +7,9 @@
 #include <stdexcept>
 #include <thread>
 
+#include "parity_tests/judge/ladder.h"
+#include "parity_tests/judge/metrics.h"
+
 namespace parity {
 namespace {
 
@@ -27,18 +30,7 @@ NoiseRow Compare(const std::string& what, bool like_schedules, const Capture& a,
   return row;
 }
 
-WorstRows Worst(const NoiseFloor& floor, bool like_only) {
-  WorstRows worst;
-  for (const NoiseRow& row : floor.rows) {
-    if (row.like_schedules || !like_only) worst.Add(row.worst);
-  }
-  return worst;
-}
-
 }  // namespace
-
-WorstRows NoiseFloor::Like() const { return Worst(*this, true); }
-WorstRows NoiseFloor::All() const { return Worst(*this, false); }
 
 NoiseFloor MeasureNoise(Backend& reference, const Request& request, const NoiseOptions& options) {
   NoiseFloor floor;

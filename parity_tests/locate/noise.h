@@ -2,7 +2,7 @@
 // limit below the floor judges rounding, not an engine.
 //
 //   NoiseFloor floor = MeasureNoise(*reference, request, {});
-//   verdict.notes.append(NoiseNotes(floor, verdict));
+//   for (std::string& note : NoiseNotes(floor, verdict)) verdict.notes.push_back(std::move(note));
 #ifndef BITNET_PARITY_PARITY_TESTS_LOCATE_NOISE_H_
 #define BITNET_PARITY_PARITY_TESTS_LOCATE_NOISE_H_
 
@@ -10,32 +10,11 @@
 #include <string>
 #include <vector>
 
-#include "parity_tests/judge/ladder.h"
+#include "parity_tests/findings/noise.h"
+#include "parity_tests/findings/verdict.h"
 #include "reference/engines/backend.h"
 
 namespace parity {
-
-// Two runs of one engine, all prompt positions.
-struct NoiseRow {
-  std::string what;  // "batch against a token at a time"
-  bool like_schedules = true;
-  WorstRows worst;
-  int64_t argmax_equal = 0;  // positions where both choose the same token
-};
-
-struct NoiseFloor {
-  BackendInfo backend;
-  ModelInfo model;
-  Request request;
-  int n_tokens = 0;
-  std::vector<NoiseRow> rows;
-  int captures = 0;
-  std::vector<std::string> notes;
-
-  // The worst of the rows whose two runs follow the same schedule: what the ladder compares.
-  WorstRows Like() const;
-  WorstRows All() const;
-};
 
 struct NoiseOptions {
   int threads = 0;  // the other number of threads beside 1; 0: as many as the machine has, at least 2

@@ -48,20 +48,6 @@ bool IsTernary(TensorType type) {
 
 }  // namespace
 
-std::string_view ReplayVerdictName(ReplayVerdict verdict) {
-  switch (verdict) {
-    case ReplayVerdict::kExact:
-      return "exact";
-    case ReplayVerdict::kWithin:
-      return "within tolerance";
-    case ReplayVerdict::kGuilty:
-      return "guilty";
-    case ReplayVerdict::kNotTraced:
-      return "not traced";
-  }
-  return "";
-}
-
 double ReplayTolerance(bitnet::Point point, TensorType weights, size_t width) {
   const double terms = static_cast<double>(std::max<size_t>(width, 1));
   switch (point) {
@@ -114,12 +100,12 @@ struct Replay::Impl {
       : model(m), h(m.hyperparameters), reference(c), order(o), pool(std::max<size_t>(threads, 1)) {
     const size_t computed = c.tokens.size() + c.generated.size();
     for (const TraceRecord& r : c.traces) {
-      if (static_cast<size_t>(r.seq) >= computed) {
+      if (static_cast<size_t>(r.position) >= computed) {
         throw std::runtime_error(fmt::format("{}: traces: {}: found position {}, expected one below {}", c.directory,
-                                             r.name, r.seq, computed));
+                                             r.name, r.position, computed));
       }
-      records[{r.point, r.layer, r.seq}] = &r;
-      n_positions = std::max(n_positions, static_cast<size_t>(r.seq) + 1);
+      records[{r.point, r.layer, r.position}] = &r;
+      n_positions = std::max(n_positions, static_cast<size_t>(r.position) + 1);
     }
     if (records.empty()) {
       throw std::runtime_error(
@@ -447,8 +433,7 @@ std::vector<bitnet::Point> Replay::Operations(int layer) const {
 
 ReplayResult Replay::Operation(bitnet::Point point, int layer) {
   ReplayResult result;
-  result.point = point;
-  result.layer = layer;
+  result.place = {-1, layer, point};
   const auto [type, width] = impl_->Terms(point, layer);
   result.tolerance_units = ReplayTolerance(point, type, width);
   const double tolerance = result.tolerance_units * 0x1p-23;
@@ -490,7 +475,7 @@ ReplayResult Replay::Operation(bitnet::Point point, int layer) {
           wrong = wrong || (error > 1 && difference > rounding * largest);
           if (error > result.max_error || result.index < 0) {
             result.max_error = error;
-            result.position = static_cast<int>(first + i);
+            result.place.position = static_cast<int>(first + i);
             result.index = static_cast<int64_t>(j);
             result.ours = a;
             result.reference = b;
@@ -505,7 +490,7 @@ ReplayResult Replay::Operation(bitnet::Point point, int layer) {
   } catch (const Missing& missing) {
     result.verdict = ReplayVerdict::kNotTraced;
     result.missing = missing.name;
-    result.position = missing.position;
+    result.place.position = missing.position;
     return result;
   }
   result.verdict = result.differing == 0   ? ReplayVerdict::kExact

@@ -17,18 +17,10 @@
 
 #include "engine/kernels/order.h"
 #include "engine/model/model.h"
-#include "engine/model/trace.h"
+#include "parity_tests/findings/replay_result.h"
 #include "reference/capture/capture.h"
 
 namespace parity {
-
-enum class ReplayVerdict {
-  kExact,   // every bit
-  kWithin,  // differs, but by no more than the order of operations can account for
-  kGuilty,
-  kNotTraced,  // the capture lacks the operation's inputs or its output
-};
-std::string_view ReplayVerdictName(ReplayVerdict verdict);
 
 // What another place of rounding can do to an output, as a share of the row's largest magnitude: of an operation that
 // rounds its inputs to F16, and of any other (an engine that computes in double).
@@ -37,27 +29,6 @@ inline constexpr float kF32Rounding = 1e-5f;
 
 // Decoded weights [rows, cols] times x [cols], added in double: a product whose activations were not rounded to int8.
 std::vector<float> UnroundedProduct(const bitnet::WeightMatrix& w, const float* x);
-
-// One operation of one layer over all traced positions.
-struct ReplayResult {
-  bitnet::Point point = bitnet::Point::kEmbeddings;
-  int layer = -1;
-  ReplayVerdict verdict = ReplayVerdict::kNotTraced;
-  int64_t elements = 0;
-  int64_t differing = 0;  // elements with other bits
-  double max_abs = 0;     // largest difference
-  double max_error = 0;   // largest difference, as a share of the tolerance at its position
-  int position = -1;      // where max_error was found (the first position that is not traced, for kNotTraced)
-  int first_guilty = -1;  // the first position with an element outside the tolerance
-  // The same, and off by more than rounding in another place explains: an engine that rounds elsewhere, or does
-  // not round to int8 at all, is guilty everywhere, and yet its mistake is at one place.
-  int first_wrong = -1;
-  int64_t index = -1;  // element of that position's tensor
-  float ours = 0;
-  float reference = 0;
-  double tolerance_units = 0;  // ReplayTolerance of this operation
-  std::string missing;         // kNotTraced: the tensor that the capture lacks
-};
 
 // The largest difference that an operation may show on equal inputs, in units of 2^-23 times the largest magnitude of
 // the output's row. `width`: terms that one output element adds up. What each number stands for is said in replay.cc.

@@ -63,7 +63,7 @@ class Sink : public bitnet::TraceSink {
   Sink(const Request& request, CaptureWriter* writer) : request_(request), selection_(request.trace), writer_(writer) {}
   bool Wants(bitnet::Point point, int layer) const override { return selection_.Wants(point, layer); }
   void OnTensor(const bitnet::TracedTensor& t) override {
-    if ((request_.positions > 0 && t.position >= request_.positions) || !selection_.WantsSeq(t.position)) return;
+    if ((request_.positions > 0 && t.position >= request_.positions) || !selection_.WantsPosition(t.position)) return;
     std::vector<int64_t> shape;
     if (t.rows > 1) shape.push_back(static_cast<int64_t>(t.rows));
     shape.push_back(static_cast<int64_t>(t.cols));

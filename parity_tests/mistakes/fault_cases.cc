@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <memory>
 
+#include "engine/gguf/gguf.h"
 #include "parity_tests/harness/native_backend.h"
+#include "parity_tests/judge/ladder.h"
 #include "reference/capture/temporary_directory.h"
 
 namespace parity {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <iterator>
 
+#include "parity_tests/judge/metrics.h"
 #include "parity_tests/report/figures.h"
 #include "parity_tests/report/html_parts.h"
 

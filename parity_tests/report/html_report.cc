@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 
+#include "parity_tests/judge/metrics.h"
 #include "parity_tests/judge/quote.h"
 #include "parity_tests/report/causes.h"
 #include "parity_tests/report/figures.h"
@@ -125,11 +126,10 @@ std::string WhereAndWhy(const Explanation& e) {
   std::string where, why;
   for (const std::string& line : WhereLines(e)) where += Tag("li", Escape(line));
   for (const Cause& cause : e.diagnosis.causes) {
-    const KnownCause& known = FindCause(cause.id);
     why +=
         Tag("li",
-            Tag("b", Escape(known.what)) + Escape(fmt::format(" ({}, {})", CertaintyName(cause.certainty), known.id)) +
-                Tag("p", Escape("because " + cause.evidence)) + Tag("p", Escape(fmt::format("do: {}", known.remedy))));
+            Tag("b", Escape(cause.what)) + Escape(fmt::format(" ({}, {})", CertaintyName(cause.certainty), cause.id)) +
+                Tag("p", Escape("because " + cause.evidence)) + Tag("p", Escape(fmt::format("do: {}", cause.remedy))));
   }
   std::string out = where.empty() ? "" : Tag("h3", "Where") + Tag("ul", where);
   if (!e.not_diagnosed.empty()) return out + Tag("p", Escape("No cause was looked for: " + e.not_diagnosed));

@@ -214,7 +214,8 @@ TEST_F(HtmlReportTest, WhereAndWhyStandAboveTheStages) {
   explanation.not_bisected = "a recording <answers> nothing else";
   explanation.diagnosis.location = {.position = 4, .layer = 2, .point = Point::kFfnDown};
   EXPECT_THAT(Page(&explanation), HasSubstr("No known mistake gives"));
-  explanation.diagnosis.causes.push_back({"rope_layout", Certainty::kLikely, "a < b"});
+  explanation.diagnosis.causes.push_back(
+      {"rope_layout", Certainty::kLikely, "a < b", "RoPE pairs others", "bitnet: element i"});
   const std::string page = Page(&explanation);
   for (const char* expected : {"ffn_down at position 4", "a recording &lt;answers&gt;", "(likely, rope_layout)",
                                "because a &lt; b", "do: bitnet: element i"}) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "parity_tests/judge/metrics.h"
 #include "parity_tests/judge/quote.h"
 #include "parity_tests/report/color.h"
 #include "parity_tests/report/figures.h"
@@ -19,8 +20,8 @@ nlohmann::json Number(double value) {
 }
 
 std::string Operation(const ReplayResult& r) {
-  const std::string name(bitnet::PointName(r.point));
-  return r.layer < 0 ? name : fmt::format("layer {} {}", r.layer, name);
+  const std::string name(bitnet::PointName(r.place.point));
+  return r.place.layer < 0 ? name : fmt::format("layer {} {}", r.place.layer, name);
 }
 
 // Results of one operation in all its layers.
@@ -42,8 +43,8 @@ struct OverLayers {
 std::vector<OverLayers> ByOperation(const ReplayReport& report) {
   std::vector<OverLayers> rows;
   for (const ReplayResult& r : report.results) {
-    auto row = std::find_if(rows.begin(), rows.end(), [&](const OverLayers& o) { return o.point == r.point; });
-    if (row == rows.end()) row = rows.insert(rows.end(), {r.point, {}});
+    auto row = std::find_if(rows.begin(), rows.end(), [&](const OverLayers& o) { return o.point == r.place.point; });
+    if (row == rows.end()) row = rows.insert(rows.end(), {r.place.point, {}});
     row->results.push_back(&r);
   }
   std::sort(rows.begin(), rows.end(), [](const OverLayers& a, const OverLayers& b) { return a.point < b.point; });
@@ -51,8 +52,8 @@ std::vector<OverLayers> ByOperation(const ReplayReport& report) {
 }
 
 nlohmann::json ReplayJson(const ReplayResult& r) {
-  nlohmann::json json = {{"stage", bitnet::PointName(r.point)},
-                         {"layer", r.layer},
+  nlohmann::json json = {{"stage", bitnet::PointName(r.place.point)},
+                         {"layer", r.place.layer},
                          {"verdict", ReplayVerdictName(r.verdict)},
                          {"elements", r.elements},
                          {"differing", r.differing},
@@ -60,8 +61,10 @@ nlohmann::json ReplayJson(const ReplayResult& r) {
                          {"error_over_tolerance", Number(r.max_error)},
                          {"tolerance_units", r.tolerance_units}};
   if (r.index >= 0) {
-    json["worst"] = {
-        {"position", r.position}, {"index", r.index}, {"ours", Number(r.ours)}, {"reference", Number(r.reference)}};
+    json["worst"] = {{"position", r.place.position},
+                     {"index", r.index},
+                     {"ours", Number(r.ours)},
+                     {"reference", Number(r.reference)}};
   }
   if (!r.missing.empty()) json["missing"] = r.missing;
   return json;
@@ -129,8 +132,9 @@ std::string ReplayText(const ReplayReport& report, bool color) {
     if (r->verdict == ReplayVerdict::kNotTraced) {
       out += fmt::format("{}: not traced: {} is missing\n", Operation(*r), r->missing);
     } else {
-      out += fmt::format("{}: {}, position {}, element {}: {:.9g} follows from the inputs, the reference has {:.9g}\n",
-                         Operation(*r), ReplayVerdictName(r->verdict), r->position, r->index, r->ours, r->reference);
+      out +=
+          fmt::format("{}: {}, position {}, element {}: {:.9g} follows from the inputs, the reference has {:.9g}\n",
+                      Operation(*r), ReplayVerdictName(r->verdict), r->place.position, r->index, r->ours, r->reference);
     }
   }
   return out;
@@ -155,14 +159,14 @@ nlohmann::json ReplayJson(const ReplayReport& report) {
 
 std::string BisectionText(const Bisection& b, bool color) {
   std::string out;
-  const bool named = b.point != Point::kUnknown;
-  const std::string place = named ? PlaceText(b.layer, b.point) : "";
+  const bool named = b.place.point != Point::kUnknown;
+  const std::string place = named ? PlaceText(b.place.layer, b.place.point) : "";
   if (b.verdict == BisectVerdict::kNoDivergence) {
     out += Paint("PARITY: nothing to bisect", Color::kGreen, color) + "\n";
   } else {
     std::string headline = fmt::format("DIVERGENCE ({})", BisectVerdictName(b.verdict));
     if (named && b.verdict == BisectVerdict::kOperation) headline += ": " + place;
-    if (b.position >= 0) headline += fmt::format(" at position {}", b.position);
+    if (b.place.position >= 0) headline += fmt::format(" at position {}", b.place.position);
     out += Paint(headline, Color::kRed, color) + "\n";
   }
   out += fmt::format("  {}\n", b.message);
@@ -173,9 +177,9 @@ std::string BisectionText(const Bisection& b, bool color) {
   if (b.prefix_length > 0) {
     line("prefix", fmt::format("{} of {} tokens are the shortest that fails", b.prefix_length, b.prompt_length));
   }
-  if (b.position >= 0) {
+  if (b.place.position >= 0) {
     line("position",
-         fmt::format("{}, token {} {}{}", b.position, b.token, Quote(b.token_text),
+         fmt::format("{}, token {} {}{}", b.place.position, b.token, Quote(b.token_text),
                      b.candidate_token != b.token ? fmt::format(" (the candidate's: {})", b.candidate_token) : ""));
   }
   if (named) line(b.verdict == BisectVerdict::kOperation ? "operation" : "first bit", place);
@@ -194,12 +198,12 @@ nlohmann::json BisectionJson(const Bisection& b) {
           {"message", b.message},
           {"prompt_length", b.prompt_length},
           {"prefix_length", b.prefix_length},
-          {"position", b.position},
+          {"position", b.place.position},
           {"token", b.token},
           {"token_text", b.token_text},
           {"candidate_token", b.candidate_token},
-          {"layer", b.layer},
-          {"stage", PointText(b.point)},
+          {"layer", b.place.layer},
+          {"stage", PointText(b.place.point)},
           {"inputs_equal", b.inputs_equal},
           {"replay_candidate", ReplayJson(b.replay_candidate)},
           {"replay_reference", ReplayJson(b.replay_reference)},
@@ -238,10 +242,11 @@ std::vector<std::string> WhereLines(const Explanation& e) {
   }
   const Bisection& b = *e.bisection;
   std::vector<std::string> lines;
-  if (b.position >= 0) {
-    lines.push_back(fmt::format("{}position {}, token {} {}",
-                                b.point == Point::kUnknown ? "" : PlaceText(b.layer, b.point) + " at ", b.position,
-                                b.token, Quote(b.token_text)));
+  if (b.place.position >= 0) {
+    lines.push_back(
+        fmt::format("{}position {}, token {} {}",
+                    b.place.point == Point::kUnknown ? "" : PlaceText(b.place.layer, b.place.point) + " at ",
+                    b.place.position, b.token, Quote(b.token_text)));
   }
   lines.push_back(b.message);
   if (b.difference) lines.push_back(DescribeDifference(*b.difference));
@@ -256,9 +261,9 @@ std::string CausesText(const Diagnosis& d, bool color) {
   std::string out = Paint("Why", Color::kBold, color) + "\n";
   if (d.causes.empty()) out += "  no known mistake gives what the candidate computed\n";
   for (size_t i = 0; i < d.causes.size(); ++i) {
-    const KnownCause& known = FindCause(d.causes[i].id);
-    out += fmt::format("  {}. {} ({}, {})\n     because {}\n     do: {}\n", i + 1, known.what,
-                       CertaintyName(d.causes[i].certainty), known.id, d.causes[i].evidence, known.remedy);
+    const Cause& cause = d.causes[i];
+    out += fmt::format("  {}. {} ({}, {})\n     because {}\n     do: {}\n", i + 1, cause.what,
+                       CertaintyName(cause.certainty), cause.id, cause.evidence, cause.remedy);
   }
   return out;
 }
@@ -266,12 +271,11 @@ std::string CausesText(const Diagnosis& d, bool color) {
 nlohmann::json CausesJson(const Diagnosis& d) {
   nlohmann::json causes = nlohmann::json::array();
   for (const Cause& cause : d.causes) {
-    const KnownCause& known = FindCause(cause.id);
-    causes.push_back({{"id", known.id},
-                      {"what", known.what},
+    causes.push_back({{"id", cause.id},
+                      {"what", cause.what},
                       {"certainty", CertaintyName(cause.certainty)},
                       {"evidence", cause.evidence},
-                      {"remedy", known.remedy}});
+                      {"remedy", cause.remedy}});
   }
   return causes;
 }
@@ -290,9 +294,8 @@ std::string ExplanationMarkdown(const Explanation& e) {
   for (const std::string& line : WhereLines(e)) out += fmt::format("- {}\n", line);
   out += "\n### Why\n\n";
   for (const Cause& cause : e.diagnosis.causes) {
-    const KnownCause& known = FindCause(cause.id);
-    out += fmt::format("1. **{}** ({}, `{}`)  \n   because {}  \n   do: {}\n", known.what,
-                       CertaintyName(cause.certainty), known.id, cause.evidence, known.remedy);
+    out += fmt::format("1. **{}** ({}, `{}`)  \n   because {}  \n   do: {}\n", cause.what,
+                       CertaintyName(cause.certainty), cause.id, cause.evidence, cause.remedy);
   }
   if (!e.not_diagnosed.empty()) return out + fmt::format("No cause was looked for: {}\n", e.not_diagnosed);
   return e.diagnosis.causes.empty() ? out + "No known mistake gives what the candidate computed.\n" : out;

@@ -6,10 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "parity_tests/diagnose/explain.h"
-#include "parity_tests/locate/bisect.h"
-#include "parity_tests/locate/noise.h"
-#include "parity_tests/locate/replay.h"
+#include "parity_tests/findings/explanation.h"
+#include "parity_tests/findings/noise.h"
 
 namespace parity {
 

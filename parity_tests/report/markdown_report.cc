@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "parity_tests/judge/metrics.h"
 #include "parity_tests/judge/quote.h"
 #include "parity_tests/report/causes.h"
 #include "parity_tests/report/figures.h"

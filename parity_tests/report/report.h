@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "parity_tests/diagnose/explain.h"
+#include "parity_tests/findings/explanation.h"
 #include "parity_tests/judge/ladder.h"
 
 namespace parity {

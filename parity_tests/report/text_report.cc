@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "parity_tests/judge/metrics.h"
 #include "parity_tests/judge/quote.h"
 #include "parity_tests/report/causes.h"
 #include "parity_tests/report/color.h"

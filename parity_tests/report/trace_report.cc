@@ -109,9 +109,9 @@ nlohmann::json TraceDiffJson(const TraceDiff& diff) {
                          {"tensors", nlohmann::json::array()}};
   for (const TensorDifference& d : diff.tensors) {
     nlohmann::json tensor = {{"name", d.name},
-                             {"seq", d.seq},
-                             {"layer", d.layer},
-                             {"stage", d.point},
+                             {"seq", d.place.position},
+                             {"layer", d.place.layer},
+                             {"stage", d.stage},
                              {"status", TensorStatusName(d.status)},
                              {"hash_equal", d.status == TensorStatus::kEqual},
                              {"shape_a", d.shape_a},

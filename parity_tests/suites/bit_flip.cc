@@ -174,8 +174,8 @@ struct BitFlips::Impl {
     for (int layer = -1; layer < static_cast<int>(h().n_layer); ++layer) {
       for (const ReplayResult& r : replay.Layer(layer)) {
         if (r.verdict == ReplayVerdict::kExact) continue;
-        finding.guilty += (finding.guilty.empty() ? "" : ", ") + Operation(r.point, layer);
-        finding.named_right = finding.named_right && Reads(flip, r.point, layer);
+        finding.guilty += (finding.guilty.empty() ? "" : ", ") + Operation(r.place.point, layer);
+        finding.named_right = finding.named_right && Reads(flip, r.place.point, layer);
       }
     }
     finding.named_right = finding.named_right && !finding.guilty.empty();

@@ -7,8 +7,10 @@
 #include <set>
 #include <sstream>
 
+#include "parity_tests/diagnose/diagnosis.h"
 #include "parity_tests/harness/native_backend.h"
 #include "parity_tests/harness/pair.h"
+#include "parity_tests/judge/ladder.h"
 #include "parity_tests/mistakes/fault_cases.h"
 #include "parity_tests/report/insight_report.h"
 

@@ -9,6 +9,7 @@
 #include <random>
 
 #include "parity_tests/harness/native_backend.h"
+#include "parity_tests/judge/ladder.h"
 #include "parity_tests/mistakes/fault_cases.h"
 
 namespace parity {

@@ -17,6 +17,7 @@
 #include <map>
 #include <stdexcept>
 
+#include "parity_tests/diagnose/explain.h"
 #include "parity_tests/harness/matrix.h"
 #include "parity_tests/harness/pair.h"
 #include "parity_tests/report/insight_report.h"

@@ -125,7 +125,7 @@ class OperationTest : public testing::Test {
     EXPECT_TRUE(good) << what
                       << fmt::format(
                              "\nposition {}, element {}: {:.9g} follows from the reference's inputs, it has {:.9g}",
-                             r.position, r.index, r.ours, r.reference)
+                             r.place.position, r.index, r.ours, r.reference)
                       << (replays_->exact() ? "\nthe order of the reference's build is known: every bit must agree"
                                             : "");
   }

@@ -62,7 +62,7 @@ struct Matrix {
 // One tensor of one position: name "t0/blk0/attn_norm".
 struct TraceRecord {
   std::string name;
-  int seq = 0;
+  int position = 0;
   int layer = -1;
   Point point = Point::kUnknown;
   std::string stage;  // the point's name, or that of a tensor which only this engine has

@@ -104,9 +104,9 @@ CaptureWriter::~CaptureWriter() {
   if (!temporary_.empty()) fs::remove_all(temporary_, ignored);
 }
 
-void CaptureWriter::AddTensor(int seq, int layer, Point point, std::vector<int64_t> shape, std::span<const float> data,
-                              bool keep_raw) {
-  TraceRecord record = MakeTraceRecord(seq, layer, PointName(point), std::move(shape), data);
+void CaptureWriter::AddTensor(int position, int layer, Point point, std::vector<int64_t> shape,
+                              std::span<const float> data, bool keep_raw) {
+  TraceRecord record = MakeTraceRecord(position, layer, PointName(point), std::move(shape), data);
   if (keep_raw) {
     record.tensor_file = TensorFileName(record.name);
     fs::create_directories(temporary_ + "/tensors");
@@ -133,11 +133,11 @@ void CaptureWriter::Finish(const Capture& capture) {
 
   std::vector<std::string> trace_files;
   for (size_t i = 0; i < records.size();) {
-    const int seq = records[i].seq;
+    const int position = records[i].position;
     if (trace_files.empty()) fs::create_directories(temporary_ + "/traces");
-    trace_files.push_back(fmt::format("traces/t{}.trace", seq));
+    trace_files.push_back(fmt::format("traces/t{}.trace", position));
     std::ofstream file(temporary_ + "/" + trace_files.back(), std::ios::binary);
-    for (; i < records.size() && records[i].seq == seq; ++i) file << ToJson(records[i]).dump() << '\n';
+    for (; i < records.size() && records[i].position == position; ++i) file << ToJson(records[i]).dump() << '\n';
     file.close();
     if (!file) {
       throw std::runtime_error(

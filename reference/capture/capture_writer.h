@@ -3,7 +3,7 @@
 // it.
 //
 //   CaptureWriter writer("out");
-//   writer.AddTensor(seq, layer, "q_proj", {n_embd}, data, /*keep_raw=*/true);
+//   writer.AddTensor(position, layer, "q_proj", {n_embd}, data, /*keep_raw=*/true);
 //   writer.Finish(capture);
 #ifndef BITNET_PARITY_REFERENCE_CAPTURE_CAPTURE_WRITER_H_
 #define BITNET_PARITY_REFERENCE_CAPTURE_CAPTURE_WRITER_H_
@@ -27,7 +27,7 @@ class CaptureWriter {
   CaptureWriter& operator=(const CaptureWriter&) = delete;
 
   // A second tensor of the same name replaces the first.
-  void AddTensor(int seq, int layer, Point point, std::vector<int64_t> shape, std::span<const float> data,
+  void AddTensor(int position, int layer, Point point, std::vector<int64_t> shape, std::span<const float> data,
                  bool keep_raw);
 
   // Writes `capture`, with the tensors added here beside capture.traces, and renames. Raw tensors that capture.traces

@@ -118,9 +118,9 @@ TraceDirectory::TraceDirectory(std::string directory) : directory_(std::move(dir
   }
 }
 
-void TraceDirectory::Add(int seq, int layer, Point point, std::vector<int64_t> shape, std::span<const float> data,
+void TraceDirectory::Add(int position, int layer, Point point, std::vector<int64_t> shape, std::span<const float> data,
                          bool keep_raw) {
-  Waiting waiting{MakeTraceRecord(seq, layer, PointName(point), std::move(shape), data), {}};
+  Waiting waiting{MakeTraceRecord(position, layer, PointName(point), std::move(shape), data), {}};
   if (keep_raw) {
     waiting.record.tensor_file = TraceFileStem(waiting.record.name) + ".npy";
     waiting.raw.assign(data.begin(), data.end());

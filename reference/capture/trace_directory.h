@@ -2,7 +2,7 @@
 // beside (.npy), and trace.json, written last, which says what was run and names every record.
 //
 //   TraceDirectory traces("out");
-//   traces.Add(seq, layer, "q_proj", {n_embd}, data, /*keep_raw=*/false);   // from any thread
+//   traces.Add(position, layer, "q_proj", {n_embd}, data, /*keep_raw=*/false);   // from any thread
 //   traces.Finish(run);
 //   Capture again = ReadTraces("out");    // a trace directory or a capture
 #ifndef BITNET_PARITY_REFERENCE_CAPTURE_TRACE_DIRECTORY_H_
@@ -27,7 +27,8 @@ class TraceDirectory {
 
   // Thread-safe. Hashes at once, writes later: files are slow to make, and a run that is measured should not wait for
   // them. What waits is bounded (64 MiB). A second tensor of the same name is an error.
-  void Add(int seq, int layer, Point point, std::vector<int64_t> shape, std::span<const float> data, bool keep_raw);
+  void Add(int position, int layer, Point point, std::vector<int64_t> shape, std::span<const float> data,
+           bool keep_raw);
 
   // Writes what waits, and trace.json from the backend, model, request, tokens and generated of `run`.
   void Finish(const Capture& run);

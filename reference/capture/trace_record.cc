@@ -35,11 +35,11 @@ double SumOfSquares(std::span<const float> data) {
 
 }  // namespace
 
-TraceRecord MakeTraceRecord(int seq, int layer, std::string_view stage, std::vector<int64_t> shape,
+TraceRecord MakeTraceRecord(int position, int layer, std::string_view stage, std::vector<int64_t> shape,
                             std::span<const float> data) {
   TraceRecord record;
-  record.name = TraceName(seq, layer, stage);
-  record.seq = seq;
+  record.name = TraceName(position, layer, stage);
+  record.position = position;
   record.layer = layer;
   record.stage = stage;
   record.point = bitnet::PointFromName(stage);
@@ -54,7 +54,7 @@ nlohmann::json ToJson(const TraceRecord& record) {
   nlohmann::json object = record.extra.is_object() ? record.extra : nlohmann::json::object();
   object.update(
       nlohmann::json{{"name", record.name},
-                     {"seq", record.seq},
+                     {"seq", record.position},
                      {"layer", record.layer},
                      {"stage", record.stage},
                      {"shape", record.shape},
@@ -71,7 +71,7 @@ TraceRecord TraceRecordFromJson(const nlohmann::json& json, const std::string& o
   TraceRecord record;
   JsonFields fields(json, origin);
   fields.Read("name", &record.name);
-  fields.Read("seq", &record.seq);
+  fields.Read("seq", &record.position);
   fields.Read("layer", &record.layer);
   fields.Read("stage", &record.stage);
   record.point = bitnet::PointFromName(record.stage);
@@ -102,18 +102,18 @@ TraceRecord TraceRecordFromJson(const nlohmann::json& json, const std::string& o
         origin, "num_elements",
         fmt::format("found {}, the shape [{}] holds {}", record.num_elements, fmt::join(record.shape, ", "), product));
   }
-  if (record.seq < 0 || record.layer < -1) ThrowJsonError(origin, "seq, layer", "out of range");
-  if (record.name != TraceName(record.seq, record.layer, record.stage)) {
+  if (record.position < 0 || record.layer < -1) ThrowJsonError(origin, "seq, layer", "out of range");
+  if (record.name != TraceName(record.position, record.layer, record.stage)) {
     ThrowJsonError(origin, "name",
                    fmt::format("found '{}', but seq, layer and stage make '{}'", record.name,
-                               TraceName(record.seq, record.layer, record.stage)));
+                               TraceName(record.position, record.layer, record.stage)));
   }
   record.extra = fields.Unknown();
   return record;
 }
 
 void FillFigures(TraceRecord* record, std::span<const float> data) {
-  const TraceRecord made = MakeTraceRecord(record->seq, record->layer, record->stage, record->shape, data);
+  const TraceRecord made = MakeTraceRecord(record->position, record->layer, record->stage, record->shape, data);
   record->blake3 = made.blake3;
   record->rms = made.rms;
 }
@@ -122,7 +122,7 @@ std::tuple<int, int, int, std::string> ComputationOrder(const TraceRecord& recor
   const bool unknown = record.point == Point::kUnknown;
   const bool first = unknown || record.point == Point::kEmbeddings;
   const int layer = record.layer >= 0 ? record.layer : first ? -1 : INT_MAX;
-  return {record.seq, layer, unknown ? -1 : static_cast<int>(record.point), record.name};
+  return {record.position, layer, unknown ? -1 : static_cast<int>(record.point), record.name};
 }
 
 std::string TraceFileStem(const std::string& trace_name) {

@@ -15,7 +15,7 @@ namespace parity {
 
 // The record of one tensor: hash, RMS (summed in double) and number of elements of `data`, which is row-major float32
 // of this shape.
-TraceRecord MakeTraceRecord(int seq, int layer, std::string_view stage, std::vector<int64_t> shape,
+TraceRecord MakeTraceRecord(int position, int layer, std::string_view stage, std::vector<int64_t> shape,
                             std::span<const float> data);
 
 nlohmann::json ToJson(const TraceRecord& record);

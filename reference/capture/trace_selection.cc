@@ -46,8 +46,8 @@ uint32_t PointsLike(const std::string& glob) {
 
 }  // namespace
 
-std::string TraceName(int seq, int layer, std::string_view point) {
-  return layer < 0 ? fmt::format("t{}/{}", seq, point) : fmt::format("t{}/blk{}/{}", seq, layer, point);
+std::string TraceName(int position, int layer, std::string_view point) {
+  return layer < 0 ? fmt::format("t{}/{}", position, point) : fmt::format("t{}/blk{}/{}", position, layer, point);
 }
 
 std::string JoinTraceSpec(const std::string& points, const std::string& filter) {
@@ -118,7 +118,7 @@ void TraceSelection::AddFilter(const std::string& part, const std::string& spec)
     const Range range = dash == std::string::npos ? Range{number(item), number(item)}
                                                   : Range{number(item.substr(0, dash)), number(item.substr(dash + 1))};
     if (range.last < range.first) Fail(spec, fmt::format("the range '{}' ends before it begins", item));
-    (key == "seq" ? seqs_ : layers_).push_back(range);
+    (key == "seq" ? positions_ : layers_).push_back(range);
   }
 }
 
@@ -137,6 +137,8 @@ bool TraceSelection::Wants(Point point, int layer) const {
   return std::any_of(patterns_.begin(), patterns_.end(), [&](const std::string& p) { return GlobMatches(p, place); });
 }
 
-bool TraceSelection::Wants(Point point, int layer, int seq) const { return WantsSeq(seq) && Wants(point, layer); }
+bool TraceSelection::Wants(Point point, int layer, int position) const {
+  return WantsPosition(position) && Wants(point, layer);
+}
 
 }  // namespace parity

@@ -18,7 +18,7 @@ using bitnet::Point;
 using bitnet::PointName;
 
 // "t0/blk0/attn_norm", or "t0/embeddings" for layer -1.
-std::string TraceName(int seq, int layer, std::string_view point);
+std::string TraceName(int position, int layer, std::string_view point);
 
 class TraceSelection {
  public:
@@ -28,13 +28,13 @@ class TraceSelection {
   //
   //   core;seq=0-3;layer=0,5-7;stage=attn_*
   //
-  // seq and layer: numbers and inclusive ranges (layer -1: outside the layers); stage: globs over points. Throws
-  // std::runtime_error that shows the syntax on anything else, and on a glob that matches no point.
+  // seq (the position) and layer: numbers and inclusive ranges (layer -1: outside the layers); stage: globs over
+  // points. Throws std::runtime_error that shows the syntax on anything else, and on a glob that matches no point.
   explicit TraceSelection(const std::string& spec);
 
-  bool Wants(Point point, int layer) const;           // at some position
-  bool Wants(Point point, int layer, int seq) const;  // at this one
-  bool WantsSeq(int seq) const { return Within(seqs_, seq); }
+  bool Wants(Point point, int layer) const;                // at some position
+  bool Wants(Point point, int layer, int position) const;  // at this one
+  bool WantsPosition(int position) const { return Within(positions_, position); }
   bool empty() const { return points_ == 0 && patterns_.empty(); }
 
  private:
@@ -50,7 +50,7 @@ class TraceSelection {
   std::vector<std::string> patterns_;  // globs over "blk<layer>/<point>"
   uint32_t point_filter_ = ~0u;        // bit i: the i-th point is let through
   std::vector<Range> layers_;          // empty: all
-  std::vector<Range> seqs_;            // empty: all
+  std::vector<Range> positions_;       // empty: all
 };
 
 // "core" or "full" and a filter as one specification: ("core", "seq=0-3") is "core;seq=0-3".

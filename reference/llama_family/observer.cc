@@ -129,7 +129,7 @@ void Observer::Record(const ggml_tensor* t, Point point, int layer, bool is_view
   for (int i = 0; i < n_tokens_; ++i) {
     const int position = first_ + i;
     if (position >= traced_positions_) break;
-    if (!selection_.WantsSeq(position)) continue;
+    if (!selection_.WantsPosition(position)) continue;
     std::vector<int64_t> shape;
     values.clear();
     if (IsScores(point)) {

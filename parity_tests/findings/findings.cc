@@ -1,0 +1,85 @@
+// Names and short derived values of the findings.
+#include <algorithm>
+#include <stdexcept>
+
+#include "parity_tests/findings/explanation.h"
+#include "parity_tests/findings/noise.h"
+
+namespace parity {
+namespace {
+
+WorstRows Worst(const NoiseFloor& floor, bool like_only) {
+  WorstRows worst;
+  for (const NoiseRow& row : floor.rows) {
+    if (row.like_schedules || !like_only) worst.Add(row.worst);
+  }
+  return worst;
+}
+
+}  // namespace
+
+std::string_view StatusName(Status status) {
+  switch (status) {
+    case Status::kPass:
+      return "pass";
+    case Status::kFail:
+      return "fail";
+    case Status::kSkip:
+      return "skip";
+    case Status::kNotReached:
+      return "not reached";
+  }
+  throw std::runtime_error("status: a value outside the enumeration");
+}
+
+std::optional<Rung> Verdict::failed_rung() const {
+  const auto failed =
+      std::find_if(rungs.begin(), rungs.end(), [](const RungResult& result) { return result.status == Status::kFail; });
+  if (failed == rungs.end()) return std::nullopt;
+  return failed->rung;
+}
+
+bool Verdict::parity() const { return !failed_rung() && rung(Rung::kPreflight).status == Status::kPass; }
+
+std::string_view TensorStatusName(TensorStatus status) {
+  constexpr std::string_view kNames[] = {"equal", "differs", "suspicious", "shape"};
+  return kNames[static_cast<size_t>(status)];
+}
+
+int64_t TraceDiff::count(TensorStatus status) const {
+  return std::count_if(tensors.begin(), tensors.end(), [=](const TensorDifference& d) { return d.status == status; });
+}
+
+std::string_view ReplayVerdictName(ReplayVerdict verdict) {
+  switch (verdict) {
+    case ReplayVerdict::kExact:
+      return "exact";
+    case ReplayVerdict::kWithin:
+      return "within tolerance";
+    case ReplayVerdict::kGuilty:
+      return "guilty";
+    case ReplayVerdict::kNotTraced:
+      return "not traced";
+  }
+  return "";
+}
+
+std::string_view BisectVerdictName(BisectVerdict verdict) {
+  constexpr std::string_view kNames[] = {"no divergence", "not reproducible", "tokens",   "shapes",
+                                         "choice",        "operation",        "rounding", "not traced"};
+  return kNames[static_cast<size_t>(verdict)];
+}
+
+std::string_view CertaintyName(Certainty certainty) {
+  constexpr std::string_view kNames[] = {"possible", "likely", "certain"};
+  return kNames[static_cast<size_t>(certainty)];
+}
+
+Place Explanation::location() const {
+  return bisection && bisection->place.position >= 0 ? bisection->place : diagnosis.location;
+}
+
+WorstRows NoiseFloor::Like() const { return Worst(*this, true); }
+WorstRows NoiseFloor::All() const { return Worst(*this, false); }
+
+}  // namespace parity

@@ -1,0 +1,26 @@
+// Limits for the rungs that compare logits. parity_tests/judge/thresholds.h reads them.
+#ifndef BITNET_PARITY_PARITY_TESTS_FINDINGS_PROFILE_H_
+#define BITNET_PARITY_PARITY_TESTS_FINDINGS_PROFILE_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "parity_tests/findings/metrics.h"
+
+namespace parity {
+
+using Limits = std::map<Metric, double>;
+
+struct Profile {
+  std::string name;
+  Limits first_logit;
+  Limits positions;
+  Limits decode;
+  double decode_tie = 0;
+  std::vector<std::string> overrides;  // as given: "positions.mse=1e-5"
+};
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_PARITY_TESTS_FINDINGS_PROFILE_H_
