@@ -5,9 +5,18 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <stdexcept>
 
 #include "engine/kernels/elementwise.h"
+
+#ifndef BITNET_PARITY_ENGINE_KERNELS_ACTIVATIONS_PLACE_
+#define BITNET_PARITY_ENGINE_KERNELS_ACTIVATIONS_PLACE_
+namespace bitnet {
+// Where the 32 elements from `i` on lie in a row of kI8Row: see Activations::q.
+constexpr size_t PlaceInI8Row(size_t i) { return i / 256 * 256 + i % 128 * 2 + i % 256 / 128 * 32; }
+}  // namespace bitnet
+#endif
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/activations.cc"
@@ -108,8 +117,7 @@ void QuantizeI8RowInterleaved(const float* x, size_t cols, bool once, int8_t* q,
   std::memset(q + cols / 256 * 256, 0, q_stride - cols / 256 * 256);
   int32_t total = 0;
   for (size_t i = 0; i < cols; i += 32) {
-    const size_t in_pair = i % 256;
-    int8_t* out = q + (i - in_pair) + (in_pair % 128) * 2 + in_pair / 128 * 32;
+    int8_t* out = q + PlaceInI8Row(i);
     once ? RoundToI8<true>(x + i, 32, *scale, out) : RoundToI8(x + i, 32, *scale, out);
     total += Sum32(out);
   }
@@ -151,67 +159,103 @@ ActivationKind ActivationKindFor(TensorType weights, size_t n, const ArithmeticO
   }
 }
 
-void Activations::Prepare(const float* x, size_t n_rows, size_t n_cols, ActivationKind k, ThreadPool& pool) {
+void Activations::Resize(ActivationKind k, size_t n_rows, size_t n_cols) {
+  struct Shape {
+    const char* name;
+    size_t block, q_multiple, scales, sums;  // scales, sums: of a row
+  };
+  const Shape shape = [&]() -> Shape {
+    switch (k) {
+      case ActivationKind::kQ80:
+        return {"Q8_0", 32, 32, n_cols / 32, 0};
+      case ActivationKind::kQ8K:
+        return {"Q8_K", 256, 256, n_cols / 256, n_cols / 32};
+      case ActivationKind::kI8Row:
+      case ActivationKind::kI8RowRoundedOnce:
+        return {"I2_S", 128, 256, 1, 1};
+      default:
+        throw std::logic_error("activations of this kind are not quantized");
+    }
+  }();
+  if (n_cols % shape.block != 0) {
+    throw std::runtime_error(fmt::format("{}: width {} is no multiple of {}", shape.name, n_cols, shape.block));
+  }
   kind = k;
   n = n_rows;
   cols = n_cols;
-  switch (kind) {
+  q_stride = (cols + shape.q_multiple - 1) / shape.q_multiple * shape.q_multiple;
+  q.resize(n * q_stride);
+  d.resize(n * shape.scales);
+  sums.resize(n * shape.sums);
+}
+
+void Activations::Prepare(const float* x, size_t n_rows, size_t n_cols, ActivationKind k, ThreadPool& pool) {
+  const auto for_rows = [&](const auto& rows) { ParallelRanges(pool, n_rows, 1, n_cols * kElementWork, rows); };
+  switch (k) {
     case ActivationKind::kF32:
       f32 = x;
-      return;
+      break;
     case ActivationKind::kF16:
     case ActivationKind::kBF16:
-      rounded_.resize(n * cols);
-      ParallelRanges(pool, n, 1, cols * kElementWork, [&](size_t begin, size_t end) {
-        const size_t at = begin * cols;
-        const size_t count = (end - begin) * cols;
-        if (kind == ActivationKind::kF16) {
+      rounded_.resize(n_rows * n_cols);
+      for_rows([&](size_t begin, size_t end) {
+        const size_t at = begin * n_cols;
+        const size_t count = (end - begin) * n_cols;
+        if (k == ActivationKind::kF16) {
           RoundToF16(x + at, count, rounded_.data() + at);
         } else {
           HWY_DYNAMIC_DISPATCH(RoundToBf16)(x + at, count, rounded_.data() + at);
         }
       });
       f32 = rounded_.data();
-      return;
+      break;
     case ActivationKind::kQ80:
-      if (cols % 32 != 0) throw std::runtime_error(fmt::format("Q8_0: width {} is no multiple of 32", cols));
-      q_stride = cols;
-      q.resize(n * q_stride);
-      d.resize(n * cols / 32);
-      ParallelRanges(pool, n, 1, cols * kElementWork, [&](size_t begin, size_t end) {
+      Resize(k, n_rows, n_cols);
+      for_rows([&](size_t begin, size_t end) {
         for (size_t r = begin; r < end; ++r) {
           HWY_DYNAMIC_DISPATCH(QuantizeQ80Row)(x + r * cols, cols, q.data() + r * q_stride, d.data() + r * cols / 32);
         }
       });
-      return;
+      break;
     case ActivationKind::kQ8K:
-      if (cols % 256 != 0) throw std::runtime_error(fmt::format("Q8_K: width {} is no multiple of 256", cols));
-      q_stride = cols;
-      q.resize(n * q_stride);
-      d.resize(n * cols / 256);
-      sums.resize(n * cols / 32);
-      ParallelRanges(pool, n, 1, cols * kElementWork, [&](size_t begin, size_t end) {
+      Resize(k, n_rows, n_cols);
+      for_rows([&](size_t begin, size_t end) {
         for (size_t r = begin; r < end; ++r) {
           HWY_DYNAMIC_DISPATCH(QuantizeQ8KRow)
           (x + r * cols, cols, q.data() + r * q_stride, d.data() + r * cols / 256, sums.data() + r * cols / 32);
         }
       });
-      return;
+      break;
     case ActivationKind::kI8Row:
     case ActivationKind::kI8RowRoundedOnce:
-      if (cols % 128 != 0) throw std::runtime_error(fmt::format("I2_S: width {} is no multiple of 128", cols));
-      q_stride = (cols + 255) / 256 * 256;
-      q.resize(n * q_stride);
-      d.resize(n);
-      sums.resize(n);
-      ParallelRanges(pool, n, 1, cols * kElementWork, [&](size_t begin, size_t end) {
+      Resize(k, n_rows, n_cols);
+      for_rows([&](size_t begin, size_t end) {
         for (size_t r = begin; r < end; ++r) {
           HWY_DYNAMIC_DISPATCH(QuantizeI8RowInterleaved)
-          (x + r * cols, cols, kind == ActivationKind::kI8RowRoundedOnce, q.data() + r * q_stride, q_stride, &d[r],
+          (x + r * cols, cols, k == ActivationKind::kI8RowRoundedOnce, q.data() + r * q_stride, q_stride, &d[r],
            &sums[r]);
         }
       });
-      return;
+      break;
+  }
+  kind = k;
+  n = n_rows;
+  cols = n_cols;
+}
+
+void Activations::Assign(ActivationKind k, size_t n_rows, size_t n_cols, const int8_t* values, const float* scales) {
+  Resize(k, n_rows, n_cols);
+  std::copy_n(scales, d.size(), d.data());
+  if (k == ActivationKind::kQ80 || k == ActivationKind::kQ8K) {
+    std::copy_n(values, q.size(), q.data());
+    for (size_t i = 0; i < sums.size(); ++i) sums[i] = -std::accumulate(values + i * 32, values + i * 32 + 32, 0);
+    return;
+  }
+  std::fill(q.begin(), q.end(), 0);
+  for (size_t r = 0; r < n; ++r) {
+    const int8_t* row = values + r * cols;
+    for (size_t i = 0; i < cols; i += 32) std::copy_n(row + i, 32, q.data() + r * q_stride + PlaceInI8Row(i));
+    sums[r] = std::accumulate(row, row + cols, 0);
   }
 }
 

@@ -48,7 +48,13 @@ struct Activations {
   // x: [n, cols], which must live as long as this is used where the kind keeps float32 as it is.
   void Prepare(const float* x, size_t n, size_t cols, ActivationKind kind, ThreadPool& pool);
 
+  // What somebody else quantized, for the quantized kinds: q [n, cols] in the order of the elements; d as above.
+  void Assign(ActivationKind kind, size_t n, size_t cols, const int8_t* q, const float* d);
+
  private:
+  // Throws std::runtime_error if the width is not a multiple of the kind's block.
+  void Resize(ActivationKind kind, size_t n, size_t cols);
+
   hwy::AlignedVector<float> rounded_;
 };
 

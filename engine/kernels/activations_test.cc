@@ -203,6 +203,55 @@ TEST(I8Row, SmallRowsKeepTheLeastScale) {
   });
 }
 
+// What the definition quantizes, given from outside, is what Prepare makes: the same products.
+TEST(Assign, GivesTheBitsOfPrepare) {
+  struct Case {
+    ActivationKind kind;
+    size_t scale_of;  // elements; 0: a row
+  };
+  ThreadPool pool(1);
+  for (const size_t cols : {256, 384, 2560}) {
+    for (const Case& c : {Case{ActivationKind::kQ80, 32},
+                          {ActivationKind::kQ8K, 256},
+                          {ActivationKind::kI8Row, 0},
+                          {ActivationKind::kI8RowRoundedOnce, 0}}) {
+      if (c.scale_of != 0 && cols % c.scale_of != 0) continue;
+      for (const size_t n : {1, 3, 9}) {
+        const std::vector<float> x = RandomFloats(n * cols, 8);
+        const size_t scales = c.scale_of == 0 ? 1 : cols / c.scale_of;
+        std::vector<int8_t> q(n * cols);
+        std::vector<float> d(n * scales);
+        for (size_t r = 0; r < n; ++r) {
+          const float* row = x.data() + r * cols;
+          int8_t* to = q.data() + r * cols;
+          if (c.kind == ActivationKind::kQ80) {
+            scalar::QuantizeQ80(row, cols, to, d.data() + r * scales);
+          } else if (c.kind == ActivationKind::kQ8K) {
+            scalar::QuantizeQ8K(row, cols, to, d.data() + r * scales);
+          } else {
+            d[r] = scalar::QuantizeI8Row(row, cols, to, c.kind == ActivationKind::kI8RowRoundedOnce);
+          }
+        }
+        Activations prepared, assigned;
+        prepared.Prepare(x.data(), n, cols, c.kind, pool);
+        assigned.Assign(c.kind, n, cols, q.data(), d.data());
+        ASSERT_EQ(assigned.kind, prepared.kind);
+        ASSERT_EQ(assigned.n, n);
+        ASSERT_EQ(assigned.cols, cols);
+        ASSERT_EQ(assigned.q_stride, prepared.q_stride);
+        ASSERT_TRUE(std::ranges::equal(assigned.q, prepared.q)) << cols;
+        ASSERT_TRUE(std::ranges::equal(assigned.sums, prepared.sums)) << cols;
+        ASSERT_TRUE(SameBits(assigned.d, prepared.d)) << cols;
+      }
+    }
+  }
+  const std::vector<int8_t> q(300);
+  const std::vector<float> d(3);
+  Activations a;
+  EXPECT_THROW(a.Assign(ActivationKind::kQ8K, 1, 300, q.data(), d.data()), std::runtime_error);
+  EXPECT_THROW(a.Assign(ActivationKind::kF16, 1, 256, q.data(), d.data()), std::logic_error);
+}
+
 TEST(Rounded, KindsRoundEachElement) {
   for (const size_t threads : {1, 3}) {
     ThreadPool pool(threads);

@@ -1,9 +1,12 @@
 #include "engine/kernels/attention.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <atomic>
 #include <cmath>
-#include <cstring>
 #include <limits>
+#include <stdexcept>
 #include <vector>
 
 #include "engine/kernels/elementwise.h"
@@ -28,18 +31,32 @@ struct AttentionJob {
 struct AttentionQueries {
   struct Query {
     size_t n_keys;
-    // nullptr, or where its scores and probabilities go to and come from.
-    float* trace_scores;
-    float* trace_softmax;
-    const float* given_softmax;
+    // nullptr: not wanted.
+    float* scores;
+    float* softmax;
+    int* keys_attended;
   };
   size_t n;
-  const Query* query;  // [n], n_keys rising
+  const Query* query;  // [n]
   const float* q;      // [n, head_dim], rounded to F16
   float* rows;         // [n, stride]: scores, then probabilities
   size_t stride;       // n_kv + 64 or more
   float* out;          // [n, head_dim]
+
+  size_t MostKeys() const {
+    size_t most = 0;
+    for (size_t c = 0; c < n; ++c) most = std::max(most, query[c].n_keys);
+    return most;
+  }
 };
+
+// *value = max(*value, n): the heads of a position may be attended on several threads.
+inline void RaiseTo(int* value, int n) {
+  std::atomic_ref<int> shared(*value);
+  int seen = shared.load(std::memory_order_relaxed);
+  while (seen < n && !shared.compare_exchange_weak(seen, n, std::memory_order_relaxed)) {
+  }
+}
 }  // namespace bitnet
 #endif
 
@@ -103,30 +120,49 @@ void Products(const hwy::float16_t* w, size_t rows, size_t w_stride, const float
   }
 }
 
-// Queries that read the same key head, by position.
-void AttendQueries(const AttentionJob& job, size_t kv_head, const AttentionQueries& queries) {
+// The functions below take queries that read the same key head.
+
+// rows = K.q. At least as many cells as a whole number of tiles are there.
+void ScoreQueries(const AttentionJob& job, size_t kv_head, const AttentionQueries& queries) {
   const size_t head_dim = job.shape->head_dim;
   const size_t width = job.shape->n_head_kv * head_dim;
   const auto* k = reinterpret_cast<const hwy::float16_t*>(job.kv->k) + kv_head * head_dim;
-  const auto* v = reinterpret_cast<const hwy::float16_t*>(job.kv->v) + kv_head * head_dim * job.kv->n_cells;
-  // The last query's keys, a whole number of tiles; there are at least as many cells.
-  const size_t most = queries.query[queries.n - 1].n_keys;
-  Products(k, (most + 3) / 4 * 4, width, queries.q, queries.n, head_dim, head_dim, job.scores, queries.rows,
-           queries.stride);
-  // Masked keys have probability 0: a row that ends with the step in which the last key lies gives the same sum.
-  const size_t length = std::min((most + 63) / 64 * 64, job.n_kv);
+  Products(k, (queries.MostKeys() + 3) / 4 * 4, width, queries.q, queries.n, head_dim, head_dim, job.scores,
+           queries.rows, queries.stride);
   for (size_t c = 0; c < queries.n; ++c) {
     const AttentionQueries::Query& query = queries.query[c];
+    if (query.scores != nullptr) std::copy_n(queries.rows + c * queries.stride, query.n_keys, query.scores);
+  }
+}
+
+// out = the sum of V by the probabilities in rows.
+void SumQueries(const AttentionJob& job, size_t kv_head, const AttentionQueries& queries) {
+  const size_t head_dim = job.shape->head_dim;
+  const auto* v = reinterpret_cast<const hwy::float16_t*>(job.kv->v) + kv_head * head_dim * job.kv->n_cells;
+  // Masked keys have probability 0: a row that ends with the step in which the last key lies gives the same sum.
+  const size_t length = std::min((queries.MostKeys() + 63) / 64 * 64, job.n_kv);
+  for (size_t c = 0; c < queries.n; ++c) {
     float* row = queries.rows + c * queries.stride;
-    if (query.trace_scores != nullptr) std::copy_n(row, query.n_keys, query.trace_scores);
-    SoftmaxAnyLanes(row, query.n_keys, 1.0f / std::sqrt(static_cast<float>(head_dim)), job.lanes);
-    if (query.trace_softmax != nullptr) std::copy_n(row, query.n_keys, query.trace_softmax);
-    if (query.given_softmax != nullptr) std::copy_n(query.given_softmax, query.n_keys, row);
-    std::fill(row + query.n_keys, row + length, 0.0f);
+    std::fill(row + std::min(queries.query[c].n_keys, length), row + length, 0.0f);
     if (job.round_probabilities) RoundToF16(row, length, row);
   }
   Products(v, head_dim, job.kv->n_cells, queries.rows, queries.n, queries.stride, length, job.values, queries.out,
            head_dim);
+}
+
+void AttendQueries(const AttentionJob& job, size_t kv_head, const AttentionQueries& queries) {
+  ScoreQueries(job, kv_head, queries);
+  const float scale = 1.0f / std::sqrt(static_cast<float>(job.shape->head_dim));
+  for (size_t c = 0; c < queries.n; ++c) {
+    const AttentionQueries::Query& query = queries.query[c];
+    float* row = queries.rows + c * queries.stride;
+    // The mask: keys behind these do not count.
+    const size_t keys = query.n_keys;
+    SoftmaxAnyLanes(row, keys, scale, job.lanes);
+    if (query.keys_attended != nullptr) RaiseTo(query.keys_attended, static_cast<int>(keys));
+    if (query.softmax != nullptr) std::copy_n(row, keys, query.softmax);
+  }
+  SumQueries(job, kv_head, queries);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -137,6 +173,8 @@ HWY_AFTER_NAMESPACE();
 namespace bitnet {
 
 HWY_EXPORT(AttendQueries);
+HWY_EXPORT(ScoreQueries);
+HWY_EXPORT(SumQueries);
 HWY_EXPORT(SoftmaxAnyLanes);
 
 namespace {
@@ -144,10 +182,11 @@ namespace {
 size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 // Which dot product the reference takes: in a batch the tiled one, where the row is a whole number of its lanes.
-AttentionJob MakeJob(size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
+// `keys`: cells in use.
+AttentionJob MakeJob(size_t n, size_t keys, const KvView& kv, const AttentionShape& shape,
                      const ArithmeticOrder& order) {
   const bool batch = n >= 2;
-  const size_t n_kv = std::min(RoundUp(first + n, order.kv_padding), kv.n_cells);
+  const size_t n_kv = std::min(RoundUp(keys, order.kv_padding), kv.n_cells);
   const auto tiles = [&](size_t cols, size_t rows) {
     return batch && cols % order.batch.lanes == 0 && rows % order.batch_rows == 0;
   };
@@ -162,12 +201,32 @@ AttentionJob MakeJob(size_t n, size_t first, const KvView& kv, const AttentionSh
           .n_kv = n_kv};
 }
 
-}  // namespace
+// What a call works on; nullptr: not this one.
+struct AttentionCall {
+  size_t n;
+  size_t first;
+  std::span<const size_t> n_keys;  // empty: causal
+  const float* q = nullptr;
+  const float* probabilities = nullptr;  // rows of trace.stride
+  float* out = nullptr;
+  AttentionTrace trace = {};
 
-void Attention(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
-               const ArithmeticOrder& order, float* out, ThreadPool& pool, const AttentionTrace* trace) {
-  const AttentionJob job = MakeJob(n, first, kv, shape, order);
-  const AttentionTrace inside = trace != nullptr ? *trace : AttentionTrace{};
+  size_t Keys(size_t i) const { return n_keys.empty() ? first + i + 1 : n_keys[i]; }
+};
+
+using AttentionKernel = void (*)(const AttentionJob&, size_t kv_head, const AttentionQueries&);
+
+// Deals the queries out to threads, in groups that read the same keys.
+void ForQueries(const AttentionCall& call, const KvView& kv, const AttentionShape& shape, const ArithmeticOrder& order,
+                AttentionKernel kernel, ThreadPool& pool) {
+  const size_t n = call.n;
+  size_t cells = call.first + n;
+  for (const size_t keys : call.n_keys) cells = std::max(cells, keys);
+  if (cells > kv.n_cells || (!call.n_keys.empty() && call.n_keys.size() != n)) {
+    throw std::logic_error(fmt::format("attention: {} queries and {} lengths reach key {} of {} cells", n,
+                                       call.n_keys.size(), cells, kv.n_cells));
+  }
+  const AttentionJob job = MakeJob(n, cells, kv, shape, order);
   const size_t width = shape.n_head * shape.head_dim;
   // One task: the heads that share keys at some positions; at a single position one head, or there would be few tasks.
   constexpr size_t kPositions = 5;
@@ -177,7 +236,7 @@ void Attention(const float* q, size_t n, size_t first, const KvView& kv, const A
   const size_t room = std::min(n, kPositions) * heads;
   const size_t stride = job.n_kv + 64;
   // Each query's products with keys and with values.
-  const size_t work = 2 * room * (first + n) * shape.head_dim;
+  const size_t work = 2 * room * cells * shape.head_dim;
   ParallelRanges(pool, shape.n_head / heads * blocks, 1, work, [&](size_t begin, size_t end) {
     hwy::AlignedVector<float> rows(room * stride);
     hwy::AlignedVector<float> rounded(room * shape.head_dim);
@@ -191,24 +250,58 @@ void Attention(const float* q, size_t n, size_t first, const KvView& kv, const A
       for (size_t c = 0; c < positions * heads; ++c) {
         const size_t i = position + c / heads;
         const size_t t = i * shape.n_head + head + c % heads;
-        const auto row_of = [&](auto* tensor) { return tensor != nullptr ? tensor + t * inside.stride : nullptr; };
-        RoundToF16(q + t * shape.head_dim, shape.head_dim, rounded.data() + c * shape.head_dim);
-        queries.push_back({first + i + 1, row_of(inside.scores), row_of(inside.softmax), row_of(inside.given_softmax)});
+        const auto row_of = [&](auto* tensor) { return tensor != nullptr ? tensor + t * call.trace.stride : nullptr; };
+        int* attended = call.trace.keys_attended != nullptr ? call.trace.keys_attended + i : nullptr;
+        if (call.q != nullptr) {
+          RoundToF16(call.q + t * shape.head_dim, shape.head_dim, rounded.data() + c * shape.head_dim);
+        }
+        if (call.probabilities != nullptr) {
+          std::copy_n(row_of(call.probabilities), call.Keys(i), rows.data() + c * stride);
+        }
+        queries.push_back({call.Keys(i), row_of(call.trace.scores), row_of(call.trace.softmax), attended});
       }
-      HWY_DYNAMIC_DISPATCH(AttendQueries)
-      (job, head / group,
-       {.n = queries.size(),
-        .query = queries.data(),
-        .q = rounded.data(),
-        .rows = rows.data(),
-        .stride = stride,
-        .out = results.data()});
+      kernel(job, head / group,
+             {.n = queries.size(),
+              .query = queries.data(),
+              .q = rounded.data(),
+              .rows = rows.data(),
+              .stride = stride,
+              .out = results.data()});
+      if (call.out == nullptr) continue;
       for (size_t c = 0; c < queries.size(); ++c) {
         std::copy_n(results.data() + c * shape.head_dim, shape.head_dim,
-                    out + (position + c / heads) * width + (head + c % heads) * shape.head_dim);
+                    call.out + (position + c / heads) * width + (head + c % heads) * shape.head_dim);
       }
     }
   });
+}
+
+}  // namespace
+
+void Attention(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
+               const ArithmeticOrder& order, float* out, ThreadPool& pool, const AttentionTrace& trace) {
+  if (trace.keys_attended != nullptr) std::fill_n(trace.keys_attended, n, 0);
+  ForQueries({.n = n, .first = first, .n_keys = {}, .q = q, .out = out, .trace = trace}, kv, shape, order,
+             HWY_DYNAMIC_POINTER(AttendQueries), pool);
+}
+
+void AttentionScores(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
+                     const ArithmeticOrder& order, std::span<const size_t> n_keys, float* scores, size_t stride,
+                     ThreadPool& pool) {
+  ForQueries({.n = n, .first = first, .n_keys = n_keys, .q = q, .trace = {.scores = scores, .stride = stride}}, kv,
+             shape, order, HWY_DYNAMIC_POINTER(ScoreQueries), pool);
+}
+
+void AttentionValues(const float* probabilities, size_t stride, size_t n, size_t first, const KvView& kv,
+                     const AttentionShape& shape, const ArithmeticOrder& order, std::span<const size_t> n_keys,
+                     float* out, ThreadPool& pool) {
+  ForQueries({.n = n,
+              .first = first,
+              .n_keys = n_keys,
+              .probabilities = probabilities,
+              .out = out,
+              .trace = {.stride = stride}},
+             kv, shape, order, HWY_DYNAMIC_POINTER(SumQueries), pool);
 }
 
 void SoftmaxRow(float* x, size_t n, float scale, const ArithmeticOrder& order) {
@@ -239,7 +332,7 @@ void SoftmaxRow(float* x, size_t n, float scale, const ArithmeticOrder& order) {
 
 void Attention(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
                const ArithmeticOrder& order, float* out) {
-  const AttentionJob job = MakeJob(n, first, kv, shape, order);
+  const AttentionJob job = MakeJob(n, first + n, kv, shape, order);
   const size_t width = shape.n_head * shape.head_dim;
   for (size_t i = 0; i < n; ++i) {
     for (size_t head = 0; head < shape.n_head; ++head) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "engine/kernels/order.h"
 #include "engine/kernels/thread_pool.h"
@@ -23,13 +24,14 @@ struct AttentionShape {
   size_t head_dim = 0;
 };
 
-// Where the insides are wanted: [n, n_head, stride] each, row (i, h) filled with the keys 0 .. first+i.
+// Optional buffers for intermediate results; nullptr: not wanted.
 struct AttentionTrace {
+  // [n, n_head, stride] each; row (i, h) is filled with the keys that the query attends.
   float* scores = nullptr;  // K.q, not yet scaled
   float* softmax = nullptr;
-  // Probabilities to go on with in place of the own ones: the sum of V alone, on another engine's softmax.
-  const float* given_softmax = nullptr;
   size_t stride = 0;
+  // [n]: how many keys each query attended, as the kernel masked them: the most of its heads.
+  int* keys_attended = nullptr;
 };
 
 // q, out: [n, n_head * head_dim]. Row i is the query at position first + i and attends to the keys 0 .. first + i.
@@ -37,7 +39,20 @@ struct AttentionTrace {
 // `order.lanes` exponentials are folded in float32, the folds are added in double (ggml_compute_forward_soft_max_f32,
 // ggml_vec_soft_max_f32).
 void Attention(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
-               const ArithmeticOrder& order, float* out, ThreadPool& pool, const AttentionTrace* trace = nullptr);
+               const ArithmeticOrder& order, float* out, ThreadPool& pool, const AttentionTrace& trace = {});
+
+// The two products of Attention by themselves, with the same bits. n_keys: how many keys each query attends, [n];
+// empty: first + i + 1. Throws std::logic_error if the cache has fewer cells.
+
+// scores: [n, n_head, stride], K.q of the keys attended; what is behind them in a row is left alone.
+void AttentionScores(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
+                     const ArithmeticOrder& order, std::span<const size_t> n_keys, float* scores, size_t stride,
+                     ThreadPool& pool);
+
+// probabilities: [n, n_head, stride] of the keys attended; out: [n, n_head * head_dim], the sum of V by them.
+void AttentionValues(const float* probabilities, size_t stride, size_t n, size_t first, const KvView& kv,
+                     const AttentionShape& shape, const ArithmeticOrder& order, std::span<const size_t> n_keys,
+                     float* out, ThreadPool& pool);
 
 // In place over x[n]; for the tests and for single rows. The row is taken as if -inf followed up to the next multiple
 // of order.lanes.

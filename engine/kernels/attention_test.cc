@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <stdexcept>
 #include <tuple>
 #include <vector>
 
@@ -154,7 +155,7 @@ TEST(Attention, TraceHoldsScoresAndProbabilitiesOfTheKeysAttended) {
       std::vector<float> scores(n * 4 * stride, 42.0f), softmax(n * 4 * stride, 42.0f);
       Attention(q.data(), n, first, cache.view, shape, order, plain.data(), pool);
       const AttentionTrace trace{.scores = scores.data(), .softmax = softmax.data(), .stride = stride};
-      Attention(q.data(), n, first, cache.view, shape, order, out.data(), pool, &trace);
+      Attention(q.data(), n, first, cache.view, shape, order, out.data(), pool, trace);
       ASSERT_TRUE(SameBits(out, plain)) << "tracing changed the result";
       for (size_t t = 0; t < n * 4; ++t) {
         const size_t keys = first + t / 4 + 1;
@@ -164,6 +165,96 @@ TEST(Attention, TraceHoldsScoresAndProbabilitiesOfTheKeysAttended) {
         for (size_t j = keys; j < stride; ++j) ASSERT_EQ(softmax[t * stride + j], 42.0f);
       }
     });
+  }
+}
+
+TEST(Attention, KeysAttendedAreThoseOfTheCausalMask) {
+  const AttentionShape shape{.n_head = 6, .n_head_kv = 2, .head_dim = 32};
+  const Cache cache(80, shape, 256);
+  const std::vector<float> q = RandomFloats(20 * 6 * 32, 5);
+  for (const size_t threads : {1, 3}) {
+    ThreadPool pool(threads);
+    for (const size_t n : {1, 2, 7, 20}) {
+      OnEveryTarget([&] {
+        std::vector<int> keys(n + 1, 1000);
+        std::vector<float> out(q.size());
+        const AttentionTrace trace{.keys_attended = keys.data()};
+        Attention(q.data(), n, 60, cache.view, shape, AllOrders()[0], out.data(), pool, trace);
+        for (size_t i = 0; i < n; ++i) ASSERT_EQ(keys[i], static_cast<int>(60 + i + 1));
+        ASSERT_EQ(keys[n], 1000);
+      });
+    }
+  }
+}
+
+// Scores, softmax and values, one after the other.
+TEST(Attention, IsScoresThenSoftmaxThenValues) {
+  for (const size_t threads : {1, 3}) {
+    ThreadPool pool(threads);
+    for (const AttentionShape& shape : kShapes) {
+      for (const auto& [n, first] : {std::pair<size_t, size_t>{1, 0}, {1, 100}, {2, 30}, {9, 0}, {9, 250}}) {
+        const Cache cache(first + n, shape, 512);
+        const size_t stride = first + n + 3, rows = n * shape.n_head;
+        const std::vector<float> q = RandomFloats(rows * shape.head_dim, 3);
+        for (const ArithmeticOrder& order : OrdersOfAttention()) {
+          OnEveryTarget([&, n = n, first = first] {
+            std::vector<float> expected(q.size()), out(q.size()), p(rows * stride, 42.0f);
+            Attention(q.data(), n, first, cache.view, shape, order, expected.data(), pool);
+            AttentionScores(q.data(), n, first, cache.view, shape, order, {}, p.data(), stride, pool);
+            for (size_t t = 0; t < rows; ++t) {
+              const size_t keys = first + t / shape.n_head + 1;
+              for (size_t j = keys; j < stride; ++j) ASSERT_EQ(p[t * stride + j], 42.0f);
+              SoftmaxRow(p.data() + t * stride, keys, 1.0f / std::sqrt(static_cast<float>(shape.head_dim)), order);
+            }
+            AttentionValues(p.data(), stride, n, first, cache.view, shape, order, {}, out.data(), pool);
+            ASSERT_TRUE(SameBits(out, expected)) << Describe(shape, n, first, order);
+          });
+        }
+      }
+    }
+  }
+}
+
+// A query of a batch that attends other keys gives what the query at that position gives in a batch of the same width.
+TEST(Attention, OtherNumbersOfKeys) {
+  ThreadPool pool(2);
+  const AttentionShape shape{.n_head = 4, .n_head_kv = 2, .head_dim = 64};
+  const size_t n = 5, first = 60, stride = 70, width = 256;
+  const Cache cache(first + n, shape, 256);
+  const std::vector<float> q = RandomFloats(n * width, 5);
+  const std::vector<size_t> n_keys = {first + n, 1, first + 3, 0, first + 2};
+  for (const ArithmeticOrder& order : OrdersOfAttention()) {
+    OnEveryTarget([&] {
+      std::vector<float> causal(n * 4 * stride), scores(causal.size(), 42.0f), out(q.size(), 42.0f);
+      AttentionScores(q.data(), n, first, cache.view, shape, order, n_keys, scores.data(), stride, pool);
+      // The last query's row has the same keys for all queries.
+      for (size_t i = 0; i < n; ++i) {
+        std::vector<float> same(n * width);
+        for (size_t c = 0; c < n; ++c) std::copy_n(q.data() + i * width, width, same.data() + c * width);
+        AttentionScores(same.data(), n, first, cache.view, shape, order, {}, causal.data(), stride, pool);
+        for (size_t h = 0; h < 4; ++h) {
+          const auto row = std::span(scores).subspan((i * 4 + h) * stride, stride);
+          const auto last = std::span(causal).subspan(((n - 1) * 4 + h) * stride, n_keys[i]);
+          ASSERT_TRUE(SameBits(row.first(n_keys[i]), last));
+          for (const float v : row.subspan(n_keys[i])) ASSERT_EQ(v, 42.0f);
+        }
+      }
+      // Probabilities of 0 change nothing: fewer keys are all keys of which some have none.
+      std::vector<float> p(n * 4 * stride), all(q.size());
+      for (size_t i = 0; i < n; ++i) {
+        for (size_t h = 0; h < 4; ++h) std::fill_n(p.data() + (i * 4 + h) * stride, n_keys[i], 0.125f);
+      }
+      AttentionValues(p.data(), stride, n, first, cache.view, shape, order, n_keys, out.data(), pool);
+      const std::vector<size_t> every(n, first + n);
+      AttentionValues(p.data(), stride, n, first, cache.view, shape, order, every, all.data(), pool);
+      ASSERT_TRUE(SameBits(out, all));
+    });
+  }
+  std::vector<float> out(q.size());
+  const std::vector<size_t> too_many(n, 257), too_few_lengths(n - 1, 1);
+  for (const auto& lengths : {too_many, too_few_lengths}) {
+    EXPECT_THROW(AttentionScores(q.data(), n, first, cache.view, shape, AllOrders()[0], lengths, out.data(), 0, pool),
+                 std::logic_error);
   }
 }
 

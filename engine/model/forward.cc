@@ -22,14 +22,15 @@ using Buffer = hwy::AlignedVector<float>;
 
 // Rows of one batch, named after what they hold.
 struct BatchBuffers {
-  Buffer x;                // residual stream [n, n_embd]
-  Buffer normed;           // [n, n_embd]
-  Buffer q;                // [n, n_head * n_embd_head]
-  Buffer k, v;             // [n, n_head_kv * n_embd_head]
-  Buffer attn;             // [n, n_head * n_embd_head]
-  Buffer projected;        // [n, n_embd]
-  Buffer gate, up;         // [n, n_ff]
-  Buffer scores, softmax;  // [n, n_head, keys], only where traced
+  Buffer x;                        // residual stream [n, n_embd]
+  Buffer normed;                   // [n, n_embd]
+  Buffer q;                        // [n, n_head * n_embd_head]
+  Buffer k, v;                     // [n, n_head_kv * n_embd_head]
+  Buffer attn;                     // [n, n_head * n_embd_head]
+  Buffer projected;                // [n, n_embd]
+  Buffer gate, up;                 // [n, n_ff]
+  Buffer scores, softmax;          // [n, n_head, keys], only where traced
+  std::vector<int> keys_attended;  // [n], in the layer that ran last
 
   void Resize(size_t n, const Hyperparameters& h) {
     const size_t q_width = size_t{h.n_head} * h.n_embd_head;
@@ -43,6 +44,7 @@ struct BatchBuffers {
     projected.resize(n * h.n_embd);
     gate.resize(n * h.n_ff);
     up.resize(n * h.n_ff);
+    keys_attended.resize(n);
   }
 };
 
@@ -60,6 +62,7 @@ struct Context::Impl {
   BatchBuffers b;
   Activations activations;
   std::vector<RopeAngles> angles;  // by position, as far as it was needed
+  std::vector<int> keys_attended;  // by position, the most of all layers
 
   Impl(const Model& m, const ContextOptions& o)
       : model(m),
@@ -80,12 +83,12 @@ struct Context::Impl {
     }
   }
 
-  // Scores and probabilities: [n, n_head, stride] of which a position's first n_past + i + 1 keys count.
+  // Scores and probabilities: [n, n_head, stride], of which the keys attended count.
   void TraceAttention(Point point, int layer, size_t n, size_t stride, const float* data) {
     if (!Wants(point, layer)) return;
     Buffer row;
     for (size_t i = 0; i < n; ++i) {
-      const size_t keys = n_past + i + 1;
+      const auto keys = static_cast<size_t>(b.keys_attended[i]);
       row.resize(h.n_head * keys);
       for (size_t head = 0; head < h.n_head; ++head) {
         std::copy_n(data + (i * h.n_head + head) * stride, keys, row.data() + head * keys);
@@ -143,18 +146,23 @@ struct Context::Impl {
     Trace(Point::kKRope, layer, n, kv_width, b.k.data());
 
     cache.Store(layer, n_past, n, b.k.data(), b.v.data());
-    AttentionTrace inside;
+    AttentionTrace inside{.keys_attended = b.keys_attended.data()};
     const bool wants_scores = Wants(Point::kAttnScores, layer);
     const bool wants_softmax = Wants(Point::kAttnScoresSoftmax, layer);
     if (wants_scores || wants_softmax) {
-      inside.stride = n_past + n;
+      // With room for what a wrong mask would let through.
+      inside.stride = (n_past + n) / 64 * 64 + 64;
       b.scores.resize(n * h.n_head * inside.stride);
       b.softmax.resize(n * h.n_head * inside.stride);
       inside.scores = b.scores.data();
       inside.softmax = b.softmax.data();
     }
     const AttentionShape shape{.n_head = h.n_head, .n_head_kv = h.n_head_kv, .head_dim = h.n_embd_head};
-    Attention(b.q.data(), n, n_past, cache.Layer(layer), shape, order, b.attn.data(), pool, &inside);
+    Attention(b.q.data(), n, n_past, cache.Layer(layer), shape, order, b.attn.data(), pool, inside);
+    for (size_t i = 0; i < n; ++i) {
+      int& attended = keys_attended[n_past + i];
+      attended = std::max(attended, b.keys_attended[i]);
+    }
     TraceAttention(Point::kAttnScores, layer, n, inside.stride, inside.scores);
     TraceAttention(Point::kAttnScoresSoftmax, layer, n, inside.stride, inside.softmax);
     Trace(Point::kAttnOut, layer, n, q_width, b.attn.data());
@@ -239,6 +247,7 @@ struct Context::Impl {
       angles.push_back(ComputeRopeAngles(static_cast<int>(angles.size()), h.n_rot, h.rope_freq_base));
     }
     b.Resize(n, h);
+    keys_attended.resize(n_past + n, 0);
     for (size_t i = 0; i < n; ++i) WeightRow(model.weights.token_embd, tokens[i], b.x.data() + i * h.n_embd);
     Trace(Point::kEmbeddings, -1, n, h.n_embd, b.x.data());
     for (size_t layer = 0; layer < model.weights.layers.size(); ++layer) {
@@ -259,7 +268,7 @@ void Context::Forward(std::span<const int32_t> tokens, LogitsFor which, std::spa
 size_t Context::n_past() const { return impl_->n_past; }
 size_t Context::n_ctx() const { return impl_->n_ctx; }
 size_t Context::n_cells() const { return impl_->cache.n_cells(); }
-int Context::KeysAttended(size_t position) const { return static_cast<int>(position) + 1; }
+int Context::KeysAttended(size_t position) const { return impl_->keys_attended.at(position); }
 const ArithmeticOrder& Context::order() const { return impl_->order; }
 
 }  // namespace bitnet

@@ -59,7 +59,8 @@ class Context {
   size_t n_past() const;
   size_t n_ctx() const;    // as asked for
   size_t n_cells() const;  // of the KV cache
-  // How many keys, from the first on, the query at a position reads: the causal mask.
+  // How many keys, from the first on, the query at a position read, as the attention kernel masked them: the most of
+  // all layers. Throws std::out_of_range for a position that was not run.
   int KeysAttended(size_t position) const;
   const ArithmeticOrder& order() const;
 

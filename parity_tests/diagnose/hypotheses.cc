@@ -359,10 +359,10 @@ class Tests {
     }
     const Values q = Batch(Point::kQRope, at_.layer);
     const size_t stride = first_ + n_;
-    Values inside(n_ * heads * stride), softmax(inside.size()), out(q.size());
-    bitnet::AttentionTrace trace{.scores = inside.data(), .softmax = softmax.data(), .stride = stride};
-    bitnet::Attention(q.data(), n_, first_, {cache.data(), unused.data(), cells},
-                      {.n_head = heads, .n_head_kv = heads, .head_dim = dim}, order_, out.data(), pool_, &trace);
+    Values inside(n_ * heads * stride);
+    bitnet::AttentionScores(q.data(), n_, first_, {cache.data(), unused.data(), cells},
+                            {.n_head = heads, .n_head_kv = heads, .head_dim = dim}, order_, {}, inside.data(), stride,
+                            pool_);
     Values scores;
     for (size_t head = 0; head < heads; ++head) {
       const float* from = inside.data() + (row_ * heads + head) * stride;

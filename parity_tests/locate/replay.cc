@@ -207,13 +207,12 @@ struct Replay::Impl {
     const std::vector<float> v = scores ? zeros : Input(bitnet::Point::kVProj, layer, 0, keys, kv_width);
     cache.Store(0, 0, keys, k.data(), v.data());
 
-    std::vector<float> q(n * q_width);
     std::vector<float> inside(n * h.n_head * keys);
-    bitnet::AttentionTrace trace;
-    trace.stride = keys;
+    std::vector<float> out(n * q_width);
+    const bitnet::AttentionShape shape{.n_head = h.n_head, .n_head_kv = h.n_head_kv, .head_dim = h.n_embd_head};
     if (scores) {
-      q = Input(bitnet::Point::kQRope, layer, first, n, q_width);
-      trace.scores = inside.data();
+      const std::vector<float> q = Input(bitnet::Point::kQRope, layer, first, n, q_width);
+      bitnet::AttentionScores(q.data(), n, first, cache.Layer(0), shape, order, {}, inside.data(), keys, pool);
     } else {
       const Rows p = Read(bitnet::Point::kAttnScoresSoftmax, layer, first, n);
       for (size_t i = 0; i < n; ++i) {
@@ -227,11 +226,8 @@ struct Replay::Impl {
           std::copy_n(p.row[i].data() + head * count, count, inside.data() + (i * h.n_head + head) * keys);
         }
       }
-      trace.given_softmax = inside.data();
+      bitnet::AttentionValues(inside.data(), keys, n, first, cache.Layer(0), shape, order, {}, out.data(), pool);
     }
-    std::vector<float> out(n * q_width);
-    const bitnet::AttentionShape shape{.n_head = h.n_head, .n_head_kv = h.n_head_kv, .head_dim = h.n_embd_head};
-    bitnet::Attention(q.data(), n, first, cache.Layer(0), shape, order, out.data(), pool, &trace);
 
     std::vector<std::vector<float>> rows;
     for (size_t i = 0; i < n; ++i) {
