@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "parity_tests/diagnose/explain.h"
+#include "parity_tests/harness/own_model.h"
+#include "parity_tests/judge/ladder.h"
 #include "parity_tests/report/insight_report.h"
 
 namespace parity {
@@ -15,10 +17,12 @@ std::optional<Explanation> ExplainClimb(Pair& pair, const Request& request, cons
   const std::optional<Rung> failed = verdict.failed_rung();
   if (failed == Rung::kPreflight || (!failed && identical)) return std::nullopt;
   Progress progress;
-  return Explain(pair.candidate(), pair.reference(), request, captures,
-                 {.profile = failed ? verdict.profile : ExactProfile(),
-                  .first_bit = !failed,
-                  .progress = [&progress](const std::string& what) { progress.Show(what); }});
+  const HeldModel held = HoldModel(request.model, captures.reference.backend);
+  const BisectOptions options{.first_bit = !failed,
+                              .progress = [&progress](const std::string& what) { progress.Show(what); }};
+  if (failed) return Explain(pair.candidate(), pair.reference(), request, captures, verdict, held.own, options);
+  const Verdict exact = Climb(captures.candidate, captures.reference, {.profile = ExactProfile(), .piece_of = {}});
+  return Explain(pair.candidate(), pair.reference(), request, captures, exact, held.own, options);
 }
 
 Captures RunBoth(Pair& pair, const Request& request) {

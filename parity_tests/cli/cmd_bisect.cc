@@ -7,7 +7,9 @@
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
 #include "parity_tests/diagnose/explain.h"
+#include "parity_tests/harness/own_model.h"
 #include "parity_tests/harness/pair.h"
+#include "parity_tests/judge/ladder.h"
 #include "parity_tests/report/insight_report.h"
 
 namespace parity {
@@ -32,8 +34,10 @@ int Run(const BisectCommand& command) {
   const auto show = [&progress](const std::string& what) { progress.Show(what); };
   pair.progress = show;
   const Captures captures = pair.Run(request);
+  const Verdict verdict = Climb(captures.candidate, captures.reference, {.profile = profile, .piece_of = {}});
+  const HeldModel held = HoldModel(request.model, captures.reference.backend);
   const Explanation explanation =
-      Explain(pair.candidate(), pair.reference(), request, captures, {.profile = profile, .progress = show});
+      Explain(pair.candidate(), pair.reference(), request, captures, verdict, held.own, {.progress = show});
   progress.Show("");
   if (!explanation.bisection) throw std::runtime_error(explanation.not_bisected);
   const Bisection& found = *explanation.bisection;

@@ -1,12 +1,11 @@
 // What two captures say beside each other, without an engine: ids, masks, repeated runs, the shape of a difference.
-// Recomputed operations are tested with real faults, in parity_tests/faults.
+// Recomputed operations: operation_causes_test.cc.
 #include "parity_tests/diagnose/diagnosis.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <set>
 
 #include "parity_tests/judge/capture_for_test.h"
 #include "parity_tests/judge/ladder.h"
@@ -147,16 +146,6 @@ TEST_F(DiagnosisTest, TheCallersPlaceWins) {
   Causes();
   EXPECT_EQ(diagnosis_.location.position, 4);
   EXPECT_EQ(diagnosis_.location.point, Point::kQRope);
-}
-
-TEST(KnownCausesTest, EachIdOnceAndWithARemedy) {
-  std::set<std::string_view> ids;
-  for (const KnownCause& cause : KnownCauses()) {
-    EXPECT_TRUE(ids.insert(cause.id).second) << cause.id;
-    EXPECT_FALSE(cause.remedy.empty()) << cause.id;
-    EXPECT_EQ(&FindCause(cause.id), &cause);
-  }
-  EXPECT_THROW(FindCause("no_such_cause"), std::logic_error);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "fixtures/generate.h"
 #include "parity_tests/harness/native_backend.h"
+#include "parity_tests/harness/own_model.h"
 #include "parity_tests/judge/ladder.h"
 #include "reference/capture/temporary_directory.h"
 
@@ -33,6 +34,13 @@ class ExplainTest : public testing::Test {
     return request;
   }
 
+  static Explanation ExplainBits(Backend& candidate, Backend& reference, const Request& request,
+                                 const Captures& captures, const BisectOptions& options = {}) {
+    const Verdict verdict = Climb(captures.candidate, captures.reference, {.profile = ExactProfile(), .piece_of = {}});
+    const HeldModel held = HoldModel(request.model, captures.reference.backend);
+    return Explain(candidate, reference, request, captures, verdict, held.own, options);
+  }
+
   static inline TemporaryDirectory* root_ = nullptr;
 };
 
@@ -40,8 +48,7 @@ TEST_F(ExplainTest, TheFirstBitWithItsElement) {
   const auto candidate = MakeNativeBackend("llama.cpp-avx2"), reference = MakeNativeBackend("llama.cpp-avx512");
   const Request request = TinyRequest();
   const Captures captures = {candidate->Run(request), reference->Run(request)};
-  const Explanation e =
-      Explain(*candidate, *reference, request, captures, {.profile = ExactProfile(), .first_bit = true});
+  const Explanation e = ExplainBits(*candidate, *reference, request, captures, {.first_bit = true});
   ASSERT_TRUE(e.bisection) << e.not_bisected;
   const Bisection& b = *e.bisection;
   EXPECT_EQ(b.verdict, BisectVerdict::kRounding);
@@ -62,8 +69,7 @@ TEST_F(ExplainTest, TheFirstPositionsAlone) {
   Request request = TinyRequest();
   request.positions = 2;
   const Captures captures = {candidate->Run(request), reference->Run(request)};
-  const Explanation e =
-      Explain(*candidate, *reference, request, captures, {.profile = ExactProfile(), .first_bit = true});
+  const Explanation e = ExplainBits(*candidate, *reference, request, captures, {.first_bit = true});
   ASSERT_TRUE(e.bisection) << e.not_bisected;
   EXPECT_EQ(e.bisection->verdict, BisectVerdict::kRounding) << e.bisection->message;
   EXPECT_LT(e.bisection->place.position, 2);
@@ -79,7 +85,7 @@ TEST_F(ExplainTest, ARecordedReference) {
   EXPECT_FALSE(reference->live());
   const Request request = TinyRequest();
   const Captures captures = {candidate->Run(request), reference->Run(traced)};
-  const Explanation e = Explain(*candidate, *reference, request, captures, {.profile = ExactProfile()});
+  const Explanation e = ExplainBits(*candidate, *reference, request, captures);
   EXPECT_FALSE(e.bisection);
   EXPECT_THAT(e.not_bisected, HasSubstr("recorded"));
   EXPECT_EQ(e.location().position, 0);

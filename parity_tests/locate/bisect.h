@@ -1,8 +1,8 @@
 // Bisection: from "the ladder fails" to the shortest failing prefix of the prompt, the first diverging position, and
 // there the layer, the point, and the operation that is wrong.
 //
-//   Bisection b = Bisect(candidate, reference, request, {.profile = profile});
-//   if (b.verdict == BisectVerdict::kOperation) ... PlaceText(b.place.layer, b.place.point) ...
+//   Bisection b = Bisect(candidate, reference, request, captures, verdict, own);
+//   if (b.verdict == BisectVerdict::kOperation) ... b.place ...
 //
 // Captures only what it needs: logits for the search over prefixes, then hashes of each layer's output, then raw
 // tensors of the layer where they first differ (of every layer, where what differs there is rounding alone).
@@ -13,14 +13,13 @@
 #include <string>
 
 #include "parity_tests/findings/bisection.h"
+#include "parity_tests/findings/verdict.h"
+#include "parity_tests/locate/guilty.h"
 #include "reference/engines/backend.h"
 
 namespace parity {
 
 struct BisectOptions {
-  Profile profile = {};  // the limits that say what fails
-  // Both answers to the request, where they are there already.
-  const Captures* whole = nullptr;
   // Only where the first bit differs on the whole prompt: no shorter prefix is sought, and where that bit is rounding
   // nothing behind it is replayed.
   bool first_bit = false;
@@ -28,9 +27,9 @@ struct BisectOptions {
   std::function<void(const std::string&)> progress = {};
 };
 
-// Throws what Backend::Run throws. The order of operations for the replay is that of the reference's build, or else of
-// the model's usual reference.
-Bisection Bisect(Backend& candidate, Backend& reference, const Request& request, const BisectOptions& options);
+// `whole`: both answers to the request; `verdict`: what the ladder says of them. Throws what Backend::Run throws.
+Bisection Bisect(Backend& candidate, Backend& reference, const Request& request, const Captures& whole,
+                 const Verdict& verdict, const OwnModel& own, const BisectOptions& options = {});
 
 }  // namespace parity
 

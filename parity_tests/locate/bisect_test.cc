@@ -10,6 +10,8 @@
 
 #include "fixtures/generate.h"
 #include "parity_tests/harness/native_backend.h"
+#include "parity_tests/harness/own_model.h"
+#include "parity_tests/judge/ladder.h"
 #include "parity_tests/locate/noise.h"
 #include "reference/capture/capture_writer.h"
 #include "reference/capture/temporary_directory.h"
@@ -133,12 +135,22 @@ class BisectTest : public testing::Test {
     Request request = TinyRequest();
     request.schedule = schedule;
     if (fault.no_tokens) request.max_tokens = 2;
-    BisectOptions options;
-    options.profile = LoadProfile(PARITY_SOURCE_DIR "/fixtures/thresholds.json", fault.padded ? "exact" : "strict");
-    const Bisection b = Bisect(candidate, reference, request, options);
+    const Bisection b = BisectIn(fault.padded ? "exact" : "strict", candidate, reference, request);
     EXPECT_EQ(b.captures, candidate.runs + reference.runs);
     return b;
   }
+  // Both engines' answers to the whole request, what the ladder says of them in a profile, and the bisection.
+  static Bisection BisectIn(const char* profile, Backend& candidate, Backend& reference, const Request& request) {
+    Captures whole;
+    whole.reference = reference.Run(request);
+    whole.candidate = candidate.Run(request);
+    const Verdict verdict =
+        Climb(whole.candidate, whole.reference,
+              {.profile = LoadProfile(PARITY_SOURCE_DIR "/fixtures/thresholds.json", profile), .piece_of = {}});
+    const HeldModel held = HoldModel(request.model, whole.reference.backend);
+    return Bisect(candidate, reference, request, whole, verdict, held.own);
+  }
+
   static inline TemporaryDirectory* root_ = nullptr;
 };
 
@@ -203,9 +215,7 @@ TEST_F(BisectTest, CapturesThatAreNotWhole) {
 
 TEST_F(BisectTest, AnotherOrderOfAdditionsIsRounding) {
   const std::unique_ptr<Backend> candidate = MakeNativeBackend("llama.cpp-avx2"), reference = MakeNativeBackend();
-  BisectOptions options;
-  options.profile = LoadProfile(PARITY_SOURCE_DIR "/fixtures/thresholds.json", "exact");
-  const Bisection b = Bisect(*candidate, *reference, TinyRequest(), options);
+  const Bisection b = BisectIn("exact", *candidate, *reference, TinyRequest());
   EXPECT_EQ(b.verdict, BisectVerdict::kRounding) << b.message;
 }
 

@@ -27,12 +27,11 @@ std::string_view PlaceKindName(PlaceKind kind);  // "ternary weight", "scale of 
 
 struct BitFlip {
   PlaceKind kind = PlaceKind::kWeight;
-  int layer = -1;                      // -1: outside the layers
-  size_t index = 0;                    // weight, scale: which projection; gamma: which norm
-  size_t cell = 0;                     // key, value: position
-  size_t byte = 0;                     // within the tensor; key, value: column
-  int bit = 0;                         // within the byte; key, value: within the F16
-  std::vector<bitnet::Point> read_by;  // the operations that read the place
+  int layer = -1;              // -1: outside the layers
+  size_t cell = 0;             // key, value: position
+  size_t byte = 0;             // within the tensor; key, value: column
+  int bit = 0;                 // within the byte; key, value: within the F16
+  std::vector<Point> read_by;  // the operations that read the place
 
   std::string Name() const;  // "gamma of layer 3 ffn_norm, byte 12, bit 5"
 };

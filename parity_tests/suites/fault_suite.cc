@@ -11,8 +11,9 @@
 #include "parity_tests/harness/native_backend.h"
 #include "parity_tests/harness/pair.h"
 #include "parity_tests/judge/ladder.h"
-#include "parity_tests/mistakes/fault_cases.h"
+#include "parity_tests/mistakes/mistake.h"
 #include "parity_tests/report/insight_report.h"
+#include "parity_tests/suites/fault_cases.h"
 
 namespace parity {
 namespace {
@@ -28,7 +29,7 @@ TEST_P(Fault, IsFound) {
   EXPECT_TRUE(found.RungRight(c)) << "the ladder stops at " << found.failed_rung << ", expected " << c.failed_rung;
   EXPECT_TRUE(found.PlaceRight(c)) << "expected position " << c.location.position << ", layer " << c.location.layer
                                    << ", " << PointName(c.location.point);
-  EXPECT_TRUE(found.CauseRight(c)) << "expected " << c.fault.id;
+  EXPECT_TRUE(found.CauseRight(c)) << "expected " << c.fault.mistake;
   if (HasFailure()) fmt::print("{}", ExplanationText(found.explanation, false));
 }
 
@@ -59,23 +60,27 @@ TEST(LiveFault, IsFoundAgainstLlamaCpp) {
   EXPECT_EQ(found, names.size());
 }
 
-TEST(FaultList, EveryFaultHasACase) {
-  std::set<std::string> cases;
-  for (const FaultCase& c : AllFaultCases()) cases.insert(c.fault.id);
-  for (const auto& fault : AllFaults()) EXPECT_TRUE(cases.contains(std::string(fault.id))) << fault.id;
+TEST(Mistakes, EachIdOnceAndWithARemedy) {
+  std::set<std::string_view> ids;
+  for (const Mistake& mistake : AllMistakes()) {
+    EXPECT_TRUE(ids.insert(mistake.id).second) << mistake.id;
+    EXPECT_FALSE(mistake.what.empty() || mistake.remedy.empty()) << mistake.id;
+    EXPECT_EQ(&FindMistake(mistake.id), &mistake);
+  }
+  EXPECT_THROW(FindMistake("no_such_mistake"), std::logic_error);
 }
 
 TEST(Playbook, HasALineOnEveryCause) {
   std::ifstream file(PARITY_SOURCE_DIR "/docs/playbook.md");
   std::stringstream text;
   text << file.rdbuf();
-  for (const KnownCause& cause : KnownCauses()) {
-    EXPECT_NE(text.str().find(fmt::format("| `{}` |", cause.id)), std::string::npos) << cause.id;
+  for (const Mistake& mistake : AllMistakes()) {
+    EXPECT_NE(text.str().find(fmt::format("| `{}` |", mistake.id)), std::string::npos) << mistake.id;
   }
 }
 
 TEST(NoFault, IsFound) {
-  const auto reference = MakeNativeBackend(), candidate = MakeFaultyBackend();
+  const auto reference = MakeNativeBackend(), candidate = MakeOracleBackend();
   for (const char* model :
        {"kjv-bitnet.tq2_0", "kjv-bitnet-b1.58.tq2_0", "kjv-bitnet.i2_s", "kjv-bitnet.tq1_0", "kjv-bitnet.f16"}) {
     for (const char* prompt : {"In the beginning", "2+2="}) {

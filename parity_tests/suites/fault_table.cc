@@ -10,7 +10,7 @@
 
 #include "parity_tests/harness/native_backend.h"
 #include "parity_tests/judge/ladder.h"
-#include "parity_tests/mistakes/fault_cases.h"
+#include "parity_tests/suites/fault_cases.h"
 
 namespace parity {
 namespace {
@@ -28,7 +28,7 @@ bool PrintLine(const FaultCase& c, const FaultFinding& f) {
   if (!f.CauseRight(c)) mistakes += " cause";
   const std::string cause =
       causes.empty() ? "none" : fmt::format("{} ({})", causes[0].id, CertaintyName(causes[0].certainty));
-  fmt::print("| {} | {} | {} | {} | {} | {} | {} | {} |\n", c.fault.id, c.model, f.failed_rung, at.position,
+  fmt::print("| {} | {} | {} | {} | {} | {} | {} | {} |\n", c.fault.mistake, c.model, f.failed_rung, at.position,
              at.layer >= 0 ? std::to_string(at.layer) : "", PointText(at.point), cause,
              mistakes.empty() ? "yes" : "no:" + mistakes);
   std::fflush(stdout);
@@ -54,7 +54,7 @@ int PrintTable(const std::string& reference) {
 
 int CompareSoundEngines(int n) {
   std::mt19937 random(20);
-  const auto native = MakeNativeBackend(), scalar = MakeFaultyBackend(), llama = MakeAnyBackend("llama.cpp");
+  const auto native = MakeNativeBackend(), scalar = MakeOracleBackend(), llama = MakeAnyBackend("llama.cpp");
   const bool live = llama->Probe().available;
   LadderOptions options;
   options.profile = LoadProfile(kThresholds, "strict");

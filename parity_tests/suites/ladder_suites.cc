@@ -19,6 +19,7 @@
 
 #include "parity_tests/diagnose/explain.h"
 #include "parity_tests/harness/matrix.h"
+#include "parity_tests/harness/own_model.h"
 #include "parity_tests/harness/pair.h"
 #include "parity_tests/report/insight_report.h"
 #include "parity_tests/report/report.h"
@@ -142,8 +143,10 @@ class RungTest : public testing::Test {
     try {
       Pair& pair = climbs_->PairFor(case_.reference);
       const Request request = MakeRequest(climbs_->matrix(), case_);
-      return "\n" + ExplanationText(
-                        Explain(pair.candidate(), pair.reference(), request, captures, {.profile = profile}), false);
+      const Verdict verdict = Climb(captures.candidate, captures.reference, {.profile = profile, .piece_of = {}});
+      const HeldModel held = HoldModel(request.model, captures.reference.backend);
+      return "\n" +
+             ExplanationText(Explain(pair.candidate(), pair.reference(), request, captures, verdict, held.own), false);
     } catch (const std::exception& error) {
       return fmt::format("\nnot explained: {}\n", error.what());
     }

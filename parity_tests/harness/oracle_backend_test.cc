@@ -1,4 +1,4 @@
-// Without a fault the scalar engine leaves what the native one leaves, bit for bit: two forward passes, written apart.
+// Without a mistake the oracle leaves what the native engine leaves, bit for bit: two forward passes, written apart.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,7 +8,8 @@
 #include "engine/kernels/order.h"
 #include "fixtures/generate.h"
 #include "parity_tests/harness/native_backend.h"
-#include "parity_tests/mistakes/fault.h"
+#include "parity_tests/harness/oracle_backend.h"
+#include "parity_tests/mistakes/mistake.h"
 
 namespace parity {
 namespace {
@@ -19,9 +20,9 @@ std::vector<uint32_t> Bits(const Matrix& m) {
   return bits;
 }
 
-void ExpectSameCaptures(const Request& request, const std::string& order = "") {
-  const auto native = MakeNativeBackend(order), scalar = MakeFaultyBackend({}, order);
-  const Capture a = native->Run(request), b = scalar->Run(request);
+void ExpectSameCaptures(const Request& request, const std::string& order = "", bool kernels = false) {
+  const auto native = MakeNativeBackend(order), oracle = MakeOracleBackend({.order = order, .kernels = kernels});
+  const Capture a = native->Run(request), b = oracle->Run(request);
   EXPECT_EQ(a.tokens, b.tokens);
   EXPECT_EQ(a.pieces, b.pieces);
   EXPECT_EQ(a.generated, b.generated);
@@ -54,15 +55,17 @@ Request OnTrained(const std::string& file) {
   return request;
 }
 
-TEST(ScalarEngine, IsTheNativeOneOnTrainedModels) {
+TEST(Oracle, IsTheNativeOneOnTrainedModels) {
   for (const char* file : {"kjv-bitnet.tq2_0.gguf", "kjv-bitnet-b1.58.tq2_0.gguf", "kjv-bitnet.i2_s.gguf",
-                           "kjv-bitnet.tq1_0.gguf", "kjv-bitnet.f16.gguf", "kjv-bitnet.f32.gguf"}) {
+                           "kjv-bitnet.tq1_0.gguf", "kjv-bitnet.f16.gguf", "kjv-bitnet.f32.gguf",
+                           "kjv-bitnet.bf16.gguf", "kjv-bitnet.q8_0.gguf", "kjv-bitnet.i2_s-q8_0.gguf"}) {
     SCOPED_TRACE(file);
     ExpectSameCaptures(OnTrained(file));
+    ExpectSameCaptures(OnTrained(file), "", /*kernels=*/true);
   }
 }
 
-TEST(ScalarEngine, IsTheNativeOneInEveryOrderAndSchedule) {
+TEST(Oracle, IsTheNativeOneInEveryOrderAndSchedule) {
   for (const bitnet::ArithmeticOrder& order : bitnet::AllOrders()) {
     SCOPED_TRACE(order.name);
     Request request = OnTrained("kjv-bitnet.tq2_0.gguf");
@@ -75,9 +78,9 @@ TEST(ScalarEngine, IsTheNativeOneInEveryOrderAndSchedule) {
   }
 }
 
-TEST(ScalarEngine, IsTheNativeOneOnAnUntiedModelWithoutSubNorms) {
+TEST(Oracle, IsTheNativeOneOnAnUntiedModelWithoutSubNorms) {
   GenerateOptions options;
-  options.output = (std::filesystem::temp_directory_path() / "scalar_engine_test.gguf").string();
+  options.output = (std::filesystem::temp_directory_path() / "oracle_backend_test.gguf").string();
   options.architecture = "llama";
   options.untied = true;
   options.n_layer = 3;
@@ -93,25 +96,28 @@ TEST(ScalarEngine, IsTheNativeOneOnAnUntiedModelWithoutSubNorms) {
   std::filesystem::remove(options.output);
 }
 
-TEST(ScalarEngine, EveryFaultChangesSomething) {
+TEST(Oracle, EveryMistakeChangesSomethingAndTheSameOnKernels) {
   Request request = OnTrained("kjv-bitnet.tq2_0.gguf");
   request.trace = "none";
   request.prompt = request.text = "the LORD.\nAnd he";
-  const auto sound = MakeFaultyBackend();
-  const Capture expected = sound->Run(request);
-  for (const Fault& fault : AllFaults()) {
-    if (fault.id == "argmax_last") continue;  // needs a tie: the fault suite makes one
-    const auto backend = MakeFaultyBackend({std::string(fault.id), fault.in_layer ? 3 : -1});
-    const Capture wrong = backend->Run(request);
-    EXPECT_TRUE(wrong.tokens != expected.tokens || Bits(wrong.logits) != Bits(expected.logits)) << fault.id;
+  const Capture expected = MakeOracleBackend()->Run(request);
+  for (const Mistake& mistake : AllMistakes()) {
+    if (mistake.changes == nullptr && mistake.tokens == nullptr) continue;
+    const OracleSpec spec{.mistake = std::string(mistake.id), .layer = mistake.InLayer() ? 3 : -1};
+    const Capture wrong = MakeOracleBackend(spec)->Run(request);
+    EXPECT_TRUE(wrong.tokens != expected.tokens || Bits(wrong.logits) != Bits(expected.logits)) << mistake.id;
+    if (mistake.id == "uninitialized") continue;  // another number each time
+    OracleSpec on_kernels = spec;
+    on_kernels.kernels = true;
+    EXPECT_TRUE(Bits(wrong.logits) == Bits(MakeOracleBackend(on_kernels)->Run(request).logits)) << mistake.id;
   }
 }
 
-TEST(ScalarEngine, RefusesWhatIsNoFault) {
-  EXPECT_THROW(MakeFaultyBackend({"no_such_fault", 0}), std::runtime_error);
-  EXPECT_THROW(MakeFaultyBackend({"rope_base", -1}), std::runtime_error);
-  EXPECT_THROW(MakeFaultyBackend({"bos_twice", 0}), std::runtime_error);
-  const auto backend = MakeFaultyBackend({"rope_base", 99});
+TEST(Oracle, RefusesWhatItCannotMake) {
+  EXPECT_THROW(MakeOracleBackend({.mistake = "no_such_mistake", .layer = 0}), std::runtime_error);
+  EXPECT_THROW(MakeOracleBackend({.mistake = "rope_base"}), std::runtime_error);
+  EXPECT_THROW(MakeOracleBackend({.mistake = "bos_twice", .layer = 0}), std::runtime_error);
+  const auto backend = MakeOracleBackend({.mistake = "rope_base", .layer = 99});
   EXPECT_THROW(backend->Run(OnTrained("kjv-bitnet.tq2_0.gguf")), std::runtime_error);
 }
 

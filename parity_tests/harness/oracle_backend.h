@@ -1,0 +1,30 @@
+// The oracle as an engine, sound or with one mistake.
+//
+//   auto backend = MakeOracleBackend({.mistake = "rope_layout", .layer = 3});
+//   Capture wrong = backend->Run(request);
+//
+// Without a mistake its captures are those of the native engine bit for bit: two forward passes, written apart. On the
+// scalar definitions it is slow; on the kernels it runs a mistake at the native engine's speed.
+#ifndef BITNET_PARITY_PARITY_TESTS_HARNESS_ORACLE_BACKEND_H_
+#define BITNET_PARITY_PARITY_TESTS_HARNESS_ORACLE_BACKEND_H_
+
+#include <memory>
+#include <string>
+
+#include "reference/engines/backend.h"
+
+namespace parity {
+
+struct OracleSpec {
+  std::string mistake = {};  // an id of the table of mistakes; empty: none
+  int layer = -1;            // of a mistake that is one layer's
+  std::string order = {};    // as for MakeNativeBackend
+  bool kernels = false;      // the engine's kernels in place of the scalar definitions
+};
+
+// Throws std::runtime_error on a mistake that the oracle cannot make, and where a layer is missing or not wanted.
+std::unique_ptr<Backend> MakeOracleBackend(const OracleSpec& spec = {});
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_PARITY_TESTS_HARNESS_ORACLE_BACKEND_H_

@@ -1,0 +1,108 @@
+#include "parity_tests/oracle/pass.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace parity {
+namespace {
+
+// Rows of a prompt that was in the cache before.
+constexpr std::array<int32_t, 3> kEarlierPrompt = {5, 6, 7};
+
+void AppendAll(Tensor& to, const Tensor& rows) {
+  for (size_t i = 0; i < rows.n(); ++i) to.Append(rows.row(i));
+}
+
+}  // namespace
+
+Pass::Pass(const bitnet::Model& model, Arithmetic& arithmetic, PassOptions options)
+    : model_(model),
+      shape_(bitnet::ShapeOf(model.hyperparameters)),
+      arithmetic_(arithmetic),
+      options_(std::move(options)),
+      seen_(shape_.n_layer) {
+  if (options_.change) LeavePrompt();
+}
+
+// The layers that do not forget an earlier prompt keep its rows.
+void Pass::LeavePrompt() {
+  std::vector<size_t> stale;
+  for (size_t layer = 0; layer < shape_.n_layer; ++layer) {
+    stale.push_back(ParametersAt(Point::kAttnScores, static_cast<int>(layer)).attention.stale);
+  }
+  if (std::all_of(stale.begin(), stale.end(), [](size_t n) { return n == 0; })) return;
+  Pass earlier(model_, arithmetic_, {.n_cells = options_.n_cells, .change = {}, .trace = nullptr});
+  earlier.Forward(kEarlierPrompt);
+  for (size_t layer = 0; layer < shape_.n_layer; ++layer) {
+    if (stale[layer] > 0) seen_[layer] = std::move(earlier.seen_[layer]);
+  }
+}
+
+Parameters Pass::ParametersAt(Point point, int layer) const {
+  Parameters p = ParametersOf(model_, point, layer);
+  if (options_.change) options_.change(point, layer, p);
+  return p;
+}
+
+void Pass::Trace(Point point, int layer, const Tensor& tensor) const {
+  if (options_.trace == nullptr || !options_.trace->Wants(point, layer)) return;
+  const bool by_head = bitnet::InfoOf(point).width == bitnet::Width::kKeys;
+  for (size_t i = 0; i < tensor.n(); ++i) {
+    const std::span<const float> row = tensor.row(i);
+    const size_t rows = by_head ? shape_.n_head : 1;
+    options_.trace->OnTensor({point, layer, static_cast<int>(n_past_ + i), rows, row.size() / rows, row});
+  }
+}
+
+// `stream`: the residual stream that enters the layer, or behind the layers what they leave.
+void Pass::Run(Point point, int layer, std::span<const int32_t> tokens, Tensors& tensors, const Tensor& stream) {
+  const bitnet::PointInfo& info = bitnet::InfoOf(point);
+  const Parameters p = ParametersAt(point, layer);
+  const auto input = [&](size_t which) -> const Tensor* {
+    if (info.inputs[which] == Point::kUnknown) return nullptr;
+    const bitnet::Source from = bitnet::SourceOf(info, which, layer, shape_);
+    const bool own = from.layer == layer && from.point != Point::kEmbeddings;
+    return own ? &tensors[static_cast<size_t>(from.point)] : &stream;
+  };
+  Inputs in{
+      .batch = {n_past_, tokens.size()}, .tokens = tokens, .a = input(0), .b = input(1), .n_cells = options_.n_cells};
+  if (info.op == bitnet::Op::kScores || info.op == bitnet::Op::kValues) {
+    const Seen& seen = seen_[static_cast<size_t>(layer)];
+    in.b = info.op == bitnet::Op::kValues ? &seen.v : p.attention.unrotated_keys ? &seen.k : &seen.k_rope;
+  }
+  if (info.op == bitnet::Op::kScores) {
+    const std::vector<size_t> keys = Arithmetic::KeysAttended(p.attention, in.batch);
+    for (size_t i = 0; i < keys.size(); ++i) {
+      int& most = keys_attended_[n_past_ + i];
+      most = std::max(most, static_cast<int>(keys[i]));
+    }
+  }
+  Tensor& y = tensors[static_cast<size_t>(point)];
+  y = arithmetic_.Compute(point, p, in);
+  Trace(point, layer, y);
+  if (layer < 0) return;
+  Seen& seen = seen_[static_cast<size_t>(layer)];
+  if (point == Point::kKProj) AppendAll(seen.k, y);
+  if (point == Point::kKRope) AppendAll(seen.k_rope, y);
+  if (point == Point::kVProj) AppendAll(seen.v, y);
+}
+
+Values Pass::Forward(std::span<const int32_t> tokens) {
+  keys_attended_.resize(n_past_ + tokens.size(), 0);
+  Tensors tensors;
+  const auto outside = [&](Point point, const Tensor& stream) { Run(point, -1, tokens, tensors, stream); };
+  outside(Point::kEmbeddings, {});
+  Tensor stream = tensors[static_cast<size_t>(Point::kEmbeddings)];
+  for (int layer = 0; layer < static_cast<int>(shape_.n_layer); ++layer) {
+    for (const bitnet::PointInfo& info : bitnet::kGraph) {
+      if (info.in_layer && bitnet::Exists(info, shape_)) Run(info.point, layer, tokens, tensors, stream);
+    }
+    stream = std::move(tensors[static_cast<size_t>(Point::kLayerOut)]);
+  }
+  outside(Point::kOutputNorm, stream);
+  outside(Point::kLogits, stream);
+  n_past_ += tokens.size();
+  return std::move(tensors[static_cast<size_t>(Point::kLogits)].data);
+}
+
+}  // namespace parity

@@ -1,0 +1,124 @@
+#include "parity_tests/suites/fault_cases.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "parity_tests/diagnose/explain.h"
+#include "parity_tests/harness/native_backend.h"
+#include "parity_tests/harness/own_model.h"
+#include "parity_tests/judge/ladder.h"
+#include "parity_tests/mistakes/mistake.h"
+#include "reference/capture/temporary_directory.h"
+
+namespace parity {
+namespace {
+
+// Layers of the trained models that take a fault.
+constexpr int kLayers[] = {0, 3, 5};
+
+// The model with the row of one token's embedding copied to the last unused token: the two always tie.
+std::string ModelWithTie(const std::string& path, int32_t token, const std::string& directory) {
+  const bitnet::GgufFile file = bitnet::GgufFile::Open(path);
+  const std::string out = directory + "/tie.gguf";
+  bitnet::GgufWriter writer(out);
+  for (const auto& [key, value] : file.metadata()) writer.Set(key, value);
+  for (const bitnet::TensorInfo& t : file.tensors()) writer.DeclareTensor(t.name, t.type, t.shape);
+  writer.WriteHeader();
+  for (const bitnet::TensorInfo& t : file.tensors()) {
+    std::vector<std::byte> data(file.Data(t).begin(), file.Data(t).end());
+    if (t.name == "token_embd.weight") {
+      const size_t row = data.size() / t.rows();
+      std::copy_n(data.begin() + static_cast<ptrdiff_t>(static_cast<size_t>(token) * row), row,
+                  data.end() - static_cast<ptrdiff_t>(row));
+    }
+    writer.WriteTensor(data);
+  }
+  writer.Finish();
+  return out;
+}
+
+}  // namespace
+
+std::string FaultCase::Name() const {
+  std::string name = fault.mistake + (fault.layer >= 0 ? fmt::format("_layer{}", fault.layer) : "") + "_" + model;
+  for (char& c : name) {
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  }
+  return name;
+}
+
+std::vector<FaultCase> AllFaultCases() {
+  constexpr std::string_view kSilu = "kjv-bitnet.tq2_0", kSquaredRelu = "kjv-bitnet-b1.58.tq2_0",
+                             kI2s = "kjv-bitnet.i2_s";
+  std::vector<FaultCase> cases;
+  const auto add = [&cases](const Mistake& m, int layer, std::string_view model) -> FaultCase& {
+    return cases.emplace_back(FaultCase{.fault = {.mistake = std::string(m.id), .layer = layer},
+                                        .model = std::string(model),
+                                        .failed_rung = std::string(m.rung),
+                                        .location = {m.position, layer, m.place}});
+  };
+  for (const Mistake& m : AllMistakes()) {
+    if (m.rung.empty()) continue;
+    if (!m.InLayer()) {
+      add(m, -1, m.choose != nullptr ? "kjv-bitnet.f16" : kSilu);
+      continue;
+    }
+    for (const int layer : kLayers) {
+      add(m, layer, kSilu);
+      if (m.id == "quantized_per_tensor") {
+        // I2_S has one scale a row in any case: wrong from the second row on, or in the first where the second is
+        // larger.
+        add(m, layer, kI2s).location = {-1, layer, layer == 0 ? Point::kAttnOProj : Point::kQProj};
+      } else if (m.points.Has(Point::kQProj)) {
+        add(m, layer, kI2s);
+      } else if (m.id == "activation_function") {
+        add(m, layer, kSquaredRelu);
+      }
+    }
+  }
+  return cases;
+}
+
+bool FaultFinding::RungRight(const FaultCase& c) const { return failed_rung == c.failed_rung; }
+bool FaultFinding::PlaceRight(const FaultCase& c) const {
+  const Place a = explanation.location(), &b = c.location;
+  if (b.position >= 0 && a.position != b.position) return false;
+  return a.layer == b.layer && a.point == b.point;
+}
+bool FaultFinding::CauseRight(const FaultCase& c) const {
+  const std::vector<Cause>& causes = explanation.diagnosis.causes;
+  return !causes.empty() && causes[0].id == c.fault.mistake;
+}
+
+FaultFinding FindFault(const FaultCase& c, const std::string& models, const std::string& thresholds,
+                       const std::string& reference_spec) {
+  Request request;
+  request.model = fmt::format("{}/{}.gguf", models, c.model);
+  request.prompt = request.text =
+      c.fault.mistake == "pre_tokenizer" ? "the LORD.\nAnd he" : "In the beginning God created";
+  request.max_tokens = 1;
+  request.threads = 1;
+  const std::unique_ptr<Backend> reference = MakeAnyBackend(reference_spec);
+  std::unique_ptr<TemporaryDirectory> scratch;
+  if (c.fault.mistake == "argmax_last") {
+    scratch = std::make_unique<TemporaryDirectory>();
+    request.model = ModelWithTie(request.model, reference->Run(request).generated.at(0), scratch->path());
+  }
+  Captures captures;
+  captures.reference = reference->Run(request);
+  OracleSpec fault = c.fault;
+  fault.order = OrderOf(captures.reference.backend);
+  const std::unique_ptr<Backend> candidate = MakeOracleBackend(fault);
+  captures.candidate = candidate->Run(request);
+  const Profile profile = LoadProfile(thresholds, "strict");
+  const Verdict verdict = Climb(captures.candidate, captures.reference, {.profile = profile, .piece_of = {}});
+  FaultFinding finding;
+  finding.failed_rung = verdict.failed_rung() ? std::string(RungName(*verdict.failed_rung())) : "none";
+  const HeldModel held = HoldModel(request.model, captures.reference.backend);
+  finding.explanation = Explain(*candidate, *reference, request, captures, verdict, held.own);
+  return finding;
+}
+
+}  // namespace parity
