@@ -15,8 +15,7 @@
 #include <thread>
 #include <vector>
 
-#include "engine/gguf/gguf.h"
-#include "engine/gguf/quants.h"
+#include "engine/formats/codec.h"
 #include "engine/kernels/activations.h"
 #include "engine/kernels/attention.h"
 #include "engine/kernels/elementwise.h"
@@ -55,6 +54,11 @@ constexpr size_t kBeyondCaches = size_t{256} << 20;
 
 std::vector<std::byte> EncodedWeights(TensorType type, size_t rows, size_t cols) {
   std::mt19937 generator(7);
+  if (!bitnet::FormatOf(type).holds_ternary()) {
+    std::vector<std::byte> data(bitnet::TensorBytes(type, rows, cols));
+    bitnet::QuantizeTensor(type, RandomFloats(rows * cols, 7), rows, cols, data);
+    return data;
+  }
   bitnet::TernaryTensor tensor{.rows = rows, .cols = cols, .scale = 0.0625f, .codes = {}};
   tensor.codes.resize(rows * cols);
   for (int8_t& code : tensor.codes) code = static_cast<int8_t>(generator() % 3) - 1;
@@ -75,7 +79,8 @@ void BenchMatMul(benchmark::State& state, TensorType type, size_t rows, size_t c
   std::vector<float> y(n * rows);
   bitnet::Activations activations;
   activations.Prepare(x.data(), n, cols, bitnet::ActivationKindFor(type, n, order), pool);
-  bitnet::WeightMatrix w{.type = type, .rows = rows, .cols = cols, .data = nullptr, .scale = 0.0625f};
+  bitnet::WeightMatrix w{
+      .type = type, .rows = rows, .cols = cols, .data = nullptr, .scale = bitnet::TensorScale(type, encoded)};
   size_t copy = 0;
   for (auto _ : state) {
     w.data = weights.data() + copy * encoded.size();
@@ -183,7 +188,9 @@ void RegisterAll() {
   struct Shape {
     size_t rows, cols;
   };
-  for (const TensorType type : {TensorType::kTQ2_0, TensorType::kTQ1_0, TensorType::kI2_S, TensorType::kF16}) {
+  for (const bitnet::Format& format : bitnet::AllFormats()) {
+    const TensorType type = format.type;
+    if (!bitnet::HasMatMul(type)) continue;
     for (const Shape shape : {Shape{kEmbd, kEmbd}, Shape{kFf, kEmbd}, Shape{kEmbd, kFf}}) {
       auto* b = benchmark::RegisterBenchmark(
           fmt::format("matmul/{}/{}x{}", bitnet::TypeName(type), shape.rows, shape.cols).c_str(),

@@ -21,26 +21,9 @@
 #include <variant>
 #include <vector>
 
+#include "engine/formats/format.h"
+
 namespace bitnet {
-
-// Numbers are GGUF's (enum ggml_type); kI2S is bitnet.cpp's.
-enum class TensorType : uint32_t {
-  kF32 = 0,
-  kF16 = 1,
-  kQ8_0 = 8,
-  kQ6_K = 14,
-  kBF16 = 30,
-  kTQ1_0 = 34,
-  kTQ2_0 = 35,
-  kI2_S = 36,
-};
-
-// "F32", "TQ2_0", ...; "type 99" for a type that this engine does not know.
-std::string TypeName(TensorType type);
-
-// Bytes of a tensor of [rows, cols] with `cols` contiguous. Throws if the type is unknown, if cols is no multiple of
-// the type's block, or if the size overflows. I2_S: rows*cols/4 + 32 (the float32 scale of the whole tensor, padded).
-size_t TensorBytes(TensorType type, uint64_t rows, uint64_t cols);
 
 struct TensorInfo {
   std::string name;

@@ -12,9 +12,9 @@
 #include <random>
 #include <string>
 
+#include "engine/formats/format.h"
 #include "engine/gguf/gguf.h"
 #include "engine/gguf/gguf_bytes.h"
-#include "engine/gguf/tensor_type.h"
 
 namespace bitnet {
 namespace {
@@ -155,7 +155,7 @@ TEST_F(GgufFileTest, TensorsOfEveryTypeComeBack) {
   std::vector<std::vector<std::byte>> contents;
   GgufWriter writer(Path("m.gguf"));
   writer.Set("general.alignment", uint32_t{128});
-  for (const TensorTypeTraits& t : AllTensorTypes()) {
+  for (const Format& t : AllFormats()) {
     writer.DeclareTensor(std::string(t.name), t.type, {512, 3, 2});
     auto& data = contents.emplace_back(TensorBytes(t.type, 6, 512));
     for (std::byte& b : data) b = static_cast<std::byte>(random());
@@ -175,8 +175,8 @@ TEST_F(GgufFileTest, TensorsOfEveryTypeComeBack) {
   EXPECT_EQ(file.file_bytes(), std::filesystem::file_size(Path("m.gguf")));
   EXPECT_EQ(file.file_bytes() % 128, 0u);
   ASSERT_EQ(file.tensors().size(), contents.size());
-  for (size_t i = 0; i < AllTensorTypes().size(); ++i) {
-    const TensorTypeTraits& t = AllTensorTypes()[i];
+  for (size_t i = 0; i < AllFormats().size(); ++i) {
+    const Format& t = AllFormats()[i];
     const TensorInfo& tensor = file.Tensor(t.name);
     EXPECT_EQ(tensor.type, t.type);
     EXPECT_EQ(tensor.cols(), 512u);

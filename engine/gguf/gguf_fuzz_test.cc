@@ -13,9 +13,9 @@
 #include <random>
 #include <string>
 
+#include "engine/formats/format.h"
 #include "engine/gguf/gguf.h"
 #include "engine/gguf/gguf_parser.h"
-#include "engine/gguf/tensor_type.h"
 
 namespace {
 std::atomic<size_t> g_largest_allocation = 0;
@@ -63,10 +63,9 @@ class GgufFuzz : public ::testing::Test {
     writer.Set("types", Array<int32_t>({1, 2, 3}));
     writer.Set("flags", Array<bool>({true, false}));
     writer.Set("nested", Array<std::shared_ptr<MetadataArray>>({Array<float>({1, 2}), Array<std::string>({"x"})}));
-    for (const TensorTypeTraits& t : AllTensorTypes())
-      writer.DeclareTensor(std::string(t.name) + ".weight", t.type, {256, 3});
+    for (const Format& t : AllFormats()) writer.DeclareTensor(std::string(t.name) + ".weight", t.type, {256, 3});
     writer.WriteHeader();
-    for (const TensorTypeTraits& t : AllTensorTypes()) {
+    for (const Format& t : AllFormats()) {
       writer.WriteTensor(std::vector<std::byte>(TensorBytes(t.type, 3, 256), std::byte{0x55}));
     }
     writer.Finish();
@@ -76,7 +75,7 @@ class GgufFuzz : public ::testing::Test {
     std::memcpy(file_.data(), text.data(), text.size());
     std::remove(path.c_str());
     header_ = ParseGgufHeader(file_, "whole");
-    ASSERT_EQ(header_.tensors.size(), AllTensorTypes().size());
+    ASSERT_EQ(header_.tensors.size(), AllFormats().size());
   }
 
   // Parses, and checks whatever was accepted. Returns the error, or "".

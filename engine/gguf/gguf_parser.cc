@@ -12,8 +12,6 @@
 #include <type_traits>
 #include <unordered_set>
 
-#include "engine/gguf/tensor_type.h"
-
 namespace bitnet {
 namespace {
 
@@ -312,6 +310,12 @@ void CheckExtents(const Cursor& in, const GgufHeader& header, uint64_t file_byte
 }
 
 }  // namespace
+
+uint64_t TensorInfo::rows() const {
+  uint64_t rows = 1;
+  for (size_t i = 1; i < shape.size(); ++i) rows *= shape[i];
+  return rows;
+}
 
 std::string QuoteForMessage(std::string_view text) {
   constexpr size_t kMaxBytes = 80;

@@ -352,6 +352,24 @@ constexpr size_t WidthOf(Width width, const GraphShape& shape) {
   return 0;
 }
 
+// Calls f(weight, layer) for each weight of a model, in the order of a model's file: what stands before the layers,
+// layer by layer, what stands behind them. Outside the layers `layer` is 0.
+template <class F>
+constexpr void ForEachWeight(const GraphShape& shape, const F& f) {
+  size_t begin = 0;
+  while (!kWeights[begin].in_layer) ++begin;
+  size_t end = begin;
+  while (kWeights[end].in_layer) ++end;
+  const auto some = [&](size_t from, size_t to, size_t layer) {
+    for (size_t i = from; i < to; ++i) {
+      if (Exists(kWeights[i].when, shape)) f(kWeights[i], layer);
+    }
+  };
+  some(0, begin, 0);
+  for (size_t layer = 0; layer < shape.n_layer; ++layer) some(begin, end, layer);
+  some(end, kWeights.size(), 0);
+}
+
 // A tensor of one layer; -1 outside the layers.
 struct Source {
   Point point = Point::kUnknown;

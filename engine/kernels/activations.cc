@@ -141,22 +141,10 @@ HWY_EXPORT(QuantizeI8RowInterleaved);
 HWY_EXPORT(RoundToBf16);
 
 ActivationKind ActivationKindFor(TensorType weights, size_t n, const ArithmeticOrder& order) {
-  switch (weights) {
-    case TensorType::kF16:
-      return n == 1 || order.round_batch_to_f16 ? ActivationKind::kF16 : ActivationKind::kF32;
-    case TensorType::kBF16:
-      return ActivationKind::kBF16;
-    case TensorType::kQ8_0:
-      return ActivationKind::kQ80;
-    case TensorType::kTQ1_0:
-    case TensorType::kTQ2_0:
-    case TensorType::kQ6_K:
-      return ActivationKind::kQ8K;
-    case TensorType::kI2_S:
-      return order.i8_rounds_once ? ActivationKind::kI8RowRoundedOnce : ActivationKind::kI8Row;
-    default:
-      return ActivationKind::kF32;
-  }
+  const ActivationKind kind = FormatOf(weights).activations;
+  if (kind == ActivationKind::kF16 && n >= 2 && !order.round_batch_to_f16) return ActivationKind::kF32;
+  if (kind == ActivationKind::kI8Row && order.i8_rounds_once) return ActivationKind::kI8RowRoundedOnce;
+  return kind;
 }
 
 void Activations::Resize(ActivationKind k, size_t n_rows, size_t n_cols) {
@@ -259,49 +247,5 @@ void Activations::Assign(ActivationKind k, size_t n_rows, size_t n_cols, const i
   }
 }
 
-namespace scalar {
-
-void QuantizeQ80(const float* x, size_t cols, int8_t* q, float* d) {
-  for (size_t b = 0; b < cols / 32; ++b, x += 32, q += 32) {
-    float amax = 0;
-    for (size_t i = 0; i < 32; ++i) amax = std::max(amax, std::fabs(x[i]));
-    d[b] = hwy::F32FromF16(hwy::F16FromF32(amax / 127.0f));
-    const float scale = std::isinf(127.0f / amax) ? 0.0f : 127.0f / amax;
-    for (size_t i = 0; i < 32; ++i) q[i] = static_cast<int8_t>(std::nearbyint(x[i] * scale));
-  }
-}
-
-void QuantizeQ8K(const float* x, size_t cols, int8_t* q, float* d) {
-  for (size_t b = 0; b < cols / 256; ++b) {
-    float amax = 0;
-    float m = 0;
-    for (size_t i = 0; i < 256; ++i) {
-      const float a = std::fabs(x[b * 256 + i]);
-      if (a > amax) {
-        amax = a;
-        m = x[b * 256 + i];
-      }
-    }
-    const bool is_zero = amax == 0 || std::isinf(-127.0f / m);
-    const float iscale = is_zero ? 0.0f : -127.0f / m;
-    for (size_t i = 0; i < 256; ++i) {
-      q[b * 256 + i] = static_cast<int8_t>(std::min(127.0f, std::nearbyint(iscale * x[b * 256 + i])));
-    }
-    d[b] = is_zero ? 0.0f : 1.0f / iscale;
-  }
-}
-
-float QuantizeI8Row(const float* x, size_t cols, int8_t* q, bool once) {
-  double amax = 0.00001;
-  for (size_t i = 0; i < cols; ++i) amax = std::max(amax, static_cast<double>(std::fabs(x[i])));
-  const float s = static_cast<float>(127.0 / amax);
-  for (size_t i = 0; i < cols; ++i) {
-    const float rounded = once ? std::fma(x[i], s, 0x1.8p23f) - 0x1.8p23f : std::nearbyint(x[i] * s);
-    q[i] = static_cast<int8_t>(std::clamp(rounded, -128.0f, 127.0f));
-  }
-  return s;
-}
-
-}  // namespace scalar
 }  // namespace bitnet
 #endif  // HWY_ONCE

@@ -1,4 +1,4 @@
-// The input of a matrix product, in the form that the weights' type asks for.
+// The input of a matrix product, in the form that the weights' format asks for.
 //
 //   Activations a;
 //   a.Prepare(x, n, cols, ActivationKindFor(weights.type, n, order), pool);   // once for q_proj, k_proj and v_proj
@@ -9,24 +9,14 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "engine/gguf/gguf.h"
+#include "engine/formats/format.h"
 #include "engine/kernels/order.h"
 #include "engine/kernels/thread_pool.h"
 #include "hwy/aligned_allocator.h"
 
 namespace bitnet {
 
-enum class ActivationKind {
-  kF32,               // as they are
-  kF16,               // rounded to F16
-  kBF16,              // rounded to BF16
-  kQ80,               // int8 in blocks of 32, one scale a block, rounded to F16 (ggml's Q8_0)
-  kQ8K,               // int8 in blocks of 256, one scale a block (ggml's Q8_K)
-  kI8Row,             // int8, one scale a row (bitnet.cpp's I2_S)
-  kI8RowRoundedOnce,  // ... where the product with the scale is not rounded to float32 on its way
-};
-
-// The form in which the references multiply `n` rows with weights of a type.
+// The form in which the references multiply `n` rows with weights of a type: the format's, as the order changes it.
 ActivationKind ActivationKindFor(TensorType weights, size_t n, const ArithmeticOrder& order);
 
 struct Activations {
@@ -57,21 +47,6 @@ struct Activations {
 
   hwy::AlignedVector<float> rounded_;
 };
-
-namespace scalar {
-// One row of Q8_0: q [cols], d [cols/32]. m = max|x| of a block; q = round-half-even(127/m * x); d = m/127, rounded to
-// F16. Where 127/m is infinite (|m| < 4e-37) the block is zero: d is 0 there, whatever q. (quantize_row_q8_0 in
-// ggml-cpu/arch/x86/quants.c)
-void QuantizeQ80(const float* x, size_t cols, int8_t* q, float* d);
-// One row of Q8_K: q [cols], d [cols/256]. m = the value of largest magnitude of a block (the first of equals), with
-// its sign; q = min(127, round-half-even(-127/m * x)); d = 1 / (-127/m). Where -127/m is infinite (|m| < 4e-37) the
-// block is zero: the reference's d is 0 there, whatever its q. (quantize_row_q8_K_ref in ggml-quants.c)
-void QuantizeQ8K(const float* x, size_t cols, int8_t* q, float* d);
-// One row as I2_S takes it: s = float32(127 / max(1e-5, max|x|)), the division in double; q = round-half-even(x * s) in
-// [-128, 127]. x * s is rounded to float32 before, or (once) not. Returns s. (bitnet.cpp's ggml_vec_dot_i2_i8_s caller,
-// quantize_row_i8_s)
-float QuantizeI8Row(const float* x, size_t cols, int8_t* q, bool once = false);
-}  // namespace scalar
 
 }  // namespace bitnet
 

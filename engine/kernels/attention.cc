@@ -311,49 +311,5 @@ void SoftmaxRow(float* x, size_t n, float scale, const ArithmeticOrder& order) {
   std::copy_n(row.data(), n, x);
 }
 
-namespace scalar {
-
-void SoftmaxRow(float* x, size_t n, float scale, const ArithmeticOrder& order) {
-  const size_t lanes = order.lanes;
-  std::vector<float> e(RoundUp(n, lanes), 0.0f);
-  float max = -std::numeric_limits<float>::infinity();
-  for (size_t i = 0; i < n; ++i) max = std::max(max, x[i] * scale);
-  for (size_t i = 0; i < n; ++i) e[i] = Exp(x[i] * scale - max, order.lanes);
-  double sum = 0;
-  for (size_t i = 0; i < e.size(); i += lanes) {
-    std::vector<float> lane(e.begin() + i, e.begin() + i + lanes);
-    for (size_t half = lanes / 2; half > 0; half /= 2) {
-      for (size_t l = 0; l < half; ++l) lane[l] += lane[l + half];
-    }
-    sum += static_cast<double>(lane[0]);
-  }
-  for (size_t i = 0; i < n; ++i) x[i] = e[i] * static_cast<float>(1.0 / sum);
-}
-
-void Attention(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
-               const ArithmeticOrder& order, float* out) {
-  const AttentionJob job = MakeJob(n, first + n, kv, shape, order);
-  const size_t width = shape.n_head * shape.head_dim;
-  for (size_t i = 0; i < n; ++i) {
-    for (size_t head = 0; head < shape.n_head; ++head) {
-      const size_t kv_head = head * shape.n_head_kv / shape.n_head;
-      std::vector<float> rounded(shape.head_dim);
-      bitnet::RoundToF16(q + i * width + head * shape.head_dim, shape.head_dim, rounded.data());
-      std::vector<float> p(job.n_kv, 0.0f);
-      for (size_t j = 0; j <= first + i; ++j) {
-        const uint16_t* key = kv.k + (j * shape.n_head_kv + kv_head) * shape.head_dim;
-        p[j] = DotF16(key, rounded.data(), shape.head_dim, job.scores);
-      }
-      scalar::SoftmaxRow(p.data(), first + i + 1, 1.0f / std::sqrt(static_cast<float>(shape.head_dim)), order);
-      if (job.round_probabilities) bitnet::RoundToF16(p.data(), p.size(), p.data());
-      for (size_t d = 0; d < shape.head_dim; ++d) {
-        const uint16_t* values = kv.v + (kv_head * shape.head_dim + d) * kv.n_cells;
-        out[i * width + head * shape.head_dim + d] = DotF16(values, p.data(), job.n_kv, job.values);
-      }
-    }
-  }
-}
-
-}  // namespace scalar
 }  // namespace bitnet
 #endif  // HWY_ONCE

@@ -58,12 +58,6 @@ void AttentionValues(const float* probabilities, size_t stride, size_t n, size_t
 // of order.lanes.
 void SoftmaxRow(float* x, size_t n, float scale, const ArithmeticOrder& order);
 
-namespace scalar {
-void Attention(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
-               const ArithmeticOrder& order, float* out);
-void SoftmaxRow(float* x, size_t n, float scale, const ArithmeticOrder& order);
-}  // namespace scalar
-
 }  // namespace bitnet
 
 #endif  // BITNET_PARITY_ENGINE_KERNELS_ATTENTION_H_

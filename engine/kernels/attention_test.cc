@@ -9,8 +9,9 @@
 #include <tuple>
 #include <vector>
 
-#include "engine/gguf/quants.h"
+#include "engine/formats/codec.h"
 #include "engine/kernels/kernel_test.h"
+#include "parity_tests/oracle/scalar.h"
 
 namespace bitnet {
 namespace {

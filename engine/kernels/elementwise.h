@@ -27,13 +27,6 @@ void RoundToF16(const float* x, size_t n, float* out);
 // float32: 2.22 with 16 lanes, 1.93 with 8.
 inline constexpr double kExpMaxUlp = 2.25;
 
-namespace scalar {
-// exp(x) of one element as Exp in vec-inl.h defines it for `lanes` lanes.
-float Exp(float x, int lanes);
-void SiluMul(const float* gate, const float* up, size_t n, const ArithmeticOrder& order, float* out);
-void SquaredReluMul(const float* gate, const float* up, size_t n, float* out);
-}  // namespace scalar
-
 }  // namespace bitnet
 
 #endif  // BITNET_PARITY_ENGINE_KERNELS_ELEMENTWISE_H_

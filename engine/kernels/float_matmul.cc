@@ -1,3 +1,4 @@
+// F32, F16 and BF16 weights: dot products as the order's `single` and `batch` say, or bf16_single and bf16_batch.
 #include <algorithm>
 #include <cmath>
 
@@ -73,79 +74,24 @@ namespace bitnet {
 
 HWY_EXPORT(FloatMatMul);
 
-void FloatMatMulRows(const WeightMatrix& w, const Activations& x, const DotOrder& order, size_t row_begin,
-                     size_t row_end, float* y) {
-  HWY_DYNAMIC_DISPATCH(FloatMatMul)(w, x, order, row_begin, row_end, y);
-}
-
-namespace scalar {
 namespace {
 
-float ZeroIfSubnormal(float v) { return std::fabs(v) < 0x1p-126f ? std::copysign(0.0f, v) : v; }
-
-float FoldLanes(float* lane, const DotOrder& order) {
-  for (int half = order.lanes / 2; half >= 4; half /= 2) {
-    for (int l = 0; l < half; ++l) lane[l] += lane[l + half];
-  }
-  return order.adjacent_fold ? (lane[0] + lane[1]) + (lane[2] + lane[3]) : (lane[0] + lane[2]) + (lane[1] + lane[3]);
-}
-
-template <class LoadA, class Tail>
-float DotLanes(const LoadA& a, const float* b, size_t n, const DotOrder& order, const Tail& tail) {
-  float acc[4][16] = {};
-  const size_t per_lane = order.pairs ? 2 : 1;
-  const size_t step = order.lanes * order.accumulators * per_lane;
-  const size_t whole = n / step * step;
-  for (size_t at = 0; at < whole; at += per_lane) {
-    const size_t place = at % step / per_lane;
-    float& lane = acc[place / order.lanes][place % order.lanes];
-    if (order.pairs) {
-      for (const size_t i : {at + 1, at}) {
-        lane = ZeroIfSubnormal(std::fma(ZeroIfSubnormal(a(i)), ZeroIfSubnormal(b[i]), lane));
-      }
-    } else {
-      lane = std::fma(a(at), b[at], lane);
-    }
-  }
-  if (order.accumulators == 2) return tail(FoldLanes(acc[0], order) + FoldLanes(acc[1], order), whole);
-  for (int half = order.accumulators / 2; half > 0; half /= 2) {
-    for (int k = 0; k < half; ++k) {
-      for (int l = 0; l < order.lanes; ++l) acc[k][l] += acc[k + half][l];
-    }
-  }
-  return tail(FoldLanes(acc[0], order), whole);
-}
-
-// The tail of F16 and BF16.
-template <class LoadA>
-float DotTailInDouble(const LoadA& a, const float* b, size_t n, const DotOrder& order) {
-  return DotLanes(a, b, n, order, [&](float sum, size_t i) {
-    double total = sum;
-    for (; i < n; ++i) total += static_cast<double>(a(i) * b[i]);
-    return static_cast<float>(total);
-  });
+// A batch takes the order for batches where width and rows allow it.
+const DotOrder& DotOrderFor(const WeightMatrix& w, size_t n, const ArithmeticOrder& order) {
+  const bool bf16 = w.type == TensorType::kBF16;
+  const DotOrder& batch = bf16 ? order.bf16_batch : order.batch;
+  const size_t step = static_cast<size_t>(batch.lanes) * batch.accumulators * (batch.pairs ? 2 : 1);
+  const bool tiled = n >= 2 && w.cols % step == 0 && w.rows % order.batch_rows == 0;
+  if (tiled) return batch;
+  return bf16 ? order.bf16_single : order.single;
 }
 
 }  // namespace
 
-float DotF32(const float* a, const float* b, size_t n, const DotOrder& order) {
-  return DotLanes([a](size_t i) { return a[i]; }, b, n, order,
-                  [&](float sum, size_t i) {
-                    const size_t rounded = order.rounded_tail ? (n - i) / (order.lanes / 2) * (order.lanes / 2) : 0;
-                    for (const size_t end = i + rounded; i < end; ++i) sum += a[i] * b[i];
-                    for (; i < n; ++i) sum = std::fma(a[i], b[i], sum);
-                    return sum;
-                  });
+void FloatMatMulRows(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& order, size_t row_begin,
+                     size_t row_end, float* y) {
+  HWY_DYNAMIC_DISPATCH(FloatMatMul)(w, x, DotOrderFor(w, x.n, order), row_begin, row_end, y);
 }
 
-float DotF16(const uint16_t* a, const float* b, size_t n, const DotOrder& order) {
-  return DotTailInDouble([a](size_t i) { return hwy::F32FromF16(hwy::float16_t::FromBits(a[i])); }, b, n, order);
-}
-
-float DotBF16(const uint16_t* a, const float* b, size_t n, const DotOrder& order) {
-  return DotTailInDouble([a](size_t i) { return hwy::F32FromBF16(hwy::bfloat16_t::FromBits(a[i])); }, b, n, order);
-}
-
-}  // namespace scalar
 }  // namespace bitnet
 #endif  // HWY_ONCE

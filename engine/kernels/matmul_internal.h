@@ -1,4 +1,4 @@
-// What matmul.cc deals out to threads: rows [row_begin, row_end) of W against all positions of x.
+// The products of each format, and the one table of them.
 #ifndef BITNET_PARITY_ENGINE_KERNELS_MATMUL_INTERNAL_H_
 #define BITNET_PARITY_ENGINE_KERNELS_MATMUL_INTERNAL_H_
 
@@ -6,19 +6,26 @@
 
 namespace bitnet {
 
-// F32, F16, BF16.
-void FloatMatMulRows(const WeightMatrix& w, const Activations& x, const DotOrder& order, size_t row_begin,
-                     size_t row_end, float* y);
-// TQ1_0 and TQ2_0 with Q8_K.
-void TernaryQ8KMatMulRows(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& order, size_t row_begin,
-                          size_t row_end, float* y);
-// Q8_0 with Q8_0.
-void Q80MatMulRows(const WeightMatrix& w, const Activations& x, size_t row_begin, size_t row_end, float* y);
-// Q6_K with Q8_K.
-void Q6KMatMulRows(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& order, size_t row_begin,
-                   size_t row_end, float* y);
-// I2_S with I8Row.
-void TernaryI8MatMulRows(const WeightMatrix& w, const Activations& x, size_t row_begin, size_t row_end, float* y);
+// What matmul.cc deals out to threads: rows [row_begin, row_end) of W against all positions of x. In x_matmul.cc, with
+// the order of operations.
+using MatMulRows = void(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& order, size_t row_begin,
+                        size_t row_end, float* y);
+MatMulRows FloatMatMulRows;
+MatMulRows Q80MatMulRows;
+MatMulRows Q6KMatMulRows;
+MatMulRows TQ10MatMulRows;
+MatMulRows TQ20MatMulRows;
+MatMulRows I2SMatMulRows;
+
+struct MatMulKernel {
+  TensorType type;
+  MatMulRows* rows;
+};
+inline constexpr MatMulKernel kMatMulKernels[] = {
+    {TensorType::kF32, FloatMatMulRows},  {TensorType::kF16, FloatMatMulRows}, {TensorType::kBF16, FloatMatMulRows},
+    {TensorType::kQ8_0, Q80MatMulRows},   {TensorType::kQ6_K, Q6KMatMulRows},  {TensorType::kTQ1_0, TQ10MatMulRows},
+    {TensorType::kTQ2_0, TQ20MatMulRows}, {TensorType::kI2_S, I2SMatMulRows},
+};
 
 }  // namespace bitnet
 

@@ -4,7 +4,7 @@
 // ArithmeticOrder says what a reference's build does where that shows in a bit; the kernels take it as a parameter.
 //
 //   const ArithmeticOrder& order = FindOrder("llama.cpp-avx512");
-//   MatMul(weights, activations, y, order, pool);
+//   MatMul(weights, activations, order, y, pool);
 //
 // Sources: ggml's vec.cpp (dot products, softmax, SiLU), simd-mappings.h (lanes, how accumulators are added up) and
 // llamafile/sgemm.cpp (batches).

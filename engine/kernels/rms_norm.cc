@@ -69,15 +69,5 @@ void RmsNorm(const float* x, size_t n, size_t cols, const float* gamma, float ep
   });
 }
 
-namespace scalar {
-void RmsNormRow(const float* x, size_t cols, const float* gamma, float eps, float* y) {
-  double sum = 0;
-  for (size_t i = 0; i < cols; ++i) sum += static_cast<double>(x[i] * x[i]);
-  const float mean = static_cast<float>(sum / static_cast<double>(cols));
-  const float scale = 1.0f / std::sqrt(mean + eps);
-  for (size_t i = 0; i < cols; ++i) y[i] = x[i] * scale * gamma[i];
-}
-}  // namespace scalar
-
 }  // namespace bitnet
 #endif  // HWY_ONCE

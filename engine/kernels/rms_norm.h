@@ -13,10 +13,6 @@ namespace bitnet {
 // ggml's ops.cpp).
 void RmsNorm(const float* x, size_t n, size_t cols, const float* gamma, float eps, float* y, ThreadPool& pool);
 
-namespace scalar {
-void RmsNormRow(const float* x, size_t cols, const float* gamma, float eps, float* y);
-}
-
 }  // namespace bitnet
 
 #endif  // BITNET_PARITY_ENGINE_KERNELS_RMS_NORM_H_

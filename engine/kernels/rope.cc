@@ -87,22 +87,5 @@ void Rope(float* x, size_t n_heads, size_t head_dim, size_t n_rot, const RopeAng
   }
 }
 
-namespace scalar {
-void Rope(float* x, size_t n_heads, size_t head_dim, size_t n_rot, const RopeAngles& angles, RopeLayout layout) {
-  const size_t half = n_rot / 2;
-  for (size_t h = 0; h < n_heads; ++h) {
-    float* head = x + h * head_dim;
-    for (size_t i = 0; i < half; ++i) {
-      float& first = head[layout == RopeLayout::kNeox ? i : 2 * i];
-      float& second = head[layout == RopeLayout::kNeox ? i + half : 2 * i + 1];
-      const float x0 = first;
-      const float x1 = second;
-      first = std::fma(x0, angles.cos[i], -(x1 * angles.sin[i]));
-      second = std::fma(x0, angles.sin[i], x1 * angles.cos[i]);
-    }
-  }
-}
-}  // namespace scalar
-
 }  // namespace bitnet
 #endif  // HWY_ONCE

@@ -33,11 +33,6 @@ constexpr RopeLayout OtherLayout(RopeLayout layout) {
 void Rope(float* x, size_t n_heads, size_t head_dim, size_t n_rot, const RopeAngles& angles,
           RopeLayout layout = RopeLayout::kNeox);
 
-namespace scalar {
-void Rope(float* x, size_t n_heads, size_t head_dim, size_t n_rot, const RopeAngles& angles,
-          RopeLayout layout = RopeLayout::kNeox);
-}
-
 }  // namespace bitnet
 
 #endif  // BITNET_PARITY_ENGINE_KERNELS_ROPE_H_

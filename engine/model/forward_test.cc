@@ -20,7 +20,8 @@ using Row = std::vector<double>;
 // attention.h) and nowhere else.
 class PlainForward {
  public:
-  explicit PlainForward(const TinyModel& model) : m_(model), s_(model.shape), head_dim_(s_.n_embd / s_.n_head) {
+  explicit PlainForward(const TinyModel& model)
+      : m_(model), s_(model.shape), arch_(*FindArchitecture(s_.architecture)), head_dim_(s_.n_embd / s_.n_head) {
     keys_.resize(s_.n_layer);
     values_.resize(s_.n_layer);
   }
@@ -65,7 +66,7 @@ class PlainForward {
     for (size_t head = 0; head < x.size(); head += head_dim_) {
       for (size_t i = 0; i < head_dim_ / 2; ++i) {
         const double angle = position_ * std::pow(s_.rope_base, -2.0 * i / head_dim_);
-        const bool neighbours = s_.architecture == "llama";
+        const bool neighbours = arch_.rope_layout == RopeLayout::kInterleaved;
         double& a = x[head + (neighbours ? 2 * i : i)];
         double& b = x[head + (neighbours ? 2 * i + 1 : i + head_dim_ / 2)];
         const double turned = a * std::cos(angle) - b * std::sin(angle);
@@ -100,7 +101,7 @@ class PlainForward {
         for (size_t d = 0; d < head_dim_; ++d) out[at + d] += F16(p[j] / sum) * values_[layer][j][kv_at + d];
       }
     }
-    if (s_.architecture != "llama") out = Norm(Name(layer, "attn_sub_norm"), out);
+    if (arch_.has_sub_norms) out = Norm(Name(layer, "attn_sub_norm"), out);
     return Times(Name(layer, "attn_output"), out);
   }
 
@@ -108,17 +109,18 @@ class PlainForward {
     const Row normed = Norm(Name(layer, "ffn_norm"), x);
     Row gate = Times(Name(layer, "ffn_gate"), normed);
     const Row up = Times(Name(layer, "ffn_up"), normed);
-    const bool silu = s_.architecture == "bitnet" || s_.architecture == "llama";
+    const bool silu = arch_.activation == Activation::kSilu;
     for (size_t i = 0; i < gate.size(); ++i) {
       const double relu = std::max(gate[i], 0.0);
       gate[i] = (silu ? gate[i] / (1 + std::exp(-gate[i])) : relu * relu) * up[i];
     }
-    if (s_.architecture != "llama") gate = Norm(Name(layer, "ffn_sub_norm"), gate);
+    if (arch_.has_sub_norms) gate = Norm(Name(layer, "ffn_sub_norm"), gate);
     return Times(Name(layer, "ffn_down"), gate);
   }
 
   const TinyModel& m_;
   const TinyShape& s_;
+  const Architecture& arch_;
   size_t head_dim_;
   int position_ = 0;
   std::vector<std::vector<Row>> keys_, values_;  // [layer][position]
@@ -149,10 +151,10 @@ double WorstRelativeTo(const A& found, const B& expected) {
   return worst / std::sqrt(squares / expected.size());
 }
 
-class Architectures : public ::testing::TestWithParam<const char*> {};
+class Architectures : public ::testing::TestWithParam<Architecture> {};
 
 TEST_P(Architectures, F32IsThePlainForwardPass) {
-  TinyModel tiny({.architecture = GetParam(), .untied = std::string(GetParam()) == "llama"});
+  TinyModel tiny({.architecture = std::string(GetParam().name), .untied = !GetParam().has_sub_norms});
   const Model model = Model::Load(tiny.Write());
   for (const ArithmeticOrder& order : AllOrders()) {
     PlainForward plain(tiny);
@@ -172,7 +174,7 @@ TEST_P(Architectures, F32IsThePlainForwardPass) {
 
 // One tensor less or another activation is far outside the tolerance above.
 TEST_P(Architectures, EachPartOfTheFileMatters) {
-  TinyModel tiny({.architecture = GetParam()});
+  TinyModel tiny({.architecture = std::string(GetParam().name)});
   const Model model = Model::Load(tiny.Write());
   const std::vector<float> expected = LogitsOf(model, kOneByOne);
   for (auto& [name, tensor] : tiny.tensors) {
@@ -184,13 +186,12 @@ TEST_P(Architectures, EachPartOfTheFileMatters) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Architectures, ::testing::Values("bitnet", "bitnet-b1.58", "bitnet-25", "llama"),
-                         [](const auto& info) {
-                           std::string name = info.param;
-                           std::replace_if(
-                               name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(All, Architectures, ::testing::ValuesIn(AllArchitectures()), [](const auto& info) {
+  std::string name(info.param.name);
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
+  return name;
+});
 
 class WeightTypes : public ::testing::TestWithParam<TensorType> {
  protected:
@@ -203,8 +204,9 @@ TEST_P(WeightTypes, IsNearThePlainForwardPass) {
   PlainForward plain(tiny_);
   const std::vector<float> logits = LogitsOf(model_, kOneByOne);
   const size_t n_vocab = tiny_.shape.n_vocab;
-  // What int8 activations cost; F16 and F32 cost far less.
-  const double limit = GetParam() == TensorType::kF32 || GetParam() == TensorType::kF16 ? 5e-3 : 0.1;
+  // What int8 and BF16 activations cost; F16 and F32 cost far less.
+  const ActivationKind kind = FormatOf(GetParam()).activations;
+  const double limit = kind == ActivationKind::kF32 || kind == ActivationKind::kF16 ? 5e-3 : 0.1;
   for (size_t i = 0; i < kTokens.size(); ++i) {
     const std::vector<float> row(logits.begin() + i * n_vocab, logits.begin() + (i + 1) * n_vocab);
     EXPECT_LE(WorstRelativeTo(row, plain.Next(kTokens[i])), limit) << "position " << i;
@@ -243,9 +245,7 @@ TEST_P(WeightTypes, LastLogitsAreThoseOfTheLastPosition) {
   EXPECT_LE(WorstRelativeTo(last, std::vector<float>(all.end() - n_vocab, all.end())), 2e-3);
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, WeightTypes,
-                         ::testing::Values(TensorType::kF32, TensorType::kF16, TensorType::kTQ1_0, TensorType::kTQ2_0,
-                                           TensorType::kI2_S),
+INSTANTIATE_TEST_SUITE_P(Types, WeightTypes, ::testing::ValuesIn(TypesWhere(&Format::has_codec)),
                          [](const auto& info) { return TypeName(info.param); });
 
 TEST(Forward, Tq1AndTq2HoldTheSameModel) {

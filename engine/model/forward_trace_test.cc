@@ -63,13 +63,12 @@ class Trace : public ::testing::TestWithParam<std::tuple<const char*, bool>> {
 TEST_P(Trace, ChangesNothingAndShowsEveryStageInOrder) {
   KeepingSink sink;
   EXPECT_EQ(LogitsWith(&sink), LogitsWith(nullptr));
-  const bool sub_norms = architecture_ != "llama";
   std::vector<std::pair<Point, int>> expected;
   const size_t passes = one_by_one_ ? std::size(kTokens) : 1;
   const size_t n = std::size(kTokens) / passes;
   const auto add = [&](int point, int layer) {
     const Point s = static_cast<Point>(point);
-    if (!sub_norms && (s == Point::kAttnSubNorm || s == Point::kFfnSubNorm)) return;
+    if (!Exists(InfoOf(s), tiny_.Graph())) return;
     expected.insert(expected.end(), n, {s, layer});
   };
   for (size_t pass = 0; pass < passes; ++pass) {
@@ -126,8 +125,7 @@ TEST_P(Trace, ShowsOnlyWhatIsWanted) {
       EXPECT_EQ(std::get<0>(key), static_cast<Point>(s));
       EXPECT_EQ(kept.data, all.tensors.at(key).data) << PointName(static_cast<Point>(s));
     }
-    const bool sub_norm = sink.only == Point::kAttnSubNorm || sink.only == Point::kFfnSubNorm;
-    EXPECT_EQ(sink.tensors.empty(), sub_norm && architecture_ == "llama") << PointName(static_cast<Point>(s));
+    EXPECT_EQ(sink.tensors.empty(), !Exists(InfoOf(*sink.only), tiny_.Graph())) << PointName(*sink.only);
   }
 }
 

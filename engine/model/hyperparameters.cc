@@ -8,27 +8,12 @@
 namespace bitnet {
 namespace {
 
-struct Architecture {
-  const char* name;
-  Activation activation;
-  bool has_sub_norms;
-  RopeLayout rope_layout;
-};
 constexpr Architecture kArchitectures[] = {
     {"bitnet", Activation::kSilu, true, RopeLayout::kNeox},
     {"bitnet-b1.58", Activation::kSquaredRelu, true, RopeLayout::kNeox},
     {"bitnet-25", Activation::kSquaredRelu, true, RopeLayout::kNeox},
     {"llama", Activation::kSilu, false, RopeLayout::kInterleaved},
 };
-
-const Architecture& FindArchitecture(const GgufFile& file, const std::string& name) {
-  for (const Architecture& a : kArchitectures) {
-    if (name == a.name) return a;
-  }
-  throw std::runtime_error(
-      fmt::format("{}: general.architecture is '{}'; this engine runs bitnet, bitnet-b1.58, bitnet-25 and llama",
-                  file.path(), name));
-}
 
 uint32_t ReadCount(const GgufFile& file, const std::string& key, uint32_t at_most) {
   const uint32_t value = file.Get<uint32_t>(key);
@@ -51,6 +36,21 @@ void RefuseRopeScaling(const GgufFile& file, const std::string& arch) {
 
 }  // namespace
 
+std::span<const Architecture> AllArchitectures() { return kArchitectures; }
+
+const Architecture* FindArchitecture(std::string_view name) {
+  for (const Architecture& a : kArchitectures) {
+    if (name == a.name) return &a;
+  }
+  return nullptr;
+}
+
+std::string ArchitectureNames(std::string_view last) {
+  std::vector<std::string> names;
+  for (const Architecture& a : kArchitectures) names.emplace_back(a.name);
+  return JoinNames(names, last);
+}
+
 GraphShape ShapeOf(const Hyperparameters& h) {
   return {.n_vocab = h.n_vocab,
           .n_embd = h.n_embd,
@@ -65,10 +65,14 @@ GraphShape ShapeOf(const Hyperparameters& h) {
 Hyperparameters ReadHyperparameters(const GgufFile& file) {
   Hyperparameters h;
   h.architecture = file.Get<std::string>("general.architecture");
-  const Architecture& arch = FindArchitecture(file, h.architecture);
-  h.activation = arch.activation;
-  h.has_sub_norms = arch.has_sub_norms;
-  h.rope_layout = arch.rope_layout;
+  const Architecture* arch = FindArchitecture(h.architecture);
+  if (arch == nullptr) {
+    throw std::runtime_error(fmt::format("{}: general.architecture is '{}'; this engine runs {}", file.path(),
+                                         h.architecture, ArchitectureNames("and")));
+  }
+  h.activation = arch->activation;
+  h.has_sub_norms = arch->has_sub_norms;
+  h.rope_layout = arch->rope_layout;
   const std::string p = h.architecture + ".";
   h.n_embd = ReadCount(file, p + "embedding_length", 1 << 20);
   h.n_layer = ReadCount(file, p + "block_count", 1 << 12);

@@ -3,7 +3,9 @@
 #define BITNET_PARITY_ENGINE_MODEL_HYPERPARAMETERS_H_
 
 #include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "engine/gguf/gguf.h"
 #include "engine/graph/graph.h"
@@ -12,6 +14,19 @@
 namespace bitnet {
 
 enum class Activation { kSilu, kSquaredRelu };
+
+// What a name in general.architecture stands for.
+struct Architecture {
+  std::string_view name;
+  Activation activation;
+  bool has_sub_norms;  // attn_sub_norm before attn_output, ffn_sub_norm before ffn_down
+  RopeLayout rope_layout;
+};
+std::span<const Architecture> AllArchitectures();
+// nullptr if this engine does not run it.
+const Architecture* FindArchitecture(std::string_view name);
+// "bitnet, bitnet-b1.58, bitnet-25 and llama", with `last` before the last one.
+std::string ArchitectureNames(std::string_view last);
 
 struct Hyperparameters {
   std::string architecture;
@@ -29,14 +44,13 @@ struct Hyperparameters {
   float rms_norm_eps = 0.0f;
   RopeLayout rope_layout = RopeLayout::kNeox;
   Activation activation = Activation::kSilu;
-  bool has_sub_norms = false;  // attn_sub_norm before attn_output, ffn_sub_norm before ffn_down
+  bool has_sub_norms = false;
 };
 
 // What the table of the forward pass needs to know.
 GraphShape ShapeOf(const Hyperparameters& h);
 
-// From `{architecture}.*`. Architectures: bitnet (SiLU), bitnet-b1.58 and bitnet-25 (squared ReLU), llama (SiLU, no
-// sub-norms). Every count is checked: an error names file, key, what was found and what was expected.
+// From `{architecture}.*`. Every count is checked: an error names file, key, what was found and what was expected.
 Hyperparameters ReadHyperparameters(const GgufFile& file);
 
 }  // namespace bitnet

@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "engine/gguf/quants.h"
+#include "engine/formats/codec.h"
 
 namespace bitnet {
 namespace {

@@ -17,8 +17,10 @@
 #include <utility>
 #include <vector>
 
+#include "engine/formats/codec.h"
 #include "engine/gguf/gguf.h"
-#include "engine/gguf/quants.h"
+#include "engine/graph/graph.h"
+#include "engine/model/hyperparameters.h"
 
 namespace bitnet {
 
@@ -56,26 +58,15 @@ class TinyModel {
     metadata[p + "context_length"] = uint32_t{512};
     metadata[p + "attention.layer_norm_rms_epsilon"] = s.rms_eps;
     metadata[p + "rope.freq_base"] = s.rope_base;
-    const uint32_t kv_width = s.n_embd / s.n_head * s.n_head_kv;
-    AddMatrix("token_embd.weight", s.embedding_type, s.n_vocab, s.n_embd);
-    if (s.untied) AddMatrix("output.weight", s.embedding_type, s.n_vocab, s.n_embd);
-    AddGamma("output_norm.weight", s.n_embd);
-    for (uint32_t i = 0; i < s.n_layer; ++i) {
-      const auto name = [i](const char* part) { return fmt::format("blk.{}.{}.weight", i, part); };
-      AddGamma(name("attn_norm"), s.n_embd);
-      AddGamma(name("ffn_norm"), s.n_embd);
-      if (s.architecture != "llama") {
-        AddGamma(name("attn_sub_norm"), s.n_embd);
-        AddGamma(name("ffn_sub_norm"), s.n_ff);
+    ForEachWeight(Graph(), [&](const WeightInfo& w, size_t layer) {
+      if (w.weight == Weight::kOutput && !s.untied) return;
+      const size_t rows = WidthOf(w.rows, Graph()), cols = WidthOf(w.cols, Graph());
+      if (w.rows == Width::kOne) {
+        AddGamma(TensorName(w, layer), cols);
+      } else {
+        AddMatrix(TensorName(w, layer), w.in_layer ? s.type : s.embedding_type, rows, cols);
       }
-      AddMatrix(name("attn_q"), s.type, s.n_embd, s.n_embd);
-      AddMatrix(name("attn_k"), s.type, kv_width, s.n_embd);
-      AddMatrix(name("attn_v"), s.type, kv_width, s.n_embd);
-      AddMatrix(name("attn_output"), s.type, s.n_embd, s.n_embd);
-      AddMatrix(name("ffn_gate"), s.type, s.n_ff, s.n_embd);
-      AddMatrix(name("ffn_up"), s.type, s.n_ff, s.n_embd);
-      AddMatrix(name("ffn_down"), s.type, s.n_embd, s.n_ff);
-    }
+    });
   }
 
   ~TinyModel() {
@@ -103,16 +94,31 @@ class TinyModel {
     return written_.back();
   }
 
+  GraphShape Graph() const {
+    return {.n_vocab = shape.n_vocab,
+            .n_embd = shape.n_embd,
+            .n_layer = shape.n_layer,
+            .n_head = shape.n_head,
+            .n_head_kv = shape.n_head_kv,
+            .head_dim = shape.n_embd / shape.n_head,
+            .n_ff = shape.n_ff,
+            .has_sub_norms = FindArchitecture(shape.architecture)->has_sub_norms};
+  }
+
   TinyShape shape;
   std::map<std::string, MetadataValue> metadata;
   std::map<std::string, TinyTensor> tensors;
 
  private:
-  // Ternary, so that every type holds the same numbers; outputs of normed inputs have a deviation near 1.
+  // Ternary, so that most types hold the same numbers; outputs of normed inputs have a deviation near 1.
   void AddMatrix(const std::string& name, TensorType type, uint64_t rows, uint64_t cols) {
     std::vector<float> values(rows * cols);
     const float scale = std::exp2(std::round(-0.5f * std::log2(static_cast<float>(cols))));
     for (float& v : values) v = (static_cast<int>(generator_() % 3) - 1) * scale;
+    // What the file will hold.
+    std::vector<std::byte> bytes(TensorBytes(type, rows, cols));
+    QuantizeTensor(type, values, rows, cols, bytes);
+    DequantizeTensor(type, bytes, rows, cols, values);
     tensors[name] = {type, {cols, rows}, std::move(values)};
   }
   void AddGamma(const std::string& name, uint64_t size) {

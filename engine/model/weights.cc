@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -10,20 +9,26 @@
 namespace bitnet {
 namespace {
 
+bool HasKernel(const Format& format) { return HasMatMul(format.type); }
+
 class Binder {
  public:
   explicit Binder(const GgufFile& file) : file_(file) {}
 
   WeightMatrix Matrix(const std::string& name, uint64_t rows, uint64_t cols) {
     const TensorInfo& t = Find(name, {cols, rows});
-    const std::span<const std::byte> data = file_.Data(t);
-    WeightMatrix m{.type = t.type, .rows = rows, .cols = cols, .data = data.data()};
-    if (t.type == TensorType::kI2_S) {
-      std::memcpy(&m.scale, data.data() + rows * cols / 4, sizeof(float));
-      if (!(m.scale == m.scale))
-        throw std::runtime_error(fmt::format("{}: {}: the I2_S scale is not a number", file_.path(), name));
+    if (!HasMatMul(t.type)) {
+      throw std::runtime_error(fmt::format("{}: {} is {}; this engine multiplies with {}; convert the model",
+                                           file_.path(), name, TypeName(t.type),
+                                           JoinNames(NamesWhere(HasKernel), "and")));
     }
-    return m;
+    const std::span<const std::byte> data = file_.Data(t);
+    const float scale = TensorScale(t.type, data);
+    if (scale != scale) {
+      throw std::runtime_error(
+          fmt::format("{}: {}: the {} scale is not a number", file_.path(), name, TypeName(t.type)));
+    }
+    return {.type = t.type, .rows = rows, .cols = cols, .data = data.data(), .scale = scale};
   }
 
   std::span<const float> Vector(const std::string& name, uint64_t size) {
@@ -64,38 +69,80 @@ class Binder {
   std::set<std::string> used_;
 };
 
+struct LayerMatrix {
+  Weight weight;
+  WeightMatrix LayerWeights::*member;
+};
+constexpr LayerMatrix kLayerMatrices[] = {
+    {Weight::kAttnQ, &LayerWeights::attn_q},     {Weight::kAttnK, &LayerWeights::attn_k},
+    {Weight::kAttnV, &LayerWeights::attn_v},     {Weight::kAttnOutput, &LayerWeights::attn_output},
+    {Weight::kFfnGate, &LayerWeights::ffn_gate}, {Weight::kFfnUp, &LayerWeights::ffn_up},
+    {Weight::kFfnDown, &LayerWeights::ffn_down},
+};
+struct LayerVector {
+  Weight weight;
+  std::span<const float> LayerWeights::*member;
+};
+constexpr LayerVector kLayerVectors[] = {
+    {Weight::kAttnNorm, &LayerWeights::attn_norm},
+    {Weight::kAttnSubNorm, &LayerWeights::attn_sub_norm},
+    {Weight::kFfnNorm, &LayerWeights::ffn_norm},
+    {Weight::kFfnSubNorm, &LayerWeights::ffn_sub_norm},
+};
+
+// Of constant weights or others.
+template <class W>
+auto MatrixIn(W& w, Weight weight, size_t layer) -> decltype(&w.output) {
+  if (weight == Weight::kTokenEmbd) return &w.token_embd;
+  if (weight == Weight::kOutput) return &w.output;
+  for (const LayerMatrix& m : kLayerMatrices) {
+    if (m.weight == weight) return &(w.layers.at(layer).*m.member);
+  }
+  return nullptr;
+}
+
+template <class W>
+auto VectorIn(W& w, Weight weight, size_t layer) -> decltype(&w.output_norm) {
+  if (weight == Weight::kOutputNorm) return &w.output_norm;
+  for (const LayerVector& v : kLayerVectors) {
+    if (v.weight == weight) return &(w.layers.at(layer).*v.member);
+  }
+  return nullptr;
+}
+
 }  // namespace
+
+WeightMatrix* FindMatrix(ModelWeights& w, Weight weight, size_t layer) { return MatrixIn(w, weight, layer); }
+const WeightMatrix* FindMatrix(const ModelWeights& w, Weight weight, size_t layer) {
+  return MatrixIn(w, weight, layer);
+}
+std::span<const float>* FindVector(ModelWeights& w, Weight weight, size_t layer) { return VectorIn(w, weight, layer); }
+const std::span<const float>* FindVector(const ModelWeights& w, Weight weight, size_t layer) {
+  return VectorIn(w, weight, layer);
+}
 
 ModelWeights BindWeights(const GgufFile& file, const Hyperparameters& h) {
   Binder bind(file);
-  const uint64_t q_width = uint64_t{h.n_head} * h.n_embd_head;
-  const uint64_t kv_width = uint64_t{h.n_head_kv} * h.n_embd_head;
+  const GraphShape shape = ShapeOf(h);
   ModelWeights w;
-  w.token_embd = bind.Matrix("token_embd.weight", h.n_vocab, h.n_embd);
-  if (w.token_embd.type == TensorType::kI2_S) {
-    throw std::runtime_error(fmt::format(
-        "{}: token_embd.weight is I2_S; this engine reads embeddings as F32, F16, BF16, Q8_0 or Q6_K", file.path()));
-  }
-  w.output_norm = bind.Vector("output_norm.weight", h.n_embd);
-  w.tied_output = file.FindTensor("output.weight") == nullptr;
-  w.output = w.tied_output ? w.token_embd : bind.Matrix("output.weight", h.n_vocab, h.n_embd);
-  for (uint32_t i = 0; i < h.n_layer; ++i) {
-    const auto name = [i](const char* part) { return fmt::format("blk.{}.{}.weight", i, part); };
-    LayerWeights l;
-    l.attn_norm = bind.Vector(name("attn_norm"), h.n_embd);
-    l.ffn_norm = bind.Vector(name("ffn_norm"), h.n_embd);
-    if (h.has_sub_norms) {
-      l.attn_sub_norm = bind.Vector(name("attn_sub_norm"), q_width);
-      l.ffn_sub_norm = bind.Vector(name("ffn_sub_norm"), h.n_ff);
+  w.layers.resize(shape.n_layer);
+  ForEachWeight(shape, [&](const WeightInfo& info, size_t layer) {
+    const std::string name = TensorName(info, layer);
+    if (info.weight == Weight::kOutput && file.FindTensor(name) == nullptr) {
+      w.output = w.token_embd;
+      return;
     }
-    l.attn_q = bind.Matrix(name("attn_q"), q_width, h.n_embd);
-    l.attn_k = bind.Matrix(name("attn_k"), kv_width, h.n_embd);
-    l.attn_v = bind.Matrix(name("attn_v"), kv_width, h.n_embd);
-    l.attn_output = bind.Matrix(name("attn_output"), h.n_embd, q_width);
-    l.ffn_gate = bind.Matrix(name("ffn_gate"), h.n_ff, h.n_embd);
-    l.ffn_up = bind.Matrix(name("ffn_up"), h.n_ff, h.n_embd);
-    l.ffn_down = bind.Matrix(name("ffn_down"), h.n_embd, h.n_ff);
-    w.layers.push_back(l);
+    const size_t rows = WidthOf(info.rows, shape), cols = WidthOf(info.cols, shape);
+    if (WeightMatrix* matrix = FindMatrix(w, info.weight, layer)) {
+      *matrix = bind.Matrix(name, rows, cols);
+    } else {
+      *FindVector(w, info.weight, layer) = bind.Vector(name, cols);
+    }
+    if (info.weight == Weight::kOutput) w.tied_output = false;
+  });
+  if (!FormatOf(w.token_embd.type).has_whole_rows()) {
+    throw std::runtime_error(fmt::format("{}: token_embd.weight is {}; this engine reads embeddings as {}", file.path(),
+                                         TypeName(w.token_embd.type), JoinNames(NamesWhere(&Format::has_whole_rows))));
   }
   bind.RefuseUnused();
   return w;

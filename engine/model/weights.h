@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/gguf/gguf.h"
+#include "engine/graph/graph.h"
 #include "engine/kernels/matmul.h"
 #include "engine/model/hyperparameters.h"
 
@@ -32,6 +33,13 @@ struct ModelWeights {
   bool tied_output = true;
   std::vector<LayerWeights> layers;
 };
+
+// Where a weight of the table is kept; nullptr if it is not a matrix, or not a vector. `layer` counts in the layers
+// alone.
+WeightMatrix* FindMatrix(ModelWeights& w, Weight weight, size_t layer);
+const WeightMatrix* FindMatrix(const ModelWeights& w, Weight weight, size_t layer);
+std::span<const float>* FindVector(ModelWeights& w, Weight weight, size_t layer);
+const std::span<const float>* FindVector(const ModelWeights& w, Weight weight, size_t layer);
 
 // Every tensor is looked up by its GGUF name and its shape is checked; an error names file, tensor, found and expected.
 // Tensors that the file has and the architecture does not use are an error too: a forward pass that ignores a bias is

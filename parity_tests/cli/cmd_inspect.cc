@@ -10,8 +10,8 @@
 #include <stdexcept>
 #include <vector>
 
+#include "engine/formats/codec.h"
 #include "engine/gguf/gguf.h"
-#include "engine/gguf/quants.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
 

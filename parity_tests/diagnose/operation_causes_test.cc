@@ -85,9 +85,7 @@ TEST_P(OperationCauses, AccuseNoOperationThatIsRight) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, OperationCauses,
-                         testing::Values(bitnet::TensorType::kTQ1_0, bitnet::TensorType::kTQ2_0,
-                                         bitnet::TensorType::kI2_S, bitnet::TensorType::kQ8_0,
-                                         bitnet::TensorType::kF16),
+                         testing::ValuesIn(bitnet::TypesWhere(&bitnet::Format::holds_ternary)),
                          [](const auto& info) { return std::string(bitnet::TypeName(info.param)); });
 
 }  // namespace

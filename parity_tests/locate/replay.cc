@@ -51,7 +51,7 @@ double ReplayTolerance(Op op, TensorType weights, size_t terms) {
     case Op::kValues:
       return 4 * std::sqrt(n) + 2;
     case Op::kProduct:
-      return 4 * std::sqrt(IsTernary(weights) ? n / 32 : n) + 2;
+      return 4 * std::sqrt(bitnet::FormatOf(weights).is_ternary() ? n / 32 : n) + 2;
   }
   return 0;
 }
@@ -106,7 +106,7 @@ Replay::Limits Replay::LimitsOf(Point point, int layer) const {
   const bool to_f16 = type == TensorType::kF16 || type == TensorType::kBF16;
   return {.units = ReplayTolerance(info.op, type, terms),
           .rounding = to_f16 ? kF16Rounding : kF32Rounding,
-          .to_int8 = !to_f16 && type != TensorType::kF32};
+          .to_int8 = IsInt8(bitnet::FormatOf(type).activations)};
 }
 
 // True where a position's row is the product of the decoded weights with activations that were not rounded to int8.

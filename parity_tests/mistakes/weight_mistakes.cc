@@ -3,7 +3,7 @@
 
 #include <random>
 
-#include "engine/gguf/quants.h"
+#include "engine/formats/codec.h"
 #include "parity_tests/mistakes/mistake.h"
 #include "parity_tests/oracle/quantize.h"
 #include "parity_tests/oracle/ternary.h"
@@ -22,19 +22,19 @@ const bitnet::WeightMatrix& MatrixAt(const Site& site) {
 }
 
 Changes LinearOrder(const Site& site) {
-  if (!IsTernary(MatrixAt(site).type)) return {};
+  if (!bitnet::FormatOf(MatrixAt(site).type).is_ternary()) return {};
   const size_t codes = MatrixAt(site).type == bitnet::TensorType::kTQ1_0 ? 5 : 4;
   return {{fmt::format("the weights with {} neighbours read from each byte", codes == 4 ? "four" : "five"),
            [](Parameters& p) { p.product = ReadLinearly(p.product.w); }}};
 }
 
 Changes ScaleDropped(const Site& site) {
-  if (!IsTernary(MatrixAt(site).type)) return {};
+  if (!bitnet::FormatOf(MatrixAt(site).type).is_ternary()) return {};
   return {{"the weights with scale 1", [](Parameters& p) { p.product = WithoutScale(p.product.w); }}};
 }
 
 Changes CodesSwapped(const Site& site) {
-  if (!IsTernary(MatrixAt(site).type)) return {};
+  if (!bitnet::FormatOf(MatrixAt(site).type).is_ternary()) return {};
   return {{"the weights with codes 0 and 2 exchanged", [](Parameters& p) {
              p.product = WithCodes(p.product.w, [](uint8_t code) { return static_cast<uint8_t>(2 - code); });
            }}};
@@ -97,7 +97,7 @@ Changes HeadNotTied(const Site& site) {
 const Mistake kMistakes[] = {
     {.id = "weights_linear_order",
      .what = "ternary codes are read in linear, not in interleaved order",
-     .remedy = "read a byte's four codes 32 weights apart (engine/gguf/quants.h has the layouts)",
+     .remedy = "read a byte's four codes 32 weights apart (engine/formats has the layouts)",
      .points = kProjections,
      .changes = LinearOrder,
      .rung = "first-logit",

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "engine/gguf/quants.h"
+#include "engine/formats/codec.h"
 #include "engine/kernels/matmul.h"
 #include "parity_tests/oracle/quantize.h"
 

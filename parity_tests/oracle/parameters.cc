@@ -5,49 +5,19 @@
 
 namespace parity {
 
-using bitnet::LayerWeights;
 using bitnet::Op;
 using bitnet::Weight;
 
 const bitnet::WeightMatrix& MatrixOf(const bitnet::Model& model, Weight weight, int layer) {
-  if (weight == Weight::kTokenEmbd) return model.weights.token_embd;
-  if (weight == Weight::kOutput) return model.weights.output;
-  const LayerWeights& w = model.weights.layers.at(static_cast<size_t>(layer));
-  switch (weight) {
-    case Weight::kAttnQ:
-      return w.attn_q;
-    case Weight::kAttnK:
-      return w.attn_k;
-    case Weight::kAttnV:
-      return w.attn_v;
-    case Weight::kAttnOutput:
-      return w.attn_output;
-    case Weight::kFfnGate:
-      return w.ffn_gate;
-    case Weight::kFfnUp:
-      return w.ffn_up;
-    case Weight::kFfnDown:
-      return w.ffn_down;
-    default:
-      throw std::logic_error("this weight is not a matrix");
-  }
+  const bitnet::WeightMatrix* matrix = FindMatrix(model.weights, weight, static_cast<size_t>(layer));
+  if (matrix == nullptr) throw std::logic_error("this weight is not a matrix");
+  return *matrix;
 }
 
 std::span<const float> GammaOf(const bitnet::Model& model, Weight weight, int layer) {
-  if (weight == Weight::kOutputNorm) return model.weights.output_norm;
-  const LayerWeights& w = model.weights.layers.at(static_cast<size_t>(layer));
-  switch (weight) {
-    case Weight::kAttnNorm:
-      return w.attn_norm;
-    case Weight::kAttnSubNorm:
-      return w.attn_sub_norm;
-    case Weight::kFfnNorm:
-      return w.ffn_norm;
-    case Weight::kFfnSubNorm:
-      return w.ffn_sub_norm;
-    default:
-      throw std::logic_error("this weight is not a vector");
-  }
+  const std::span<const float>* gamma = FindVector(model.weights, weight, static_cast<size_t>(layer));
+  if (gamma == nullptr) throw std::logic_error("this weight is not a vector");
+  return *gamma;
 }
 
 Parameters ParametersOf(const bitnet::Model& model, Point point, int layer) {

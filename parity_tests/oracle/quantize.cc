@@ -3,19 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/gguf/quants.h"
+#include "engine/formats/half.h"
 
 namespace parity {
 
 using bitnet::ActivationKind;
-
-bool IsInt8(ActivationKind kind) {
-  return kind != ActivationKind::kF32 && kind != ActivationKind::kF16 && kind != ActivationKind::kBF16;
-}
-
-size_t ScaleGroup(ActivationKind kind, size_t cols) {
-  return kind == ActivationKind::kQ80 ? 32 : kind == ActivationKind::kQ8K ? 256 : cols;
-}
 
 namespace {
 

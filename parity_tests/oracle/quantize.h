@@ -6,11 +6,6 @@
 
 namespace parity {
 
-bool IsInt8(bitnet::ActivationKind kind);
-
-// Values that share a scale: a block of 32 or 256, or a row.
-size_t ScaleGroup(bitnet::ActivationKind kind, size_t cols);
-
 // x: [n, cols]. `rule`: kWholeBatch or kTruncating; all else is as the kind's definition says.
 Int8Rows QuantizeWrongly(bitnet::ActivationKind kind, const Values& x, size_t cols, Quantizing rule);
 

@@ -6,7 +6,7 @@
 #include <bit>
 #include <cstring>
 
-#include "engine/gguf/tensor_type.h"
+#include "engine/formats/tq2_0.h"
 #include "engine/model/model.h"
 #include "parity_tests/harness/capture_sink.h"
 #include "parity_tests/harness/native_backend.h"
@@ -18,7 +18,7 @@
 namespace parity {
 namespace {
 
-constexpr size_t kBlockBytes = 66, kCodeBytes = 64;  // TQ2_0: codes, then the scale in F16
+constexpr size_t kBlockBytes = sizeof(bitnet::BlockTQ2_0), kCodeBytes = offsetof(bitnet::BlockTQ2_0, d);
 
 // The points of one operation, in the order of the graph: the projections of a layer, or all norms.
 std::vector<Point> PointsOf(bitnet::Op op, bool outside_too) {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/gguf/tensor_type.h"
+#include "engine/formats/format.h"
 #include "parity_tests/report/report.h"
 
 namespace parity {

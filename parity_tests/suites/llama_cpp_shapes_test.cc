@@ -27,9 +27,7 @@ class Shapes {
 
   // Heads odd in number and not, one to eight query heads to a KV head; for types without blocks any width.
   GenerateOptions Model(TensorType type) {
-    const uint32_t block = type == TensorType::kTQ1_0 || type == TensorType::kTQ2_0 ? 256
-                           : type == TensorType::kQ8_0                              ? 32
-                                                                                    : 1;
+    const uint32_t block = bitnet::FormatOf(type).block_weights;
     const bool blocks = block == 256;
     GenerateOptions o;
     o.architecture = random_() % 2 == 0 ? "bitnet" : "llama";
@@ -86,8 +84,9 @@ TEST_P(LlamaCppShapes, GiveTheSameBits) {
   }
 }
 
-const auto kTypes = testing::Values(TensorType::kTQ1_0, TensorType::kTQ2_0, TensorType::kF16, TensorType::kF32,
-                                    TensorType::kBF16, TensorType::kQ8_0);
+// I2_S is bitnet.cpp's.
+const auto kTypes = testing::ValuesIn(
+    bitnet::TypesWhere([](const bitnet::Format& f) { return f.holds_ternary() && f.type != TensorType::kI2_S; }));
 std::string NameOfType(const testing::TestParamInfo<TensorType>& info) {
   return std::string(bitnet::TypeName(info.param));
 }

@@ -1,12 +1,16 @@
-// Q8_0 weights with Q8_0 activations.
+// Q8_0 weights with Q8_0 activations, in eight lanes a row.
+//
+// Lane l takes bytes 4l .. 4l+3 of a block, lane = fma(d_w * d_q, float32(their sum), lane); then (4..7)+(0..3),
+// (2,3)+(0,1), 1+0. (ggml_vec_dot_q8_0_q8_0; tinyBLAS_Q0_AVX for a batch)
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
+#include "engine/formats/q8_0.h"
 #include "engine/kernels/matmul_internal.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "engine/kernels/q80_matmul.cc"
+#define HWY_TARGET_INCLUDE "engine/kernels/q8_0_matmul.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 
 #include "hwy/highway.h"
@@ -22,8 +26,6 @@ using D16 = hn::Repartition<int16_t, DI8>;
 using DI32 = hn::Repartition<int32_t, DI8>;
 using DF32 = hn::RebindToFloat<DI32>;
 
-constexpr size_t kBlockBytes = 34;  // F16 scale, 32 int8
-
 // Sums of four products each. |a| is at most 128 and |q| 127, so 16 bits hold two products.
 HWY_INLINE hn::Vec<DI32> SumsOfFour(hn::Vec<DI8> a, hn::Vec<DI8> q) {
   const hn::RebindToUnsigned<DI8> du8;
@@ -38,14 +40,12 @@ HWY_INLINE void Tile(const WeightMatrix& w, const Activations& x, size_t r, size
   const DI8 di8;
   const DF32 df32;
   const size_t n_blocks = w.cols / 32;
-  const std::byte* p = w.data + r * n_blocks * kBlockBytes;
+  const auto* from = reinterpret_cast<const BlockQ8_0*>(w.data) + r * n_blocks;
   hn::Vec<DF32> lanes[kPositions];
   for (auto& v : lanes) v = hn::Zero(df32);
-  for (size_t b = 0; b < n_blocks; ++b, p += kBlockBytes) {
-    uint16_t bits;
-    std::memcpy(&bits, p, 2);
-    const float d = hwy::F32FromF16(hwy::float16_t::FromBits(bits));
-    const auto codes = hn::LoadU(di8, reinterpret_cast<const int8_t*>(p + 2));
+  for (size_t b = 0; b < n_blocks; ++b) {
+    const float d = hwy::F32FromF16(hwy::float16_t::FromBits(from[b].d));
+    const auto codes = hn::LoadU(di8, from[b].q);
     for (size_t i = 0; i < kPositions; ++i) {
       const size_t at = position + i;
       const auto sums = SumsOfFour(codes, hn::LoadU(di8, x.q.data() + at * x.q_stride + b * 32));
@@ -74,25 +74,10 @@ namespace bitnet {
 
 HWY_EXPORT(Q80);
 
-void Q80MatMulRows(const WeightMatrix& w, const Activations& x, size_t row_begin, size_t row_end, float* y) {
+void Q80MatMulRows(const WeightMatrix& w, const Activations& x, const ArithmeticOrder&, size_t row_begin,
+                   size_t row_end, float* y) {
   HWY_DYNAMIC_DISPATCH(Q80)(w, x, row_begin, row_end, y);
 }
 
-namespace scalar {
-
-float DotQ80(const int8_t* w, const float* d_w, const int8_t* q, const float* d, size_t cols) {
-  float lane[8] = {};
-  for (size_t b = 0; b < cols / 32; ++b) {
-    int32_t sum[8] = {};
-    for (size_t i = 0; i < 32; ++i) sum[i / 4] += w[b * 32 + i] * q[b * 32 + i];
-    for (size_t l = 0; l < 8; ++l) lane[l] = std::fma(d_w[b] * d[b], static_cast<float>(sum[l]), lane[l]);
-  }
-  for (size_t half = 4; half > 0; half /= 2) {
-    for (size_t l = 0; l < half; ++l) lane[l] += lane[l + half];
-  }
-  return lane[0];
-}
-
-}  // namespace scalar
 }  // namespace bitnet
 #endif  // HWY_ONCE

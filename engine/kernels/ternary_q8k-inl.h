@@ -1,23 +1,30 @@
-// TQ1_0 and TQ2_0 weights with Q8_K activations, in eight lanes a row; see MatMul.
+// Products of ternary blocks of 256 weights with Q8_K activations, in eight lanes a row.
+//
+// Lane l collects code*q of the bytes whose index in their chunk of 32 has l as quotient by 4, minus the sum of
+// q[32*l .. 32*l+31]; lane = fma(float32(that), d_q * d_w, lane) block by block (ArithmeticOrder::tq_rounds_products:
+// the product is rounded first); then (4..7)+(0..3), (2,3)+(0,1), 1+0. (ggml_vec_dot_tq2_0_q8_K in
+// ggml-cpu/arch/x86/quants.c)
+//
+// Format, of one that stores such blocks: kBlockBytes; kScaleAt, where a block has its F16 scale; and Unpack(a, b,
+// codes): codes[v] are weights 32*v .. 32*v+31 of the blocks of both rows.
+#if defined(BITNET_PARITY_ENGINE_KERNELS_TERNARY_Q8K_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef BITNET_PARITY_ENGINE_KERNELS_TERNARY_Q8K_INL_H_
+#undef BITNET_PARITY_ENGINE_KERNELS_TERNARY_Q8K_INL_H_
+#else
+#define BITNET_PARITY_ENGINE_KERNELS_TERNARY_Q8K_INL_H_
+#endif
+
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "engine/kernels/matmul_internal.h"
-#include "hwy/aligned_allocator.h"
-
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "engine/kernels/ternary_q8k_matmul.cc"
-#include "hwy/foreach_target.h"  // IWYU pragma: keep
-// After foreach_target.h: compiled once a target.
 #include "engine/kernels/ternary-inl.h"
-#include "hwy/highway.h"
+#include "hwy/aligned_allocator.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitnet {
 namespace HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
 
 // A register holds 32 bytes of each of as many weight rows as fit: two with AVX-512, one with AVX2.
 constexpr size_t kRowsPerVector = kVectorBytes / 32;
@@ -55,74 +62,6 @@ HWY_INLINE float F16At(const uint8_t* p) {
   std::memcpy(&bits, p, 2);
   return hn::GetLane(hn::PromoteTo(d, hn::Set(d16, hwy::float16_t::FromBits(bits))));
 }
-
-struct Tq20 {
-  static constexpr size_t kBlockBytes = 66;  // 64 bytes of codes, F16 scale
-  static constexpr size_t kScaleAt = 64;
-  // codes[v]: weights 32*v .. 32*v+31 of both rows' blocks.
-  static HWY_INLINE void Unpack(const uint8_t* a, const uint8_t* b, VU8 (&codes)[8]) {
-    for (size_t half = 0; half < 2; ++half) {
-      const VU8 bytes = LoadRows32(a + 32 * half, b + 32 * half);
-      codes[4 * half + 0] = TwoBits<0>(bytes);
-      codes[4 * half + 1] = TwoBits<2>(bytes);
-      codes[4 * half + 2] = TwoBits<4>(bytes);
-      codes[4 * half + 3] = TwoBits<6>(bytes);
-    }
-  }
-};
-
-// A byte holds five trits as the fraction ceil(value * 256 / 243); the next digit is the integer part of three times
-// it. Bytes 0-31: weights 32*k + byte; bytes 32-47: weights 160 + 16*k + byte; 4 more bytes: weights 240 + 4*k + byte,
-// k < 4.
-struct Tq10 {
-  static constexpr size_t kBlockBytes = 54;  // 48 + 4 bytes of codes, F16 scale
-  static constexpr size_t kScaleAt = 52;
-
-  // floor(3 * fraction / 256)
-  static HWY_INLINE VU8 Digit(VU8 fraction) {
-    const VU8 one = hn::Set(D8(), 1);
-    return hn::Add(hn::Min(hn::SaturatedSub(fraction, hn::Set(D8(), 85)), one),
-                   hn::Min(hn::SaturatedSub(fraction, hn::Set(D8(), 170)), one));
-  }
-  static HWY_INLINE VU8 TimesThree(VU8 v) { return hn::Add(hn::Add(v, v), v); }
-  static HWY_INLINE VU8 TimesBytes(VU8 v, VU8 factors) {
-    const hn::Repartition<uint16_t, D8> d16;
-    const auto low = hn::Set(d16, 0x00ff);
-    const auto v16 = hn::BitCast(d16, v), f16 = hn::BitCast(d16, factors);
-    const auto even = hn::And(hn::Mul(v16, f16), low);
-    const auto odd = hn::ShiftLeft<8>(hn::Mul(hn::ShiftRight<8>(v16), hn::ShiftRight<8>(f16)));
-    return hn::BitCast(D8(), hn::Or(even, odd));
-  }
-
-  static HWY_INLINE hn::Vec<D256> TwoHalves(hn::Vec<D128> low, hn::Vec<D128> high) {
-    return hn::Combine(D256(), high, low);
-  }
-  static HWY_INLINE hn::Vec<D128> Repeat4(const uint8_t* p) {
-    uint32_t four;
-    std::memcpy(&four, p, 4);
-    return hn::BitCast(D128(), hn::Set(hn::Repartition<uint32_t, D128>(), four));
-  }
-
-  static HWY_INLINE void Unpack(const uint8_t* a, const uint8_t* b, VU8 (&codes)[8]) {
-    alignas(32) static constexpr uint8_t kDigits01[32] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-                                                          3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3};
-    alignas(32) static constexpr uint8_t kDigit4AndLast[32] = {81, 81, 81, 81, 81, 81, 81, 81, 81, 81, 81,
-                                                               81, 81, 81, 81, 81, 1,  1,  1,  1,  3,  3,
-                                                               3,  3,  9,  9,  9,  9,  27, 27, 27, 27};
-    VU8 first = LoadRows32(a, b);
-    for (size_t k = 0; k < 5; ++k) {
-      codes[k] = Digit(first);
-      first = TimesThree(first);
-    }
-    const D128 d;
-    const auto a16 = hn::LoadU(d, a + 32), b16 = hn::LoadU(d, b + 32);
-    const VU8 two = TimesBytes(RowsFrom(TwoHalves(a16, a16), TwoHalves(b16, b16)), Repeat32(kDigits01));
-    codes[5] = Digit(two);
-    codes[6] = Digit(TimesThree(TimesThree(two)));
-    const VU8 rest = RowsFrom(TwoHalves(a16, Repeat4(a + 48)), TwoHalves(b16, Repeat4(b + 48)));
-    codes[7] = Digit(TimesBytes(rest, Repeat32(kDigit4AndLast)));
-  }
-};
 
 HWY_INLINE VF32 ScaleOfRows(float a, float b) {
   const DF32 df;
@@ -200,7 +139,7 @@ HWY_INLINE void StoreRows(const WeightMatrix& w, size_t position, size_t r, size
 }
 
 template <class Format>
-const uint8_t* RowOf(const WeightMatrix& w, size_t row) {
+HWY_INLINE const uint8_t* RowOf(const WeightMatrix& w, size_t row) {
   return reinterpret_cast<const uint8_t*>(w.data) + row * (w.cols / 256) * Format::kBlockBytes;
 }
 
@@ -364,7 +303,8 @@ void StripTimes(const WeightMatrix& w, const Activations& x, const Strip& strip,
 }
 
 template <class Format>
-void Q8KAllPositions(const WeightMatrix& w, const Activations& x, bool rounds, size_t begin, size_t end, float* y) {
+HWY_INLINE void TernaryQ8KRows(const WeightMatrix& w, const Activations& x, bool rounds, size_t begin, size_t end,
+                               float* y) {
   if (x.n < kPanel) {
     for (size_t r = begin; r < end; r += kStripRows) {
       const size_t r_end = std::min(r + kStripRows, end);
@@ -388,51 +328,8 @@ void Q8KAllPositions(const WeightMatrix& w, const Activations& x, bool rounds, s
   }
 }
 
-void TernaryQ8K(const WeightMatrix& w, const Activations& x, bool rounds, size_t begin, size_t end, float* y) {
-  if (w.type == TensorType::kTQ2_0) {
-    Q8KAllPositions<Tq20>(w, x, rounds, begin, end, y);
-  } else {
-    Q8KAllPositions<Tq10>(w, x, rounds, begin, end, y);
-  }
-}
-
 }  // namespace HWY_NAMESPACE
 }  // namespace bitnet
 HWY_AFTER_NAMESPACE();
 
-#if HWY_ONCE
-namespace bitnet {
-
-HWY_EXPORT(TernaryQ8K);
-
-void TernaryQ8KMatMulRows(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& order, size_t row_begin,
-                          size_t row_end, float* y) {
-  HWY_DYNAMIC_DISPATCH(TernaryQ8K)(w, x, order.tq_rounds_products, row_begin, row_end, y);
-}
-
-namespace scalar {
-
-float DotTernaryQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, const float* d, size_t cols,
-                    bool rounds_products) {
-  float lane[8] = {};
-  for (size_t b = 0; b < cols / 256; ++b) {
-    for (size_t l = 0; l < 8; ++l) {
-      int32_t sum = 0;
-      for (size_t i = 0; i < 256; ++i) {
-        if (i % 32 / 4 == l) sum += codes[b * 256 + i] * q[b * 256 + i];
-      }
-      for (size_t i = 0; i < 32; ++i) sum -= q[b * 256 + l * 32 + i];
-      const float scale = d[b] * d_w[b];
-      lane[l] = rounds_products ? static_cast<float>(sum) * scale + lane[l]
-                                : std::fma(static_cast<float>(sum), scale, lane[l]);
-    }
-  }
-  for (size_t half = 4; half > 0; half /= 2) {
-    for (size_t l = 0; l < half; ++l) lane[l] += lane[l + half];
-  }
-  return lane[0];
-}
-
-}  // namespace scalar
-}  // namespace bitnet
-#endif  // HWY_ONCE
+#endif  // BITNET_PARITY_ENGINE_KERNELS_TERNARY_Q8K_INL_H_

@@ -1,16 +1,17 @@
 // Layouts against bytes set by hand, and every type against itself. (fixtures/quants_ggml_test.cc compares with ggml.)
-#include "engine/gguf/quants.h"
+#include "engine/formats/codec.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <random>
 #include <string>
 
-#include "engine/gguf/tensor_type.h"
+#include "engine/formats/format.h"
 
 namespace bitnet {
 namespace {
@@ -178,8 +179,8 @@ TEST(Layout, I2S) {
 
 TEST(Ternary, EveryTypeGivesTheSameNumbersBack) {
   const TernaryTensor tensor = RandomTernary(5, 768, 0.15625f);
-  for (const TensorTypeTraits& t : AllTensorTypes()) {
-    if (t.type == TensorType::kQ6_K) continue;
+  for (const Format& t : AllFormats()) {
+    if (!t.holds_ternary()) continue;
     const auto data = EncodeTernary(t.type, tensor);
     ASSERT_EQ(data.size(), TensorBytes(t.type, 5, 768)) << t.name;
     std::vector<float> back(5 * 768);
@@ -189,21 +190,22 @@ TEST(Ternary, EveryTypeGivesTheSameNumbersBack) {
     ASSERT_TRUE(found) << t.name;
     EXPECT_EQ(found->scale, tensor.scale) << t.name;
     EXPECT_EQ(found->codes, tensor.codes) << t.name;
-    // Rounding to the nearest finds the same bytes, save in Q8_0, where it would make 127 steps of the scale.
+    // Rounding to the nearest finds the same bytes, save where it would make 127 steps of the scale (Q8_0).
     std::vector<std::byte> nearest(data.size());
     QuantizeTensor(t.type, back, 5, 768, nearest);
-    EXPECT_EQ(nearest == data, t.type != TensorType::kQ8_0) << t.name;
+    EXPECT_EQ(nearest == data, t.encode_codes == nullptr) << t.name;
   }
   EXPECT_THAT(ErrorOf([&] { EncodeTernary(TensorType::kQ6_K, tensor); }), HasSubstr("Q6_K does not hold"));
 }
 
 TEST(Ternary, ScalesThatATypeCannotHoldAreRefused) {
   const TernaryTensor f32_only = RandomTernary(1, 256, 0.1f);
-  for (const TensorType type : {TensorType::kF32, TensorType::kI2_S}) EXPECT_NO_THROW(EncodeTernary(type, f32_only));
-  for (const TensorType type :
-       {TensorType::kF16, TensorType::kBF16, TensorType::kQ8_0, TensorType::kTQ1_0, TensorType::kTQ2_0}) {
-    EXPECT_THAT(ErrorOf([&] { EncodeTernary(type, f32_only); }), HasSubstr("cannot hold the scale 0.1"))
-        << TypeName(type);
+  for (const Format& t : AllFormats()) {
+    if (!t.holds_ternary()) continue;
+    const std::string error = ErrorOf([&] { EncodeTernary(t.type, f32_only); });
+    const char* expected = t.exact_scale == ScaleType::kF32 ? "" : "cannot hold the scale 0.1";
+    EXPECT_THAT(error, HasSubstr(expected)) << t.name;
+    EXPECT_EQ(error.empty(), t.exact_scale == ScaleType::kF32) << t.name;
   }
   const TernaryTensor f16_only = RandomTernary(1, 256, 1 + 0x1p-10f);
   EXPECT_NO_THROW(EncodeTernary(TensorType::kTQ2_0, f16_only));
@@ -255,7 +257,7 @@ TEST(Quantize, ErrorsStayWithinHalfAStep) {
 }
 
 TEST(Quantize, ZerosStayZerosAndTinyNumbersDoNotBreak) {
-  for (const TensorTypeTraits& t : AllTensorTypes()) {
+  for (const Format& t : AllFormats()) {
     for (const float value : {0.0f, 1e-45f, 1e-39f}) {
       std::vector<float> values(512, value), back(512, NAN);
       values[3] = 0;
@@ -281,19 +283,99 @@ TEST(Quantize, WrongSizesAndNumbersAreRefused) {
   std::vector<std::byte> i2s(64);
   EXPECT_THAT(ErrorOf([&] { DequantizeRow(TensorType::kI2_S, i2s, row); }), HasSubstr("DequantizeTensor"));
   EXPECT_THAT(ErrorOf([&] { QuantizeRow(TensorType::kI2_S, row, i2s); }), HasSubstr("QuantizeTensor"));
-  for (const TensorType type :
-       {TensorType::kQ8_0, TensorType::kQ6_K, TensorType::kTQ1_0, TensorType::kTQ2_0, TensorType::kI2_S}) {
+  for (const TensorType type : TypesWhere([](const Format& f) { return f.has_codec() && f.block_weights > 1; })) {
     std::vector<std::byte> out(TensorBytes(type, 1, 256));
     for (const float bad : {static_cast<float>(NAN), kInfinity}) {
       row[200] = bad;
       EXPECT_THAT(ErrorOf([&] { QuantizeTensor(type, row, 1, 256, out); }), HasSubstr("expected a finite number"));
     }
     row[200] = 1e30f;
-    if (type != TensorType::kI2_S) {
+    if (FormatOf(type).has_whole_rows()) {
       EXPECT_THAT(ErrorOf([&] { QuantizeTensor(type, row, 1, 256, out); }), HasSubstr("F16 cannot hold it"));
     }
     row[200] = 0;
   }
+}
+
+class TernaryFormat : public ::testing::TestWithParam<TensorType> {
+ protected:
+  // Any bytes that an encoder writes.
+  TernaryFormat() : format_(FormatOf(GetParam())), block_(format_.block_bytes), codes_(format_.block_weights) {
+    std::mt19937_64 random(5);
+    for (uint8_t& code : codes_) code = static_cast<uint8_t>(random() % 3);
+    format_.ternary->pack(codes_.data(), block_.data());
+  }
+  std::vector<uint8_t> Read(void (*unpack)(const std::byte*, uint8_t*)) const {
+    std::vector<uint8_t> codes(format_.block_weights);
+    unpack(block_.data(), codes.data());
+    return codes;
+  }
+  const Format& format_;
+  std::vector<std::byte> block_;
+  std::vector<uint8_t> codes_;
+};
+
+TEST_P(TernaryFormat, UnpacksWhatItPacks) {
+  EXPECT_EQ(Read(format_.ternary->unpack), codes_);
+  std::vector<float> decoded(codes_.size());
+  if (format_.ternary->scale_at >= 0) SetBlockScale(*format_.ternary, 0.5f, block_.data());
+  format_.decode(block_, 0.5f, decoded);
+  for (size_t i = 0; i < codes_.size(); ++i) EXPECT_EQ(decoded[i], 0.5f * (codes_[i] - 1.0f)) << i;
+  const std::vector<std::byte> kept = block_;
+  format_.ternary->pack(codes_.data(), block_.data());
+  EXPECT_EQ(block_, kept) << "the scale is left alone";
+}
+
+// The same codes in another order: neighbours share a byte.
+TEST_P(TernaryFormat, UnpackLinearTakesNeighboursFromOneByte) {
+  std::vector<uint8_t> linear = Read(format_.ternary->unpack_linear), sorted = codes_;
+  EXPECT_NE(linear, codes_);
+  const size_t per_byte = GetParam() == TensorType::kTQ1_0 ? 5 : 4;
+  const std::byte first = block_[0];
+  block_.assign(block_.size(), std::byte{0});
+  block_[0] = first;
+  const std::vector<uint8_t> of_one_byte = Read(format_.ternary->unpack_linear);
+  EXPECT_TRUE(std::equal(linear.begin(), linear.begin() + static_cast<ptrdiff_t>(per_byte), of_one_byte.begin()));
+  EXPECT_EQ(std::count(of_one_byte.begin() + static_cast<ptrdiff_t>(per_byte), of_one_byte.end(), 0),
+            static_cast<ptrdiff_t>(of_one_byte.size() - per_byte));
+  std::sort(linear.begin(), linear.end());
+  std::sort(sorted.begin(), sorted.end());
+  EXPECT_EQ(linear, sorted);
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, TernaryFormat, ::testing::ValuesIn(TypesWhere(&Format::is_ternary)),
+                         [](const auto& info) { return TypeName(info.param); });
+
+TEST(Linear, CountsBitsFromTheEndThatTheFormatCountsFrom) {
+  std::vector<std::byte> block(66);
+  std::vector<uint8_t> codes(256);
+  block[0] = std::byte{0b11'10'01'00};
+  FormatOf(TensorType::kTQ2_0).ternary->unpack_linear(block.data(), codes.data());
+  EXPECT_EQ(std::vector<uint8_t>(codes.begin(), codes.begin() + 5), (std::vector<uint8_t>{0, 1, 2, 3, 0}));
+  FormatOf(TensorType::kI2_S).ternary->unpack_linear(block.data(), codes.data());
+  EXPECT_EQ(std::vector<uint8_t>(codes.begin(), codes.begin() + 5), (std::vector<uint8_t>{3, 2, 1, 0, 0}));
+  block[0] = std::byte{205};   // trits 2 1 0 1 2
+  block[48] = std::byte{203};  // 2 1 0 1
+  FormatOf(TensorType::kTQ1_0).ternary->unpack_linear(block.data(), codes.data());
+  EXPECT_EQ(std::vector<uint8_t>(codes.begin(), codes.begin() + 6), (std::vector<uint8_t>{2, 1, 0, 1, 2, 0}));
+  EXPECT_EQ(std::vector<uint8_t>(codes.begin() + 240, codes.begin() + 245), (std::vector<uint8_t>{2, 1, 0, 1, 0}));
+}
+
+TEST(AllFormats, AreOrderedAndWhole) {
+  for (size_t i = 0; i < AllFormats().size(); ++i) {
+    const Format& f = AllFormats()[i];
+    EXPECT_EQ(&FormatOf(f.type), &f);
+    EXPECT_EQ(FindFormat(f.type), &f);
+    EXPECT_EQ(TensorTypeFromName(f.name), f.type);
+    EXPECT_EQ(f.has_codec(), f.encode != nullptr) << f.name;
+    EXPECT_FALSE(f.is_ternary() && !f.holds_ternary()) << f.name;
+    if (i > 0) {
+      EXPECT_GT(f.type, AllFormats()[i - 1].type);
+    }
+  }
+  EXPECT_EQ(FindFormat(static_cast<TensorType>(99)), nullptr);
+  EXPECT_THAT(ErrorOf([] { FormatOf(static_cast<TensorType>(99)); }), HasSubstr("expected one of F32, F16"));
+  EXPECT_EQ(JoinNames(NamesWhere(&Format::is_ternary)), "TQ1_0, TQ2_0 or I2_S");
 }
 
 TEST(TensorType, NamesAndSizes) {

@@ -1,15 +1,23 @@
-// Q6_K weights with Q8_K activations.
+// Q6_K weights with Q8_K activations, in eight lanes a row.
+//
+// Lane l collects code*scale*q of the bytes whose index in their chunk of 32 has l as quotient by 4, with codes of 0 to
+// 63. What their offset adds too much, 32*scale*q, is taken off in the lane of each q, or
+// (ArithmeticOrder::q6_k_offset_apart) for q[32*l .. 32*l+31] in lane l; lane = fma(float32(that), d_q * d_w, lane)
+// block by block; then (4..7)+(0..3), (2,3)+(0,1), 1+0. (ggml_vec_dot_q6_K_q8_K in ggml-cpu/arch/x86/quants.c)
 #include <cmath>
 #include <cstring>
 #include <vector>
 
+#include "engine/formats/q6_k.h"
 #include "engine/kernels/matmul_internal.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "engine/kernels/q6k_matmul.cc"
+#define HWY_TARGET_INCLUDE "engine/kernels/q6_k_matmul.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 
 #include "hwy/highway.h"
+
+#include "engine/kernels/vec-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitnet {
@@ -27,8 +35,6 @@ using V16 = hn::Vec<D16>;
 using VI32 = hn::Vec<DI32>;
 using VF32 = hn::Vec<DF32>;
 
-constexpr size_t kBlockBytes = 210;  // 128 bytes of low bits, 64 of high bits, 16 scales, F16 scale
-
 // One block of 256 weights in chunks of 32.
 struct Block {
   VU8 codes[8];   // 0 .. 63; the weight is 32 less
@@ -37,7 +43,7 @@ struct Block {
   float d;
 };
 
-HWY_INLINE Block Unpack(const uint8_t* p) {
+HWY_INLINE Block Unpack(const BlockQ6_K* from) {
   const D8 d8;
   const DU16 du16;
   const D16 d16;
@@ -45,8 +51,8 @@ HWY_INLINE Block Unpack(const uint8_t* p) {
   const auto high_mask = hn::Set(d8, 0x30);
   Block block;
   for (size_t half = 0; half < 2; ++half) {
-    const VU8 low[2] = {hn::LoadU(d8, p + 64 * half), hn::LoadU(d8, p + 64 * half + 32)};
-    const auto high = hn::BitCast(du16, hn::LoadU(d8, p + 128 + 32 * half));
+    const VU8 low[2] = {hn::LoadU(d8, from->low + 64 * half), hn::LoadU(d8, from->low + 64 * half + 32)};
+    const auto high = hn::BitCast(du16, hn::LoadU(d8, from->high + 32 * half));
     const VU8 bits[4] = {hn::BitCast(d8, hn::ShiftLeft<4>(high)), hn::BitCast(d8, hn::ShiftLeft<2>(high)),
                          hn::BitCast(d8, high), hn::BitCast(d8, hn::ShiftRight<2>(high))};
     for (size_t k = 0; k < 4; ++k) {
@@ -54,20 +60,15 @@ HWY_INLINE Block Unpack(const uint8_t* p) {
       block.codes[4 * half + k] = hn::Or(hn::And(nibbles, low_mask), hn::And(bits[k], high_mask));
     }
   }
-  const auto* scales = reinterpret_cast<const int8_t*>(p + 192);
+  const int8_t* scales = from->scales;
   const auto first = hn::FirstN(d16, 8);
   for (size_t k = 0; k < 8; ++k) {
     block.scales[k] = hn::IfThenElse(first, hn::Set(d16, scales[2 * k]), hn::Set(d16, scales[2 * k + 1]));
   }
   block.scales_16 = hn::PromoteTo(d16, hn::LoadU(hn::Rebind<int8_t, D16>(), scales));
-  uint16_t d;
-  std::memcpy(&d, p + 208, 2);
-  block.d = hwy::F32FromF16(hwy::float16_t::FromBits(d));
+  block.d = hwy::F32FromF16(hwy::float16_t::FromBits(from->d));
   return block;
 }
-
-// (4..7)+(0..3), (2,3)+(0,1), 1+0 of eight lanes.
-HWY_INLINE float Fold8(const float* l) { return ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7])); }
 
 // Row r against kPositions positions from `position` on. sums16: [n, cols/16], the sums of each 16 of q; null where the
 // offset of 32 is taken off each pair.
@@ -80,11 +81,11 @@ HWY_INLINE void Tile(const WeightMatrix& w, const Activations& x, const int16_t*
   const DI32 di32;
   const DF32 df32;
   const size_t n_blocks = w.cols / 256;
-  const uint8_t* p = reinterpret_cast<const uint8_t*>(w.data) + r * n_blocks * kBlockBytes;
+  const auto* from = reinterpret_cast<const BlockQ6_K*>(w.data) + r * n_blocks;
   VF32 lanes[kPositions];
   for (VF32& v : lanes) v = hn::Zero(df32);
-  for (size_t b = 0; b < n_blocks; ++b, p += kBlockBytes) {
-    const Block block = Unpack(p);
+  for (size_t b = 0; b < n_blocks; ++b) {
+    const Block block = Unpack(from + b);
     for (size_t i = 0; i < kPositions; ++i) {
       const size_t at = position + i;
       const int8_t* q = x.q.data() + at * x.q_stride + b * 256;
@@ -104,9 +105,7 @@ HWY_INLINE void Tile(const WeightMatrix& w, const Activations& x, const int16_t*
     }
   }
   for (size_t i = 0; i < kPositions; ++i) {
-    alignas(32) float l[8];
-    hn::Store(lanes[i], df32, l);
-    y[(position + i) * w.rows + r] = Fold8(l);
+    y[(position + i) * w.rows + r] = FoldVec(df32, lanes[i], /*adjacent=*/false);
   }
 }
 
@@ -137,26 +136,5 @@ void Q6KMatMulRows(const WeightMatrix& w, const Activations& x, const Arithmetic
   HWY_DYNAMIC_DISPATCH(Q6K)(w, x, order.q6_k_offset_apart, row_begin, row_end, y);
 }
 
-namespace scalar {
-
-float DotQ6K(const uint8_t* codes, const int8_t* scales, const float* d_w, const int8_t* q, const float* d, size_t cols,
-             bool offset_apart) {
-  float lane[8] = {};
-  for (size_t b = 0; b < cols / 256; ++b) {
-    int32_t sum[8] = {};
-    for (size_t i = 0; i < 256; ++i) {
-      const size_t at = b * 256 + i;
-      sum[i % 32 / 4] += scales[at / 16] * codes[at] * q[at];
-      sum[offset_apart ? i / 32 : i % 32 / 4] -= scales[at / 16] * 32 * q[at];
-    }
-    for (size_t l = 0; l < 8; ++l) lane[l] = std::fma(d[b] * d_w[b], static_cast<float>(sum[l]), lane[l]);
-  }
-  for (size_t half = 4; half > 0; half /= 2) {
-    for (size_t l = 0; l < half; ++l) lane[l] += lane[l + half];
-  }
-  return lane[0];
-}
-
-}  // namespace scalar
 }  // namespace bitnet
 #endif  // HWY_ONCE

@@ -1,11 +1,12 @@
-// I2_S weights with int8 activations of one scale a row: sums of integers, so every order gives the same bits.
+// I2_S weights with int8 activations of one scale a row: (float32(sum code*q) - sum q) / s * scale. Sums of integers,
+// so every order gives the same bits. (bitnet.cpp's ggml_compute_forward_mul_mat)
 #include <algorithm>
 
 #include "engine/kernels/matmul_internal.h"
 #include "hwy/aligned_allocator.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "engine/kernels/ternary_i8_matmul.cc"
+#define HWY_TARGET_INCLUDE "engine/kernels/i2_s_matmul.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 // After foreach_target.h: compiled once a target.
 #include "engine/kernels/ternary-inl.h"
@@ -203,7 +204,7 @@ HWY_NOINLINE void StripTimes(const WeightMatrix& w, const Activations& x, const 
   for (; r < end; ++r) Tile<1, kPositions>(w, x, strip + (r - begin) * x.q_stride, r, position, y);
 }
 
-void TernaryI8(const WeightMatrix& w, const Activations& x, size_t begin, size_t end, float* y) {
+void I2S(const WeightMatrix& w, const Activations& x, size_t begin, size_t end, float* y) {
   // As many positions as registers hold sums for, beside the codes of four or two rows.
   constexpr size_t kPositions = HWY_TARGET <= HWY_AVX3 ? 6 : 4;
   if (x.n < kPositions) {
@@ -228,24 +229,12 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace bitnet {
 
-HWY_EXPORT(TernaryI8);
+HWY_EXPORT(I2S);
 
-void TernaryI8MatMulRows(const WeightMatrix& w, const Activations& x, size_t row_begin, size_t row_end, float* y) {
-  HWY_DYNAMIC_DISPATCH(TernaryI8)(w, x, row_begin, row_end, y);
+void I2SMatMulRows(const WeightMatrix& w, const Activations& x, const ArithmeticOrder&, size_t row_begin,
+                   size_t row_end, float* y) {
+  HWY_DYNAMIC_DISPATCH(I2S)(w, x, row_begin, row_end, y);
 }
 
-namespace scalar {
-
-float DotTernaryI8(const uint8_t* codes, float scale, const int8_t* q, float s, size_t cols) {
-  int32_t dot = 0;
-  int32_t sum = 0;
-  for (size_t i = 0; i < cols; ++i) {
-    dot += codes[i] * q[i];
-    sum += q[i];
-  }
-  return (static_cast<float>(dot) - static_cast<float>(sum)) / s * scale;
-}
-
-}  // namespace scalar
 }  // namespace bitnet
 #endif  // HWY_ONCE

@@ -1,0 +1,82 @@
+// The definition of every operation with a result that depends on an order of roundings, in plain loops. Kernel tests
+// ask the vector code for these bits; the scalar forward pass runs on them. No release program links them.
+//
+//   std::vector<float> y(n * w.rows);
+//   scalar::MatMul(w, x, n, order, y.data());              // what bitnet::MatMul gives, on any CPU
+#ifndef BITNET_PARITY_PARITY_TESTS_ORACLE_SCALAR_H_
+#define BITNET_PARITY_PARITY_TESTS_ORACLE_SCALAR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "engine/kernels/attention.h"
+#include "engine/kernels/matmul.h"
+#include "engine/kernels/order.h"
+#include "engine/kernels/rope.h"
+
+namespace bitnet::scalar {
+
+// --- elements and rows
+
+// exp(x) of one element as Exp in vec-inl.h defines it for `lanes` lanes.
+float Exp(float x, int lanes);
+void SiluMul(const float* gate, const float* up, size_t n, const ArithmeticOrder& order, float* out);
+void SquaredReluMul(const float* gate, const float* up, size_t n, float* out);
+void RmsNormRow(const float* x, size_t cols, const float* gamma, float eps, float* y);
+void Rope(float* x, size_t n_heads, size_t head_dim, size_t n_rot, const RopeAngles& angles,
+          RopeLayout layout = RopeLayout::kNeox);
+
+// --- attention
+
+void Attention(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
+               const ArithmeticOrder& order, float* out);
+void SoftmaxRow(float* x, size_t n, float scale, const ArithmeticOrder& order);
+
+// --- the input of a product
+
+// One row of Q8_0: q [cols], d [cols/32]. m = max|x| of a block; q = round-half-even(127/m * x); d = m/127, rounded to
+// F16. Where 127/m is infinite (|m| < 4e-37) the block is zero: d is 0 there, whatever q. (quantize_row_q8_0 in
+// ggml-cpu/arch/x86/quants.c)
+void QuantizeQ80(const float* x, size_t cols, int8_t* q, float* d);
+// One row of Q8_K: q [cols], d [cols/256]. m = the value of largest magnitude of a block (the first of equals), with
+// its sign; q = min(127, round-half-even(-127/m * x)); d = 1 / (-127/m). Where -127/m is infinite (|m| < 4e-37) the
+// block is zero: the reference's d is 0 there, whatever its q. (quantize_row_q8_K_ref in ggml-quants.c)
+void QuantizeQ8K(const float* x, size_t cols, int8_t* q, float* d);
+// One row as I2_S takes it: s = float32(127 / max(1e-5, max|x|)), the division in double; q = round-half-even(x * s) in
+// [-128, 127]. x * s is rounded to float32 before, or (once) not. Returns s. (bitnet.cpp's ggml_vec_dot_i2_i8_s caller,
+// quantize_row_i8_s)
+float QuantizeI8Row(const float* x, size_t cols, int8_t* q, bool once = false);
+
+// One row in any of the forms.
+struct Input {
+  std::vector<float> f32;  // kF32, kF16, kBF16: [cols]
+  std::vector<int8_t> q;   // the int8 kinds: [cols], in the order of the elements
+  std::vector<float> d;    // their scales: of each block, or (kI8Row) s
+};
+Input Prepare(const float* x, size_t cols, ActivationKind kind);
+
+// --- products
+
+// One output each. What is added in which lane is said in engine/kernels/x_matmul.cc.
+float DotF32(const float* a, const float* b, size_t n, const DotOrder& order);
+float DotF16(const uint16_t* a, const float* b, size_t n, const DotOrder& order);
+float DotBF16(const uint16_t* a, const float* b, size_t n, const DotOrder& order);
+// w, q: [cols]; d_w, d: [cols/32].
+float DotQ80(const int8_t* w, const float* d_w, const int8_t* q, const float* d, size_t cols);
+// codes: [cols] in 0, 1, 2; q, d: one row of Q8_K; d_w: [cols/256].
+float DotTernaryQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, const float* d, size_t cols,
+                    bool rounds_products);
+// codes: [cols] in 0 .. 63; scales: [cols/16].
+float DotQ6K(const uint8_t* codes, const int8_t* scales, const float* d_w, const int8_t* q, const float* d, size_t cols,
+             bool offset_apart);
+float DotTernaryI8(const uint8_t* codes, float scale, const int8_t* q, float s, size_t cols);
+
+// y[n, rows] = x . W[rows, cols]^T for every format that has a product; the n rows of x are one batch.
+void MatMul(const WeightMatrix& w, const std::vector<Input>& x, const ArithmeticOrder& order, float* y);
+// x: [n, cols], prepared as the format asks.
+void MatMul(const WeightMatrix& w, const float* x, size_t n, const ArithmeticOrder& order, float* y);
+
+}  // namespace bitnet::scalar
+
+#endif  // BITNET_PARITY_PARITY_TESTS_ORACLE_SCALAR_H_

@@ -1,0 +1,82 @@
+#include <algorithm>
+#include <cmath>
+
+#include "engine/formats/half.h"
+#include "parity_tests/oracle/scalar.h"
+
+namespace bitnet::scalar {
+
+void QuantizeQ80(const float* x, size_t cols, int8_t* q, float* d) {
+  for (size_t b = 0; b < cols / 32; ++b, x += 32, q += 32) {
+    float amax = 0;
+    for (size_t i = 0; i < 32; ++i) amax = std::max(amax, std::fabs(x[i]));
+    d[b] = F32FromF16(F16FromF32(amax / 127.0f));
+    const float scale = std::isinf(127.0f / amax) ? 0.0f : 127.0f / amax;
+    for (size_t i = 0; i < 32; ++i) q[i] = static_cast<int8_t>(std::nearbyint(x[i] * scale));
+  }
+}
+
+void QuantizeQ8K(const float* x, size_t cols, int8_t* q, float* d) {
+  for (size_t b = 0; b < cols / 256; ++b) {
+    float amax = 0;
+    float m = 0;
+    for (size_t i = 0; i < 256; ++i) {
+      const float a = std::fabs(x[b * 256 + i]);
+      if (a > amax) {
+        amax = a;
+        m = x[b * 256 + i];
+      }
+    }
+    const bool is_zero = amax == 0 || std::isinf(-127.0f / m);
+    const float iscale = is_zero ? 0.0f : -127.0f / m;
+    for (size_t i = 0; i < 256; ++i) {
+      q[b * 256 + i] = static_cast<int8_t>(std::min(127.0f, std::nearbyint(iscale * x[b * 256 + i])));
+    }
+    d[b] = is_zero ? 0.0f : 1.0f / iscale;
+  }
+}
+
+float QuantizeI8Row(const float* x, size_t cols, int8_t* q, bool once) {
+  double amax = 0.00001;
+  for (size_t i = 0; i < cols; ++i) amax = std::max(amax, static_cast<double>(std::fabs(x[i])));
+  const float s = static_cast<float>(127.0 / amax);
+  for (size_t i = 0; i < cols; ++i) {
+    const float rounded = once ? std::fma(x[i], s, 0x1.8p23f) - 0x1.8p23f : std::nearbyint(x[i] * s);
+    q[i] = static_cast<int8_t>(std::clamp(rounded, -128.0f, 127.0f));
+  }
+  return s;
+}
+
+Input Prepare(const float* x, size_t cols, ActivationKind kind) {
+  Input in;
+  if (IsInt8(kind)) {
+    in.q.resize(cols);
+  } else {
+    in.f32.assign(x, x + cols);
+  }
+  switch (kind) {
+    case ActivationKind::kF32:
+      break;
+    case ActivationKind::kF16:
+      for (float& v : in.f32) v = F32FromF16(F16FromF32(v));
+      break;
+    case ActivationKind::kBF16:
+      for (float& v : in.f32) v = F32FromBf16(Bf16FromF32(v));
+      break;
+    case ActivationKind::kQ80:
+      in.d.resize(cols / 32);
+      QuantizeQ80(x, cols, in.q.data(), in.d.data());
+      break;
+    case ActivationKind::kQ8K:
+      in.d.resize(cols / 256);
+      QuantizeQ8K(x, cols, in.q.data(), in.d.data());
+      break;
+    case ActivationKind::kI8Row:
+    case ActivationKind::kI8RowRoundedOnce:
+      in.d = {QuantizeI8Row(x, cols, in.q.data(), kind == ActivationKind::kI8RowRoundedOnce)};
+      break;
+  }
+  return in;
+}
+
+}  // namespace bitnet::scalar

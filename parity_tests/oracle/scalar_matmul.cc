@@ -1,0 +1,248 @@
+#include <cmath>
+#include <functional>
+#include <span>
+#include <stdexcept>
+
+#include "engine/formats/half.h"
+#include "engine/formats/q6_k.h"
+#include "engine/formats/q8_0.h"
+#include "parity_tests/oracle/scalar.h"
+
+namespace bitnet::scalar {
+namespace {
+
+float ZeroIfSubnormal(float v) { return std::fabs(v) < 0x1p-126f ? std::copysign(0.0f, v) : v; }
+
+float FoldLanes(float* lane, const DotOrder& order) {
+  for (int half = order.lanes / 2; half >= 4; half /= 2) {
+    for (int l = 0; l < half; ++l) lane[l] += lane[l + half];
+  }
+  return order.adjacent_fold ? (lane[0] + lane[1]) + (lane[2] + lane[3]) : (lane[0] + lane[2]) + (lane[1] + lane[3]);
+}
+
+template <class LoadA, class Tail>
+float DotLanes(const LoadA& a, const float* b, size_t n, const DotOrder& order, const Tail& tail) {
+  float acc[4][16] = {};
+  const size_t per_lane = order.pairs ? 2 : 1;
+  const size_t step = order.lanes * order.accumulators * per_lane;
+  const size_t whole = n / step * step;
+  for (size_t at = 0; at < whole; at += per_lane) {
+    const size_t place = at % step / per_lane;
+    float& lane = acc[place / order.lanes][place % order.lanes];
+    if (order.pairs) {
+      for (const size_t i : {at + 1, at}) {
+        lane = ZeroIfSubnormal(std::fma(ZeroIfSubnormal(a(i)), ZeroIfSubnormal(b[i]), lane));
+      }
+    } else {
+      lane = std::fma(a(at), b[at], lane);
+    }
+  }
+  if (order.accumulators == 2) return tail(FoldLanes(acc[0], order) + FoldLanes(acc[1], order), whole);
+  for (int half = order.accumulators / 2; half > 0; half /= 2) {
+    for (int k = 0; k < half; ++k) {
+      for (int l = 0; l < order.lanes; ++l) acc[k][l] += acc[k + half][l];
+    }
+  }
+  return tail(FoldLanes(acc[0], order), whole);
+}
+
+// The tail of F16 and BF16.
+template <class LoadA>
+float DotTailInDouble(const LoadA& a, const float* b, size_t n, const DotOrder& order) {
+  return DotLanes(a, b, n, order, [&](float sum, size_t i) {
+    double total = sum;
+    for (; i < n; ++i) total += static_cast<double>(a(i) * b[i]);
+    return static_cast<float>(total);
+  });
+}
+
+}  // namespace
+
+float DotF32(const float* a, const float* b, size_t n, const DotOrder& order) {
+  return DotLanes([a](size_t i) { return a[i]; }, b, n, order,
+                  [&](float sum, size_t i) {
+                    const size_t rounded = order.rounded_tail ? (n - i) / (order.lanes / 2) * (order.lanes / 2) : 0;
+                    for (const size_t end = i + rounded; i < end; ++i) sum += a[i] * b[i];
+                    for (; i < n; ++i) sum = std::fma(a[i], b[i], sum);
+                    return sum;
+                  });
+}
+
+float DotF16(const uint16_t* a, const float* b, size_t n, const DotOrder& order) {
+  return DotTailInDouble([a](size_t i) { return F32FromF16(a[i]); }, b, n, order);
+}
+
+float DotBF16(const uint16_t* a, const float* b, size_t n, const DotOrder& order) {
+  return DotTailInDouble([a](size_t i) { return F32FromBf16(a[i]); }, b, n, order);
+}
+
+float DotQ80(const int8_t* w, const float* d_w, const int8_t* q, const float* d, size_t cols) {
+  float lane[8] = {};
+  for (size_t b = 0; b < cols / 32; ++b) {
+    int32_t sum[8] = {};
+    for (size_t i = 0; i < 32; ++i) sum[i / 4] += w[b * 32 + i] * q[b * 32 + i];
+    for (size_t l = 0; l < 8; ++l) lane[l] = std::fma(d_w[b] * d[b], static_cast<float>(sum[l]), lane[l]);
+  }
+  for (size_t half = 4; half > 0; half /= 2) {
+    for (size_t l = 0; l < half; ++l) lane[l] += lane[l + half];
+  }
+  return lane[0];
+}
+
+float DotTernaryQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, const float* d, size_t cols,
+                    bool rounds_products) {
+  float lane[8] = {};
+  for (size_t b = 0; b < cols / 256; ++b, codes += 256, q += 256) {
+    // Of each byte of a chunk; lane l has bytes 4l .. 4l+3.
+    int32_t column[32] = {};
+    for (size_t i = 0; i < 256; i += 32) {
+      for (size_t k = 0; k < 32; ++k) column[k] += codes[i + k] * q[i + k];
+    }
+    for (size_t l = 0; l < 8; ++l) {
+      int32_t sum = column[4 * l] + column[4 * l + 1] + column[4 * l + 2] + column[4 * l + 3];
+      for (size_t i = 0; i < 32; ++i) sum -= q[l * 32 + i];
+      const float scale = d[b] * d_w[b];
+      lane[l] = rounds_products ? static_cast<float>(sum) * scale + lane[l]
+                                : std::fma(static_cast<float>(sum), scale, lane[l]);
+    }
+  }
+  for (size_t half = 4; half > 0; half /= 2) {
+    for (size_t l = 0; l < half; ++l) lane[l] += lane[l + half];
+  }
+  return lane[0];
+}
+
+float DotQ6K(const uint8_t* codes, const int8_t* scales, const float* d_w, const int8_t* q, const float* d, size_t cols,
+             bool offset_apart) {
+  float lane[8] = {};
+  for (size_t b = 0; b < cols / 256; ++b) {
+    int32_t sum[8] = {};
+    for (size_t i = 0; i < 256; ++i) {
+      const size_t at = b * 256 + i;
+      sum[i % 32 / 4] += scales[at / 16] * codes[at] * q[at];
+      sum[offset_apart ? i / 32 : i % 32 / 4] -= scales[at / 16] * 32 * q[at];
+    }
+    for (size_t l = 0; l < 8; ++l) lane[l] = std::fma(d[b] * d_w[b], static_cast<float>(sum[l]), lane[l]);
+  }
+  for (size_t half = 4; half > 0; half /= 2) {
+    for (size_t l = 0; l < half; ++l) lane[l] += lane[l + half];
+  }
+  return lane[0];
+}
+
+float DotTernaryI8(const uint8_t* codes, float scale, const int8_t* q, float s, size_t cols) {
+  int32_t dot = 0;
+  int32_t sum = 0;
+  for (size_t i = 0; i < cols; ++i) {
+    dot += codes[i] * q[i];
+    sum += q[i];
+  }
+  return (static_cast<float>(dot) - static_cast<float>(sum)) / s * scale;
+}
+
+namespace {
+
+using Row = std::span<const std::byte>;
+
+const DotOrder& DotOrderFor(const WeightMatrix& w, size_t n, const ArithmeticOrder& order) {
+  const bool bf16 = w.type == TensorType::kBF16;
+  const DotOrder& batch = bf16 ? order.bf16_batch : order.batch;
+  const size_t step = batch.lanes * batch.accumulators * (batch.pairs ? 2 : 1);
+  if (n >= 2 && w.cols % step == 0 && w.rows % order.batch_rows == 0) return batch;
+  return bf16 ? order.bf16_single : order.single;
+}
+
+// The functions below call f(the product with x), decoding the row once.
+using Dots = std::function<void(const std::function<float(const Input&)>& dot)>;
+
+void FloatDots(const WeightMatrix& w, Row row, size_t n, const ArithmeticOrder& order, const Dots& dots) {
+  const DotOrder& dot = DotOrderFor(w, n, order);
+  const auto* halves = reinterpret_cast<const uint16_t*>(row.data());
+  const auto* floats = reinterpret_cast<const float*>(row.data());
+  dots([&](const Input& x) {
+    return w.type == TensorType::kF16    ? DotF16(halves, x.f32.data(), w.cols, dot)
+           : w.type == TensorType::kBF16 ? DotBF16(halves, x.f32.data(), w.cols, dot)
+                                         : DotF32(floats, x.f32.data(), w.cols, dot);
+  });
+}
+
+void Q80Dots(const WeightMatrix& w, Row row, const Dots& dots) {
+  std::vector<int8_t> codes;
+  std::vector<float> d;
+  ForBlocks<BlockQ8_0>(row, [&](const BlockQ8_0& block, size_t) {
+    codes.insert(codes.end(), block.q, block.q + BlockQ8_0::kWeights);
+    d.push_back(F32FromF16(block.d));
+  });
+  dots([&](const Input& x) { return DotQ80(codes.data(), d.data(), x.q.data(), x.d.data(), w.cols); });
+}
+
+void Q6KDots(const WeightMatrix& w, Row row, bool offset_apart, const Dots& dots) {
+  std::vector<uint8_t> codes(w.cols);
+  std::vector<int8_t> scales;
+  std::vector<float> d;
+  ForBlocks<BlockQ6_K>(row, [&](const BlockQ6_K& block, size_t i) {
+    block.Unpack(codes.data() + i * BlockQ6_K::kWeights);
+    scales.insert(scales.end(), block.scales, block.scales + 16);
+    d.push_back(F32FromF16(block.d));
+  });
+  dots([&](const Input& x) {
+    return DotQ6K(codes.data(), scales.data(), d.data(), x.q.data(), x.d.data(), w.cols, offset_apart);
+  });
+}
+
+void TernaryDots(const WeightMatrix& w, Row row, bool rounds_products, const Dots& dots) {
+  const Format& format = FormatOf(w.type);
+  std::vector<uint8_t> codes(w.cols);
+  std::vector<float> d;
+  for (size_t b = 0; b < w.cols / format.block_weights; ++b) {
+    const std::byte* block = row.data() + b * format.block_bytes;
+    format.ternary->unpack(block, codes.data() + b * format.block_weights);
+    if (format.ternary->scale_at >= 0) d.push_back(BlockScale(*format.ternary, block));
+  }
+  dots([&](const Input& x) {
+    return d.empty() ? DotTernaryI8(codes.data(), w.scale, x.q.data(), x.d[0], w.cols)
+                     : DotTernaryQ8K(codes.data(), d.data(), x.q.data(), x.d.data(), w.cols, rounds_products);
+  });
+}
+
+}  // namespace
+
+void MatMul(const WeightMatrix& w, const std::vector<Input>& x, const ArithmeticOrder& order, float* y) {
+  const size_t bytes = RowBytes(w.type, w.cols);
+  for (size_t r = 0; r < w.rows; ++r) {
+    const Row row(w.data + r * bytes, bytes);
+    const Dots dots = [&](const auto& dot) {
+      for (size_t p = 0; p < x.size(); ++p) y[p * w.rows + r] = dot(x[p]);
+    };
+    switch (w.type) {
+      case TensorType::kF32:
+      case TensorType::kF16:
+      case TensorType::kBF16:
+        FloatDots(w, row, x.size(), order, dots);
+        break;
+      case TensorType::kQ8_0:
+        Q80Dots(w, row, dots);
+        break;
+      case TensorType::kQ6_K:
+        Q6KDots(w, row, order.q6_k_offset_apart, dots);
+        break;
+      case TensorType::kTQ1_0:
+      case TensorType::kTQ2_0:
+      case TensorType::kI2_S:
+        TernaryDots(w, row, order.tq_rounds_products, dots);
+        break;
+      default:
+        throw std::logic_error("no definition of a product with " + TypeName(w.type));
+    }
+  }
+}
+
+void MatMul(const WeightMatrix& w, const float* x, size_t n, const ArithmeticOrder& order, float* y) {
+  std::vector<Input> inputs;
+  for (size_t p = 0; p < n; ++p) {
+    inputs.push_back(Prepare(x + p * w.cols, w.cols, ActivationKindFor(w.type, n, order)));
+  }
+  MatMul(w, inputs, order, y);
+}
+
+}  // namespace bitnet::scalar
