@@ -194,7 +194,7 @@ std::string BisectionText(const Bisection& b, bool color) {
 nlohmann::json BisectionJson(const Bisection& b) {
   return {{"schema", "bitnet-parity/bisect/1"},
           {"verdict", BisectVerdictName(b.verdict)},
-          {"failed_rung", b.failed_rung ? nlohmann::json(RungName(*b.failed_rung)) : nlohmann::json()},
+          {"ladder_stage", b.failed_rung ? nlohmann::json(RungName(*b.failed_rung)) : nlohmann::json()},
           {"message", b.message},
           {"prompt_length", b.prompt_length},
           {"prefix_length", b.prefix_length},

@@ -97,7 +97,7 @@ Json JsonReport(const Verdict& verdict) {
       {"profile", {{"name", verdict.profile.name}, {"overrides", verdict.profile.overrides}}},
       {"notes", verdict.notes}};
   const auto failed = verdict.failed_rung();
-  json["failed_rung"] = failed ? Json(RungName(*failed)) : Json(nullptr);
+  json["failed_stage"] = failed ? Json(RungName(*failed)) : Json(nullptr);
   for (const RungResult& result : verdict.rungs) json["stages"].push_back(RungJson(result));
   if (failed) {
     json["usual_causes"] = UsualCauses(*failed);

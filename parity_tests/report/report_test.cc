@@ -164,7 +164,7 @@ TEST_F(ReportTest, Json) {
   const nlohmann::json json = JsonReport(Climb());
   EXPECT_EQ(json["schema"], "bitnet-parity/verdict/1");
   EXPECT_EQ(json["verdict"], "divergence");
-  EXPECT_EQ(json["failed_rung"], "positions");
+  EXPECT_EQ(json["failed_stage"], "positions");
   EXPECT_EQ(json["exit_code"], 1);
   EXPECT_EQ(json["profile"]["name"], "strict");
   ASSERT_EQ(json["stages"].size(), 6u);
@@ -186,7 +186,7 @@ TEST_F(ReportTest, Json) {
   candidate = CaptureForTest("native");
   const nlohmann::json parity = JsonReport(Climb());
   EXPECT_EQ(parity["verdict"], "parity");
-  EXPECT_TRUE(parity["failed_rung"].is_null());
+  EXPECT_TRUE(parity["failed_stage"].is_null());
   EXPECT_EQ(parity["exit_code"], 0);
 }
 
