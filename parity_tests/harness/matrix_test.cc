@@ -92,7 +92,7 @@ TEST(Matrix, BrokenFilesNameFileAndKey) {
   EXPECT_EQ(ErrorOf("", ""), "");
   EXPECT_THAT(ErrorOf("{", ""), HasSubstr("matrix_test.matrix.json: not valid JSON"));
   EXPECT_THAT(ErrorOf("[]", ""), HasSubstr("found array, expected an object"));
-  EXPECT_THAT(ErrorOf(R"({"schema": "x"})", ""), HasSubstr("schema: found \"x\""));
+  EXPECT_THAT(ErrorOf(R"({"schema": "x"})", ""), HasSubstr("schema: found 'x'"));
   const std::string head = R"({"schema": "bitnet-parity/matrix/1", "n_ubatch": 1, "threads": 1, "schedules": ["batch"],
                                "profile": "strict", "profile_elsewhere": "cosine", "references": ["llama.cpp"], )";
   const std::string model = R"("models": [{"id": "m", "file": "f", "format": "f32")";
@@ -104,7 +104,7 @@ TEST(Matrix, BrokenFilesNameFileAndKey) {
   EXPECT_THAT(ErrorOf(head + R"("max_tokens": 1, "models": []})", ""),
               HasSubstr("models: expected a list with at least one entry"));
   EXPECT_THAT(ErrorOf(head + R"("max_tokens": 1, )" + model + R"(, "prompts": ["nope"]}]})", ""),
-              HasSubstr("models[0]: prompts: \"nope\" is no prompt of"));
+              HasSubstr("models[0].prompts: \"nope\" is not one of the prompts"));
   EXPECT_THAT(ErrorOf(head + R"("max_tokens": 1, )" + model + R"(, "schedules": ["all"]}]})", ""),
               HasSubstr("schedules: found \"all\", expected batch or token"));
   EXPECT_THAT(ErrorOf(head + R"("max_tokens": 1, )" + model + R"(, "promts": []}]})", ""),
@@ -112,15 +112,15 @@ TEST(Matrix, BrokenFilesNameFileAndKey) {
 
   const std::string prompts = R"({"schema": "bitnet-parity/prompts/1", "prompts": )";
   EXPECT_THAT(ErrorOf("", prompts + "[3]}"), HasSubstr("prompts[0]: found number"));
-  EXPECT_THAT(ErrorOf("", prompts + R"([{"id": "a"}]})"), HasSubstr("prompts[0]: text: missing"));
+  EXPECT_THAT(ErrorOf("", prompts + R"([{"id": "a"}]})"), HasSubstr("prompts[0].text: missing"));
   EXPECT_THAT(ErrorOf("", prompts + R"([{"id": "a", "text": "", "template": "chatml"}]})"),
-              HasSubstr("prompts[0]: template:"));
+              HasSubstr("prompts[0].template:"));
   EXPECT_THAT(ErrorOf("", prompts + R"([{"id": "a", "text": "", "template": "auto"}]})"),
               HasSubstr("depends on the model"));
   EXPECT_THAT(
       ErrorOf("",
               prompts + R"([{"id": "a", "text": "", "template": "raw"}, {"id": "a", "text": "", "template": "raw"}]})"),
-      HasSubstr("prompts[1]: id: found \"a\", expected a name not used before"));
+      HasSubstr("prompts[1].id: found \"a\", expected a name not used before"));
   EXPECT_THAT(ErrorOf("", prompts + R"([{"id": "a", "text": "", "template": "raw", "txt": 1}]})"),
               HasSubstr("txt: not a key"));
 }

@@ -6,10 +6,11 @@
 
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "parity_tests/judge/capture_for_test.h"
-#include "parity_tests/report/causes.h"
-#include "parity_tests/report/figures.h"
+#include "parity_tests/judge/ladder.h"
+#include "parity_tests/report/numbers.h"
 
 namespace parity {
 namespace {
@@ -217,13 +218,6 @@ TEST(Figures, NothingIsRoundedUpToPerfect) {
   EXPECT_EQ(FormatMetric(Metric::kMse, 1e-30), "1.00e-30");
   EXPECT_EQ(FormatMetric(Metric::kMaxUlp, 8388608), "8388608");
   EXPECT_EQ(FormatMetric(Metric::kKl, std::numeric_limits<double>::infinity()), "inf");
-}
-
-TEST(Causes, EveryStageHasThem) {
-  for (const Rung rung : kRungs) {
-    EXPECT_GE(UsualCauses(rung).size(), 3u) << RungName(rung);
-    EXPECT_FALSE(NextStep(rung).empty()) << RungName(rung);
-  }
 }
 
 }  // namespace

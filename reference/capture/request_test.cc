@@ -1,7 +1,9 @@
 #include "reference/capture/request.h"
+#include "reference/capture/quote.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "reference/capture/json_fields.h"
 
@@ -42,7 +44,7 @@ Request FullRequest() {
   request.trace = "core";
   request.raw_tensors = true;
   request.cpu_variant = "haswell";
-  request.extra = {{"note", "kept"}};
+  request.extra = json{{"note", "kept"}};
   return request;
 }
 

@@ -28,7 +28,7 @@ using testing::Not;
 
 class BackendTest : public testing::Test {
  protected:
-  BackendTest() : model_(root_.path() + "/model.gguf"), capture_(CaptureForTest(model_)) {
+  BackendTest() : model_(root_.path() + "/model.gguf"), capture_(SmallCaptureOf(model_)) {
     request_ = capture_.request;
     WriteCapture(capture_, root_.path() + "/good");
   }
