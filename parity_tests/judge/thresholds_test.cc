@@ -1,4 +1,5 @@
 #include "parity_tests/judge/thresholds.h"
+#include "reference/capture/error_for_test.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,17 +17,6 @@ using testing::Pair;
 using testing::UnorderedElementsAre;
 
 const char* const kFile = PARITY_SOURCE_DIR "/fixtures/thresholds.json";
-
-// The message of the std::runtime_error that `call` throws; "" if it throws none.
-template <typename Call>
-std::string ErrorOf(Call call) {
-  try {
-    call();
-  } catch (const std::runtime_error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 std::string ErrorOfFile(const std::string& text, const std::string& profile) {
   const std::string path = testing::TempDir() + "/thresholds_test.json";

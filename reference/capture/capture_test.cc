@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "reference/capture/capture_writer.h"
+#include "reference/capture/error_for_test.h"
 #include "reference/capture/json_fields.h"
 #include "reference/capture/npy.h"
 #include "reference/capture/temporary_directory.h"
@@ -50,12 +51,7 @@ class CaptureTest : public testing::Test {
   void SetDocument(const json& document) const { WriteJsonFile(Dir() + "/capture.json", document); }
 
   std::string ErrorOfReading() const {
-    try {
-      ReadCapture(Dir());
-    } catch (const std::runtime_error& error) {
-      return error.what();
-    }
-    return "read without an error";
+    return ErrorOf([this] { ReadCapture(Dir()); });
   }
 
   std::vector<std::string> Names() const {
@@ -305,7 +301,7 @@ TEST_F(CaptureTest, AFileCutAnywhereIsAnError) {
     }
     fs::copy_file(backup, path, fs::copy_options::overwrite_existing);
   }
-  EXPECT_EQ(ErrorOfReading(), "read without an error");
+  EXPECT_EQ(ErrorOfReading(), "no error");
   EXPECT_THROW(ReadCapture(Dir("none")), std::runtime_error);
 }
 

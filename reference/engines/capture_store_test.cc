@@ -14,7 +14,7 @@
 #include <thread>
 
 #include "reference/capture/temporary_directory.h"
-#include "reference/engines/capture_for_test.h"
+#include "reference/engines/small_capture_for_test.h"
 
 namespace parity {
 namespace {
@@ -55,7 +55,7 @@ class CaptureStoreTest : public testing::Test {
  protected:
   CaptureStoreTest()
       : model_(root_.path() + "/model.gguf"),
-        capture_(SmallCaptureOf(model_)),
+        capture_(SmallCapture(model_)),
         backend_(capture_, root_.path() + "/log"),
         store_(root_.path() + "/store") {}
 
