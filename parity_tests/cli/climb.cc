@@ -1,11 +1,12 @@
 #include "parity_tests/cli/climb.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "parity_tests/diagnose/explain.h"
 #include "parity_tests/harness/own_model.h"
 #include "parity_tests/judge/ladder.h"
-#include "parity_tests/report/insight_report.h"
+#include "parity_tests/report/explanation_report.h"
 
 namespace parity {
 namespace {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "parity_tests/cli/commands.h"
@@ -10,7 +11,8 @@
 #include "parity_tests/harness/own_model.h"
 #include "parity_tests/harness/pair.h"
 #include "parity_tests/judge/ladder.h"
-#include "parity_tests/report/insight_report.h"
+#include "parity_tests/report/bisection_report.h"
+#include "parity_tests/report/explanation_report.h"
 
 namespace parity {
 namespace {

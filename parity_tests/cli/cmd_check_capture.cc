@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
+#include "parity_tests/judge/metrics.h"
 #include "reference/capture/capture.h"
 #include "reference/capture/capture_writer.h"
 #include "reference/capture/trace_record.h"
@@ -19,10 +21,8 @@ namespace {
 
 // The shape of a point's tensor by the model's hyper-parameters; a 0 where these do not say.
 std::vector<int64_t> ExpectedShape(const Capture& c, const TraceRecord& r) {
-  const nlohmann::json& h = c.model.hyperparameters;
-  const auto number = [&h](const char* name) -> size_t {
-    const auto at = h.find(name);
-    return at != h.end() && at->is_number_unsigned() ? at->get<size_t>() : 0;
+  const auto number = [&c](const char* name) {
+    return static_cast<size_t>(std::max<int64_t>(CountOf(c.model, name), 0));
   };
   const bitnet::GraphShape shape = {.n_vocab = number("n_vocab"),
                                     .n_embd = number("n_embd"),
@@ -63,8 +63,8 @@ std::vector<std::string> Contradictions(const Capture& c) {
   finite(c.decode_logits, "decode_logits");
   for (size_t i = 0; i < c.generated.size() && static_cast<int64_t>(i) < c.decode_logits.rows; ++i) {
     const float* row = c.decode_logits.row(static_cast<int64_t>(i));
-    const int64_t best = std::max_element(row, row + c.decode_logits.cols) - row;
-    if (best != c.generated[i]) {
+    const int32_t best = Argmax({row, static_cast<size_t>(c.decode_logits.cols)});
+    if (best >= 0 && best != c.generated[i]) {
       problems.push_back(
           fmt::format("generated[{}]: found {}, expected {}, the first of the largest in decode_logits.npy", i,
                       c.generated[i], best));

@@ -3,9 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
+#include <filesystem>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "engine/gguf/gguf.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
+#include "reference/capture/json_fields.h"
 
 namespace parity {
 namespace {
@@ -42,19 +44,19 @@ Gate AutoGate(const std::string& architecture) {
           {"output_norm", {0.05, 256}}};
 }
 
+// {"attn_norm": {"min": 0.004, "max": 16}, ...}
 Gate ReadGate(const std::string& path) {
-  std::ifstream in(path);
-  if (!in) throw std::runtime_error(fmt::format("{}: cannot be read; --gate takes auto, none or a JSON file", path));
-  try {
-    const nlohmann::json json = nlohmann::json::parse(in);
-    Gate gate;
-    for (const auto& [norm, limits] : json.items())
-      gate[norm] = {limits.at("min").get<double>(), limits.at("max").get<double>()};
-    return gate;
-  } catch (const nlohmann::json::exception& error) {
-    throw std::runtime_error(
-        fmt::format("{}: expected {{\"attn_norm\": {{\"min\": 0.004, \"max\": 16}}, ...}}: {}", path, error.what()));
+  if (!std::filesystem::exists(path)) {
+    throw std::runtime_error(fmt::format("{}: cannot be read; --gate takes auto, none or a JSON file", path));
   }
+  JsonFields fields = JsonFields::ReadFile(path);
+  Gate gate;
+  for (const std::string& norm : fields.Keys()) {
+    JsonFields limits = fields.Object(norm);
+    limits.Read("min", &gate[norm].first);
+    limits.Read("max", &gate[norm].second);
+  }
+  return gate;
 }
 
 struct NormStats {

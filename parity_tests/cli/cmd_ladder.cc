@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "parity_tests/cli/climb.h"
 #include "parity_tests/cli/commands.h"
@@ -10,8 +11,9 @@
 #include "parity_tests/cli/prompt_options.h"
 #include "parity_tests/harness/native_backend.h"
 #include "parity_tests/harness/pair.h"
+#include "parity_tests/judge/rungs.h"
 #include "parity_tests/locate/noise.h"
-#include "parity_tests/report/insight_report.h"
+#include "parity_tests/report/explanation_report.h"
 #include "parity_tests/report/report.h"
 
 namespace parity {
@@ -150,7 +152,7 @@ void AddLadderCommand(CLI::App& app, int& exit_code) {
   sub->add_option("--reference", command->reference, "llama.cpp, bitnet.cpp, exec:COMMAND, recorded:DIR, native")
       ->capture_default_str();
   sub->add_option("--stage", command->rung, "stop after this stage")
-      ->check(CLI::IsMember({"preflight", "tokens", "shapes", "first-logit", "positions", "decode"}))
+      ->check(CLI::IsMember(RungNames()))
       ->capture_default_str();
   sub->add_option("--positions", command->positions, "compare the first N prompt positions; 0: all")
       ->check(CLI::NonNegativeNumber);

@@ -7,7 +7,7 @@
 #include "parity_tests/cli/prompt_options.h"
 #include "parity_tests/harness/native_backend.h"
 #include "parity_tests/locate/noise.h"
-#include "parity_tests/report/insight_report.h"
+#include "parity_tests/report/noise_report.h"
 
 namespace parity {
 namespace {

@@ -9,8 +9,9 @@
 #include "parity_tests/cli/prompt_options.h"
 #include "parity_tests/harness/native_backend.h"
 #include "parity_tests/judge/ladder.h"
+#include "parity_tests/judge/replay_verdict.h"
 #include "parity_tests/locate/replay.h"
-#include "parity_tests/report/insight_report.h"
+#include "parity_tests/report/replay_report.h"
 
 namespace parity {
 namespace {
@@ -70,28 +71,23 @@ int Run(const ReplayCommand& command) {
     progress.Show(fmt::format("running {} ...", backend->name()));
     capture = backend->Run(request);
   }
-  ReplayReport report;
-  report.reference = capture.backend;
-  report.model = capture.model;
-  report.schedule = ScheduleName(capture.request.schedule);
+  ReplayRun run;
+  run.reference = capture.backend;
+  run.model = capture.model;
+  run.schedule = ScheduleName(capture.request.schedule);
   const std::string known = OrderOf(capture.backend);
   const bitnet::ArithmeticOrder& order = known.empty() ? bitnet::DefaultOrder(model) : bitnet::FindOrder(known);
-  report.order = order.name;
-  report.order_is_known = !known.empty();
+  run.order = order.name;
+  run.order_is_known = !known.empty();
   Replay replay(model, capture, order, static_cast<size_t>(command.prompt.run.Threads()));
-  report.results = ReplayAll(command, replay, n_layer, progress);
-  if (report.results.empty()) {
+  run.results = ReplayAll(command, replay, n_layer, progress);
+  if (run.results.empty()) {
     throw std::runtime_error(fmt::format("--stage: '{}' is no operation of {}", command.point,
                                          command.layer == -2 ? "this model" : fmt::format("layer {}", command.layer)));
   }
   progress.Show("");
-  fmt::print("{}", command.format == "json" ? DumpJson(ReplayJson(report)) : ReplayText(report, ColorWanted()));
-  bool missing = false, fails = false;
-  for (const ReplayResult& r : report.results) {
-    missing |= r.verdict == ReplayVerdict::kNotTraced;
-    fails |= ReplayFails(report, r);
-  }
-  return missing ? 2 : fails ? 1 : 0;
+  fmt::print("{}", command.format == "json" ? DumpJson(ReplayJson(run)) : ReplayText(run, ColorWanted()));
+  return ExitCode(run);
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 #include "parity_tests/cli/prompt_options.h"
 #include "parity_tests/harness/matrix.h"
 #include "parity_tests/harness/native_backend.h"
-#include "parity_tests/report/insight_report.h"
+#include "parity_tests/report/explanation_report.h"
 #include "parity_tests/report/report.h"
 #include "parity_tests/report/summary.h"
 

@@ -5,6 +5,7 @@
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
+#include "parity_tests/judge/trace_diff.h"
 #include "parity_tests/report/trace_report.h"
 #include "reference/capture/trace_directory.h"
 

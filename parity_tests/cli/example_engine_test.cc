@@ -50,7 +50,7 @@ TEST_F(ExampleEngine, ItsRopeIsFoundAtThePositions) {
   const ProcessResult result = Climb("interleaved");
   ASSERT_EQ(result.exit_code, 1) << result.last_words;
   const auto verdict = nlohmann::json::parse(result.output);
-  EXPECT_EQ(verdict.at("failed_rung"), "positions");
+  EXPECT_EQ(verdict.at("failed_stage"), "positions");
   // Position 0 turns by no angle: the first logits are right, which leaves what depends on the position.
   EXPECT_EQ(verdict.at("stages").at(3).at("status"), "pass");
   EXPECT_THAT(result.output, testing::HasSubstr("RoPE"));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "parity_tests/findings/metrics.h"
+#include "parity_tests/findings/rung.h"
 
 namespace parity {
 
@@ -14,9 +15,7 @@ using Limits = std::map<Metric, double>;
 
 struct Profile {
   std::string name;
-  Limits first_logit;
-  Limits positions;
-  Limits decode;
+  std::map<Rung, Limits> limits = {};
   double decode_tie = 0;
   std::vector<std::string> overrides;  // as given: "positions.mse=1e-5"
 };

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "parity_tests/findings/place.h"
+#include "reference/capture/capture.h"
 
 namespace parity {
 
@@ -36,6 +38,16 @@ struct ReplayResult {
   float reference = 0;
   double tolerance_units = 0;  // ReplayTolerance of this operation
   std::string missing;         // kNotTraced: the tensor that the capture lacks
+};
+
+// The operations of one capture, and what they were replayed with.
+struct ReplayRun {
+  BackendInfo reference;
+  ModelInfo model;
+  std::string schedule;
+  std::string order;           // of our operations
+  bool order_is_known = true;  // it is that of the reference's build: every operation must be exact
+  std::vector<ReplayResult> results;
 };
 
 }  // namespace parity

@@ -2,7 +2,6 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_FINDINGS_VERDICT_H_
 #define BITNET_PARITY_PARITY_TESTS_FINDINGS_VERDICT_H_
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,13 +10,10 @@
 
 #include "parity_tests/findings/metrics.h"
 #include "parity_tests/findings/profile.h"
+#include "parity_tests/findings/rung.h"
 #include "reference/capture/capture.h"
 
 namespace parity {
-
-enum class Rung { kPreflight, kTokens, kShapes, kFirstLogit, kPositions, kDecode };
-inline constexpr std::array<Rung, 6> kRungs = {Rung::kPreflight,  Rung::kTokens,    Rung::kShapes,
-                                               Rung::kFirstLogit, Rung::kPositions, Rung::kDecode};
 
 enum class Status { kPass, kFail, kSkip, kNotReached };
 std::string_view StatusName(Status status);  // "pass", "fail", "skip", "not reached"
@@ -67,7 +63,7 @@ struct Verdict {
   ModelInfo model;
   Request request;
   Profile profile;
-  std::vector<RungResult> rungs;  // all six, in order
+  std::vector<RungResult> rungs;  // all of them, in order
   std::vector<std::string> notes;
 
   std::optional<Rung> failed_rung() const;

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "reference/capture/hash.h"
@@ -45,18 +46,18 @@ LoadedModel Load(const std::string& path) {
   loaded.info.path = path;
   loaded.info.blake3 = HashFile(path);
   loaded.info.architecture = h.architecture;
-  loaded.info.hyperparameters = {{"n_vocab", h.n_vocab},
-                                 {"n_embd", h.n_embd},
-                                 {"n_layer", h.n_layer},
-                                 {"n_head", h.n_head},
-                                 {"n_head_kv", h.n_head_kv},
-                                 {"n_embd_head", h.n_embd_head},
-                                 {"n_ff", h.n_ff},
-                                 {"n_rot", h.n_rot},
-                                 {"rope_freq_base", h.rope_freq_base},
-                                 {"rms_norm_eps", h.rms_norm_eps},
-                                 {"n_ctx_train", h.n_ctx_train},
-                                 {"file_type", h.file_type}};
+  loaded.info.hyperparameters = nlohmann::json{{"n_vocab", h.n_vocab},
+                                               {"n_embd", h.n_embd},
+                                               {"n_layer", h.n_layer},
+                                               {"n_head", h.n_head},
+                                               {"n_head_kv", h.n_head_kv},
+                                               {"n_embd_head", h.n_embd_head},
+                                               {"n_ff", h.n_ff},
+                                               {"n_rot", h.n_rot},
+                                               {"rope_freq_base", h.rope_freq_base},
+                                               {"rms_norm_eps", h.rms_norm_eps},
+                                               {"n_ctx_train", h.n_ctx_train},
+                                               {"file_type", h.file_type}};
   return loaded;
 }
 

@@ -5,98 +5,54 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
 
 #include "engine/tokenizer/prompt_template.h"
 #include "parity_tests/judge/ladder.h"
+#include "reference/capture/json_fields.h"
 
 namespace parity {
 namespace {
 
-using Json = nlohmann::json;
+int ReadCount(JsonFields& fields, const std::string& key) {
+  int value = 0;
+  fields.Read(key, &value);
+  if (value < 1) fields.Fail(key, fmt::format("found {}, expected at least 1", value));
+  return value;
+}
 
-// One object of a fixtures file; knows where it is, for messages.
-class Object {
- public:
-  Object(const Json& json, std::string where) : json_(json), where_(std::move(where)) {
-    if (!json.is_object()) Fail("", fmt::format("found {}, expected an object", json.type_name()));
+// The key `id`, which no object before has.
+std::string ReadId(JsonFields& fields, std::set<std::string>& seen) {
+  std::string id;
+  fields.Read("id", &id);
+  if (id.empty() || !seen.insert(id).second) {
+    fields.Fail("id", fmt::format("found \"{}\", expected a name not used before", id));
   }
+  return id;
+}
 
-  template <typename T>
-  T Get(const std::string& key) const {
-    const auto found = json_.find(key);
-    if (found == json_.end()) Fail(key, "missing");
-    try {
-      return found->get<T>();
-    } catch (const Json::exception&) {
-      Fail(key, fmt::format("found {}, a value of the wrong type", found->dump()));
+std::vector<JsonFields> ReadObjects(JsonFields& fields, const std::string& key) {
+  std::vector<JsonFields> objects = fields.Objects(key);
+  if (objects.empty()) fields.Fail(key, "expected a list with at least one entry");
+  return objects;
+}
+
+// Leaves `schedules` as they are if there is no such key.
+void ReadSchedules(JsonFields& fields, std::vector<Schedule>* schedules) {
+  std::vector<std::string> names;
+  if (!fields.ReadIfPresent("schedules", &names)) return;
+  schedules->clear();
+  for (const std::string& name : names) {
+    if (name != "batch" && name != "token") {
+      fields.Fail("schedules", fmt::format("found \"{}\", expected batch or token", name));
     }
+    schedules->push_back(name == "batch" ? Schedule::kBatch : Schedule::kTokenByToken);
   }
-  template <typename T>
-  T GetOr(const std::string& key, T otherwise) const {
-    return json_.contains(key) ? Get<T>(key) : otherwise;
-  }
-  int GetCount(const std::string& key) const {
-    const int value = Get<int>(key);
-    if (value < 1) Fail(key, fmt::format("found {}, expected at least 1", value));
-    return value;
-  }
-  std::vector<Object> GetObjects(const std::string& key) const {
-    std::vector<Object> objects;
-    const auto found = json_.find(key);
-    if (found == json_.end() || !found->is_array() || found->empty())
-      Fail(key, "expected a list with at least one entry");
-    for (size_t i = 0; i < found->size(); ++i)
-      objects.emplace_back((*found)[i], fmt::format("{}: {}[{}]", where_, key, i));
-    return objects;
-  }
-  std::vector<Schedule> GetSchedules(const std::string& key) const {
-    std::vector<Schedule> schedules;
-    for (const std::string& name : Get<std::vector<std::string>>(key)) {
-      if (name != "batch" && name != "token") Fail(key, fmt::format("found \"{}\", expected batch or token", name));
-      schedules.push_back(name == "batch" ? Schedule::kBatch : Schedule::kTokenByToken);
-    }
-    return schedules;
-  }
-  // The key `id`, unique among `seen`.
-  std::string GetId(std::set<std::string>& seen) const {
-    const std::string id = Get<std::string>("id");
-    if (id.empty() || !seen.insert(id).second)
-      Fail("id", fmt::format("found \"{}\", expected a name not used before", id));
-    return id;
-  }
-  // A key that nobody reads is a mistake: an option that seems to be set.
-  void Expect(const std::set<std::string>& keys) const {
-    for (const auto& [key, value] : json_.items()) {
-      if (!keys.contains(key)) Fail(key, fmt::format("not a key of this object; it has {}", fmt::join(keys, ", ")));
-    }
-  }
-  [[noreturn]] void Fail(const std::string& key, const std::string& problem) const {
-    throw std::runtime_error(fmt::format("{}{}{}: {}", where_, key.empty() ? "" : ": ", key, problem));
-  }
+}
 
- private:
-  const Json& json_;
-  std::string where_;
-};
-
-Json ReadFile(const std::string& file, const std::string& schema) {
-  std::ifstream in(file);
-  if (!in) throw std::runtime_error(fmt::format("{}: cannot be opened; expected a file of schema {}", file, schema));
-  Json json;
-  try {
-    json = Json::parse(in);
-  } catch (const Json::exception& error) {
-    throw std::runtime_error(fmt::format("{}: not valid JSON: {}", file, error.what()));
-  }
-  const Object object(json, file);
-  if (object.Get<std::string>("schema") != schema) {
-    object.Fail("schema", fmt::format("found {}, expected \"{}\"", json["schema"].dump(), schema));
-  }
-  return json;
+bool Holds(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 std::string NameOf(std::string_view text) {
@@ -107,26 +63,80 @@ std::string NameOf(std::string_view text) {
   return name;
 }
 
+// What `matrix` says of a model already holds for those that do not say otherwise.
+MatrixModel ReadModel(JsonFields& fields, const ParityMatrix& matrix, const std::vector<Schedule>& schedules,
+                      const std::vector<std::string>& references) {
+  std::vector<std::string> all_prompts;
+  for (const Prompt& prompt : matrix.prompts) all_prompts.push_back(prompt.id);
+  MatrixModel model;
+  model.prompts = all_prompts;
+  model.schedules = schedules;
+  model.references = references;
+  fields.Read("file", &model.path);
+  fields.Read("format", &model.format);
+  fields.ReadIfPresent("prompts", &model.prompts);
+  ReadSchedules(fields, &model.schedules);
+  fields.ReadIfPresent("references", &model.references);
+  fields.ReadIfPresent("recorded", &model.recorded);
+  if (fields.Has("not_supported_by")) {
+    JsonFields reasons = fields.Object("not_supported_by");
+    for (const std::string& reference : reasons.Keys()) reasons.Read(reference, &model.not_supported_by[reference]);
+  }
+  fields.RejectUnknown();
+  for (const std::string& id : model.prompts) {
+    if (!Holds(all_prompts, id)) fields.Fail("prompts", fmt::format("\"{}\" is not one of the prompts", id));
+  }
+  for (const std::string& id : model.recorded) {
+    if (!Holds(model.prompts, id)) fields.Fail("recorded", fmt::format("\"{}\" is no prompt of this model", id));
+  }
+  for (const std::string& reference : model.references) {
+    if (!Holds(references, reference)) {
+      fields.Fail("references", fmt::format("\"{}\" is none of the matrix's references", reference));
+    }
+  }
+  return model;
+}
+
+// Reference by reference, then model by model; recorded captures last.
+std::vector<Case> ListCases(const ParityMatrix& matrix, const std::vector<std::string>& references) {
+  std::vector<Case> cases;
+  const auto add = [&](const std::string& reference, size_t m, const std::vector<std::string>& prompts) {
+    for (size_t p = 0; p < matrix.prompts.size(); ++p) {
+      if (!Holds(prompts, matrix.prompts[p].id)) continue;
+      for (const Schedule schedule : matrix.models[m].schedules) cases.push_back({reference, m, p, schedule});
+    }
+  };
+  for (const std::string& reference : references) {
+    for (size_t m = 0; m < matrix.models.size(); ++m) {
+      if (Holds(matrix.models[m].references, reference)) add(reference, m, matrix.models[m].prompts);
+    }
+  }
+  for (size_t m = 0; m < matrix.models.size(); ++m) add("recorded", m, matrix.models[m].recorded);
+  return cases;
+}
+
 }  // namespace
 
 std::vector<Prompt> LoadPrompts(const std::string& file) {
-  const Json json = ReadFile(file, "bitnet-parity/prompts/1");
+  JsonFields root = JsonFields::ReadFile(file, "bitnet-parity/prompts/1");
   std::vector<Prompt> prompts;
   std::set<std::string> ids;
-  for (const Object& object : Object(json, file).GetObjects("prompts")) {
-    object.Expect({"id", "text", "template", "system", "parse_special", "comment"});
+  for (JsonFields& fields : ReadObjects(root, "prompts")) {
     Prompt prompt;
-    prompt.id = object.GetId(ids);
-    prompt.text = object.Get<std::string>("text");
-    prompt.prompt_template = object.Get<std::string>("template");
-    prompt.system = object.GetOr<std::string>("system", "");
-    prompt.parse_special = object.GetOr("parse_special", true);
+    std::string comment;
+    prompt.id = ReadId(fields, ids);
+    fields.Read("text", &prompt.text);
+    fields.Read("template", &prompt.prompt_template);
+    fields.ReadIfPresent("system", &prompt.system);
+    fields.ReadIfPresent("parse_special", &prompt.parse_special);
+    fields.ReadIfPresent("comment", &comment);
+    fields.RejectUnknown();
     try {
       if (bitnet::ParsePromptTemplate(prompt.prompt_template) == bitnet::PromptTemplate::kAuto) {
-        object.Fail("template", "auto depends on the model; name one");
+        throw std::runtime_error("auto depends on the model; name one");
       }
     } catch (const std::runtime_error& error) {
-      object.Fail("template", error.what());
+      fields.Fail("template", error.what());
     }
     prompts.push_back(std::move(prompt));
   }
@@ -137,65 +147,27 @@ ParityMatrix LoadMatrix(const std::string& matrix_file, const std::string& promp
                         const std::string& models_directory) {
   ParityMatrix matrix;
   matrix.prompts = LoadPrompts(prompts_file);
-  std::vector<std::string> all_prompts;
-  for (const Prompt& prompt : matrix.prompts) all_prompts.push_back(prompt.id);
-
-  const Json json = ReadFile(matrix_file, "bitnet-parity/matrix/1");
-  const Object root(json, matrix_file);
-  root.Expect({"schema", "max_tokens", "n_ubatch", "threads", "schedules", "profile", "profile_elsewhere", "references",
-               "models"});
-  matrix.max_tokens = root.GetCount("max_tokens");
-  matrix.n_ubatch = root.GetCount("n_ubatch");
-  matrix.threads = root.GetCount("threads");
-  matrix.profile = root.Get<std::string>("profile");
-  matrix.profile_elsewhere = root.Get<std::string>("profile_elsewhere");
-  const std::vector<Schedule> schedules = root.GetSchedules("schedules");
-  const std::vector<std::string> references = root.Get<std::vector<std::string>>("references");
+  JsonFields root = JsonFields::ReadFile(matrix_file, "bitnet-parity/matrix/1");
+  matrix.max_tokens = ReadCount(root, "max_tokens");
+  matrix.n_ubatch = ReadCount(root, "n_ubatch");
+  matrix.threads = ReadCount(root, "threads");
+  root.Read("profile", &matrix.profile);
+  root.Read("profile_elsewhere", &matrix.profile_elsewhere);
+  std::vector<Schedule> schedules;
+  ReadSchedules(root, &schedules);
+  std::vector<std::string> references;
+  root.Read("references", &references);
   matrix.recorded_directory = (std::filesystem::path(matrix_file).parent_path() / "recorded").string();
   std::set<std::string> ids;
-  for (const Object& object : root.GetObjects("models")) {
-    object.Expect({"id", "file", "format", "prompts", "schedules", "references", "recorded", "not_supported_by"});
-    MatrixModel model;
-    model.id = object.GetId(ids);
-    model.path = models_directory + "/" + object.Get<std::string>("file");
-    model.format = object.Get<std::string>("format");
-    model.prompts = object.GetOr("prompts", all_prompts);
-    for (const std::string& id : model.prompts) {
-      if (std::find(all_prompts.begin(), all_prompts.end(), id) == all_prompts.end()) {
-        object.Fail("prompts", fmt::format("\"{}\" is no prompt of {}", id, prompts_file));
-      }
-    }
-    model.schedules = object.GetOr<Json>("schedules", nullptr).is_null() ? schedules : object.GetSchedules("schedules");
-    model.references = object.GetOr("references", references);
-    model.recorded = object.GetOr("recorded", std::vector<std::string>());
-    for (const std::string& id : model.recorded) {
-      if (std::find(model.prompts.begin(), model.prompts.end(), id) == model.prompts.end()) {
-        object.Fail("recorded", fmt::format("\"{}\" is no prompt of this model", id));
-      }
-    }
-    for (const std::string& reference : model.references) {
-      if (std::find(references.begin(), references.end(), reference) == references.end()) {
-        object.Fail("references", fmt::format("\"{}\" is none of the matrix's references", reference));
-      }
-    }
-    model.not_supported_by = object.GetOr("not_supported_by", std::map<std::string, std::string>());
+  for (JsonFields& fields : ReadObjects(root, "models")) {
+    const std::string id = ReadId(fields, ids);
+    MatrixModel model = ReadModel(fields, matrix, schedules, references);
+    model.id = id;
+    model.path = models_directory + "/" + model.path;
     matrix.models.push_back(std::move(model));
   }
-  const auto holds = [](const std::vector<std::string>& names, const std::string& name) {
-    return std::find(names.begin(), names.end(), name) != names.end();
-  };
-  const auto add = [&](const std::string& reference, size_t m, const std::vector<std::string>& prompts) {
-    for (size_t p = 0; p < matrix.prompts.size(); ++p) {
-      if (!holds(prompts, matrix.prompts[p].id)) continue;
-      for (const Schedule schedule : matrix.models[m].schedules) matrix.cases.push_back({reference, m, p, schedule});
-    }
-  };
-  for (const std::string& reference : references) {
-    for (size_t m = 0; m < matrix.models.size(); ++m) {
-      if (holds(matrix.models[m].references, reference)) add(reference, m, matrix.models[m].prompts);
-    }
-  }
-  for (size_t m = 0; m < matrix.models.size(); ++m) add("recorded", m, matrix.models[m].recorded);
+  root.RejectUnknown();
+  matrix.cases = ListCases(matrix, references);
   return matrix;
 }
 

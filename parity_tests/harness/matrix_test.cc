@@ -11,6 +11,7 @@
 #include "parity_tests/harness/native_backend.h"
 #include "parity_tests/harness/pair.h"
 #include "parity_tests/suites/ctest_file.h"
+#include "reference/capture/error_for_test.h"
 
 namespace parity {
 namespace {
@@ -31,14 +32,11 @@ std::string Write(const std::string& name, const std::string& text) {
 
 // The error of loading a matrix whose text is `matrix` (or the fixtures') with prompts of text `prompts` (or the
 // fixtures').
-std::string ErrorOf(const std::string& matrix, const std::string& prompts) {
-  try {
+std::string ErrorOfLoading(const std::string& matrix, const std::string& prompts) {
+  return ErrorOf([&] {
     LoadMatrix(matrix.empty() ? kFixtures + "/parity_matrix.json" : Write("matrix_test.matrix.json", matrix),
                prompts.empty() ? kFixtures + "/prompts.json" : Write("matrix_test.prompts.json", prompts), "models");
-  } catch (const std::runtime_error& error) {
-    return error.what();
-  }
-  return "";
+  });
 }
 
 const Case& Find(const ParityMatrix& matrix, const std::string& name) {
@@ -89,39 +87,40 @@ TEST(Matrix, ARequestIsThePromptInItsTemplate) {
 }
 
 TEST(Matrix, BrokenFilesNameFileAndKey) {
-  EXPECT_EQ(ErrorOf("", ""), "");
-  EXPECT_THAT(ErrorOf("{", ""), HasSubstr("matrix_test.matrix.json: not valid JSON"));
-  EXPECT_THAT(ErrorOf("[]", ""), HasSubstr("found array, expected an object"));
-  EXPECT_THAT(ErrorOf(R"({"schema": "x"})", ""), HasSubstr("schema: found \"x\""));
+  EXPECT_EQ(ErrorOfLoading("", ""), "no error");
+  EXPECT_THAT(ErrorOfLoading("{", ""), HasSubstr("matrix_test.matrix.json: not valid JSON"));
+  EXPECT_THAT(ErrorOfLoading("[]", ""), HasSubstr("found array, expected an object"));
+  EXPECT_THAT(ErrorOfLoading(R"({"schema": "x"})", ""), HasSubstr("schema: found 'x'"));
   const std::string head = R"({"schema": "bitnet-parity/matrix/1", "n_ubatch": 1, "threads": 1, "schedules": ["batch"],
                                "profile": "strict", "profile_elsewhere": "cosine", "references": ["llama.cpp"], )";
   const std::string model = R"("models": [{"id": "m", "file": "f", "format": "f32")";
-  EXPECT_EQ(ErrorOf(head + R"("max_tokens": 1, )" + model + "}]}", ""), "");
-  EXPECT_THAT(ErrorOf(head + model + "}]}", ""), HasSubstr("max_tokens: missing"));
-  EXPECT_THAT(ErrorOf(head + R"("max_tokens": 0, )" + model + "}]}", ""),
+  EXPECT_EQ(ErrorOfLoading(head + R"("max_tokens": 1, )" + model + "}]}", ""), "no error");
+  EXPECT_THAT(ErrorOfLoading(head + model + "}]}", ""), HasSubstr("max_tokens: missing"));
+  EXPECT_THAT(ErrorOfLoading(head + R"("max_tokens": 0, )" + model + "}]}", ""),
               HasSubstr("max_tokens: found 0, expected at least 1"));
-  EXPECT_THAT(ErrorOf(head + R"("max_tokens": "9", )" + model + "}]}", ""), HasSubstr("max_tokens: found \"9\""));
-  EXPECT_THAT(ErrorOf(head + R"("max_tokens": 1, "models": []})", ""),
+  EXPECT_THAT(ErrorOfLoading(head + R"("max_tokens": "9", )" + model + "}]}", ""),
+              HasSubstr("max_tokens: found \"9\""));
+  EXPECT_THAT(ErrorOfLoading(head + R"("max_tokens": 1, "models": []})", ""),
               HasSubstr("models: expected a list with at least one entry"));
-  EXPECT_THAT(ErrorOf(head + R"("max_tokens": 1, )" + model + R"(, "prompts": ["nope"]}]})", ""),
-              HasSubstr("models[0]: prompts: \"nope\" is no prompt of"));
-  EXPECT_THAT(ErrorOf(head + R"("max_tokens": 1, )" + model + R"(, "schedules": ["all"]}]})", ""),
+  EXPECT_THAT(ErrorOfLoading(head + R"("max_tokens": 1, )" + model + R"(, "prompts": ["nope"]}]})", ""),
+              HasSubstr("models[0].prompts: \"nope\" is not one of the prompts"));
+  EXPECT_THAT(ErrorOfLoading(head + R"("max_tokens": 1, )" + model + R"(, "schedules": ["all"]}]})", ""),
               HasSubstr("schedules: found \"all\", expected batch or token"));
-  EXPECT_THAT(ErrorOf(head + R"("max_tokens": 1, )" + model + R"(, "promts": []}]})", ""),
+  EXPECT_THAT(ErrorOfLoading(head + R"("max_tokens": 1, )" + model + R"(, "promts": []}]})", ""),
               HasSubstr("promts: not a key"));
 
   const std::string prompts = R"({"schema": "bitnet-parity/prompts/1", "prompts": )";
-  EXPECT_THAT(ErrorOf("", prompts + "[3]}"), HasSubstr("prompts[0]: found number"));
-  EXPECT_THAT(ErrorOf("", prompts + R"([{"id": "a"}]})"), HasSubstr("prompts[0]: text: missing"));
-  EXPECT_THAT(ErrorOf("", prompts + R"([{"id": "a", "text": "", "template": "chatml"}]})"),
-              HasSubstr("prompts[0]: template:"));
-  EXPECT_THAT(ErrorOf("", prompts + R"([{"id": "a", "text": "", "template": "auto"}]})"),
+  EXPECT_THAT(ErrorOfLoading("", prompts + "[3]}"), HasSubstr("prompts[0]: found number"));
+  EXPECT_THAT(ErrorOfLoading("", prompts + R"([{"id": "a"}]})"), HasSubstr("prompts[0].text: missing"));
+  EXPECT_THAT(ErrorOfLoading("", prompts + R"([{"id": "a", "text": "", "template": "chatml"}]})"),
+              HasSubstr("prompts[0].template:"));
+  EXPECT_THAT(ErrorOfLoading("", prompts + R"([{"id": "a", "text": "", "template": "auto"}]})"),
               HasSubstr("depends on the model"));
   EXPECT_THAT(
-      ErrorOf("",
-              prompts + R"([{"id": "a", "text": "", "template": "raw"}, {"id": "a", "text": "", "template": "raw"}]})"),
-      HasSubstr("prompts[1]: id: found \"a\", expected a name not used before"));
-  EXPECT_THAT(ErrorOf("", prompts + R"([{"id": "a", "text": "", "template": "raw", "txt": 1}]})"),
+      ErrorOfLoading(
+          "", prompts + R"([{"id": "a", "text": "", "template": "raw"}, {"id": "a", "text": "", "template": "raw"}]})"),
+      HasSubstr("prompts[1].id: found \"a\", expected a name not used before"));
+  EXPECT_THAT(ErrorOfLoading("", prompts + R"([{"id": "a", "text": "", "template": "raw", "txt": 1}]})"),
               HasSubstr("txt: not a key"));
 }
 

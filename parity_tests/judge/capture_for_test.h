@@ -2,6 +2,7 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_JUDGE_CAPTURE_FOR_TEST_H_
 #define BITNET_PARITY_PARITY_TESTS_JUDGE_CAPTURE_FOR_TEST_H_
 
+#include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 #include <vector>
@@ -26,9 +27,9 @@ inline Capture CaptureForTest(const std::string& backend) {
   c.model.path = "models/tiny.gguf";
   c.model.blake3 = std::string(64, 'a');
   c.model.architecture = "bitnet";
-  c.model.hyperparameters = {{"n_vocab", kVocab},   {"n_embd", 256},  {"n_layer", 6},
-                             {"n_head", 4},         {"n_head_kv", 2}, {"rope_freq_base", 10000.0},
-                             {"rms_norm_eps", 1e-5}};
+  c.model.hyperparameters = nlohmann::json{{"n_vocab", kVocab},   {"n_embd", 256},  {"n_layer", 6},
+                                           {"n_head", 4},         {"n_head_kv", 2}, {"rope_freq_base", 10000.0},
+                                           {"rms_norm_eps", 1e-5}};
   c.request.model = c.model.path;
   c.request.prompt = c.request.text = "In the beginning";
   c.request.max_tokens = kGenerated;

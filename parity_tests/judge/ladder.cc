@@ -2,17 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <stdexcept>
+#include <optional>
 #include <utility>
-
-#include "parity_tests/judge/rungs.h"
 
 namespace parity {
 namespace {
-
-constexpr std::array<std::string_view, kRungs.size()> kRungNames = {"preflight",   "tokens",    "shapes",
-                                                                    "first-logit", "positions", "decode"};
 
 RungResult NotReached(Rung rung, std::string why) {
   RungResult result;
@@ -24,36 +18,12 @@ RungResult NotReached(Rung rung, std::string why) {
 
 }  // namespace
 
-std::string_view RungName(Rung rung) { return kRungNames[static_cast<size_t>(rung)]; }
-
-Rung RungFromName(std::string_view name) {
-  for (const Rung rung : kRungs) {
-    if (RungName(rung) == name) return rung;
-  }
-  throw std::runtime_error(
-      fmt::format("stage \"{}\" is not known; the ladder has {}", name, fmt::join(kRungNames, ", ")));
-}
-
 std::string_view ScheduleName(Schedule schedule) { return schedule == Schedule::kBatch ? "batch" : "token"; }
 
-std::string_view PositionName(Rung rung) { return rung == Rung::kDecode ? "generated token" : "position"; }
-
 RungResult JudgeRung(Rung rung, const Capture& candidate, const Capture& reference, const LadderOptions& options) {
-  switch (rung) {
-    case Rung::kPreflight:
-      return ComparePreflight(candidate, reference);
-    case Rung::kTokens:
-      return CompareTokens(candidate, reference);
-    case Rung::kShapes:
-      return CompareShapes(candidate, reference);
-    case Rung::kFirstLogit:
-      return CompareFirstLogit(candidate, reference, options);
-    case Rung::kPositions:
-      return ComparePositions(candidate, reference, options);
-    case Rung::kDecode:
-      return CompareDecode(candidate, reference, options);
-  }
-  throw std::runtime_error("stage: a value outside the enumeration");
+  RungResult result = InfoOf(rung).compare(candidate, reference, options);
+  result.rung = rung;
+  return result;
 }
 
 Verdict Climb(const Capture& candidate, const Capture& reference, const LadderOptions& options) {
@@ -64,7 +34,8 @@ Verdict Climb(const Capture& candidate, const Capture& reference, const LadderOp
   verdict.request = candidate.request;
   verdict.profile = options.profile;
   std::optional<Rung> failed;
-  for (const Rung rung : kRungs) {
+  for (const RungInfo& info : Rungs()) {
+    const Rung rung = info.rung;
     if (failed) {
       verdict.rungs.push_back(NotReached(rung, fmt::format("{} failed", RungName(*failed))));
     } else if (rung > options.last) {
@@ -85,8 +56,8 @@ Verdict NotClimbed(RungResult preflight, const Request& request, const Profile& 
   preflight.rung = Rung::kPreflight;
   const std::string why = preflight.status == Status::kSkip ? "preflight was skipped" : "preflight failed";
   verdict.rungs.push_back(std::move(preflight));
-  for (const Rung rung : kRungs) {
-    if (rung != Rung::kPreflight) verdict.rungs.push_back(NotReached(rung, why));
+  for (const RungInfo& info : Rungs()) {
+    if (info.rung != Rung::kPreflight) verdict.rungs.push_back(NotReached(info.rung, why));
   }
   return verdict;
 }

@@ -1,10 +1,11 @@
-// The ladder: six stages from "are both there" to "do they write the same text", each a function of two captures.
+// The ladder: six checks, from "both engines are available" to "both generate the same text". Each one is a pure
+// function of two captures.
 //
 //   Verdict verdict = Climb(candidate, reference, {.profile = LoadProfile(file, "strict")});
 //   if (!verdict.parity()) ... verdict.failed_rung() ...
 //
-// The ladder stops at the first stage that fails; those above are not reached. Nothing here throws for what an engine
-// did: what cannot be compared is a failure of its stage, with a message.
+// The ladder stops at the first rung that fails; those above it are not reached. Nothing here throws for what an engine
+// did: if something cannot be compared, its rung fails with a message.
 #ifndef BITNET_PARITY_PARITY_TESTS_JUDGE_LADDER_H_
 #define BITNET_PARITY_PARITY_TESTS_JUDGE_LADDER_H_
 
@@ -13,41 +14,37 @@
 #include <string_view>
 
 #include "parity_tests/findings/verdict.h"
+#include "parity_tests/judge/rungs.h"
 #include "parity_tests/judge/thresholds.h"
 #include "reference/capture/capture.h"
 
 namespace parity {
 
-std::string_view RungName(Rung rung);      // "preflight", "tokens", "shapes", "first-logit", "positions", "decode"
-Rung RungFromName(std::string_view name);  // throws on anything else and lists these
-
 std::string_view ScheduleName(Schedule schedule);  // "batch", "token"
-
-// What a position of this stage is: "position", in decode "generated token".
-std::string_view PositionName(Rung rung);
 
 struct LadderOptions {
   Profile profile;
-  Rung last = Rung::kDecode;  // stop after this stage
-  // Text of a token id, for the top-5; where it is not set, the pieces in the captures serve.
+  Rung last = Rung::kDecode;  // stop after this rung
+  // Text of a token id, for the top-5. If it is not set, the pieces in the captures are used.
   std::function<std::string(int32_t)> piece_of;
 };
 
-// Text of a token: by options.piece_of, or what the captures happen to hold; "" where they do not.
+// Text of a token: from options.piece_of, or else from the captures' pieces; "" if neither has it.
 std::string PieceOf(int32_t id, const Capture& candidate, const Capture& reference, const LadderOptions& options);
 
-// One stage alone, whatever the stages below it would say. Status: pass, fail or skip.
+// One rung alone, whatever the rungs below it say. Status: pass, fail or skip.
 RungResult JudgeRung(Rung rung, const Capture& candidate, const Capture& reference, const LadderOptions& options);
 
 Verdict Climb(const Capture& candidate, const Capture& reference, const LadderOptions& options);
 
-// The verdict where a capture could not be had: `preflight` (fail or skip), and nothing above it reached.
+// The verdict without captures: `preflight` (fail or skip), and nothing above it reached.
 Verdict NotClimbed(RungResult preflight, const Request& request, const Profile& profile);
 
 // 0 parity, 1 divergence, 2 error: preflight failed or was skipped, so that nothing was compared.
 int ExitCode(const Verdict& verdict);
 
-// The worst of all positions of the highest logits stage that was reached; empty (0 rows) where none was.
+// The worst of all prompt positions that were compared: of positions, or else of first-logit; no rows if neither was
+// reached.
 const WorstRows& Figures(const Verdict& verdict);
 
 }  // namespace parity

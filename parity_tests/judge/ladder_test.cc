@@ -197,10 +197,10 @@ TEST_F(LadderTest, EverySizeIsCompared) {
       {"columns of decode logits: candidate 63, reference 64", [](Capture& c) { c.decode_logits.cols = 63; }},
       {"architecture: candidate llama, reference bitnet", [](Capture& c) { c.model.architecture = "llama"; }},
       {"positions with a mask: candidate 5, reference 6", [](Capture& c) { c.shapes.attends.pop_back(); }},
-      {"n_layer: candidate 5, reference 6", [](Capture& c) { c.model.hyperparameters["n_layer"] = 5; }},
+      {"n_layer: candidate 5, reference 6", [](Capture& c) { (*c.model.hyperparameters)["n_layer"] = 5; }},
       {"rms_norm_eps: candidate 0.01, reference 1e-05",
-       [](Capture& c) { c.model.hyperparameters["rms_norm_eps"] = 1e-2; }},
-      {"n_head_kv: not reported by the candidate", [](Capture& c) { c.model.hyperparameters.erase("n_head_kv"); }},
+       [](Capture& c) { (*c.model.hyperparameters)["rms_norm_eps"] = 1e-2; }},
+      {"n_head_kv: not reported by the candidate", [](Capture& c) { c.model.hyperparameters->erase("n_head_kv"); }},
   };
   for (const auto& [message, perturb] : cases) {
     candidate = CaptureForTest("native");
@@ -210,14 +210,14 @@ TEST_F(LadderTest, EverySizeIsCompared) {
 }
 
 TEST_F(LadderTest, NumbersAreEqualAsFloat32) {
-  candidate.model.hyperparameters["rms_norm_eps"] = static_cast<double>(1e-5f);
-  candidate.model.hyperparameters["rope_freq_base"] = 10000;
+  (*candidate.model.hyperparameters)["rms_norm_eps"] = static_cast<double>(1e-5f);
+  (*candidate.model.hyperparameters)["rope_freq_base"] = 10000;
   EXPECT_TRUE(Climb().parity());
 }
 
 TEST_F(LadderTest, HyperparametersOfOneSideAreSaidAloud) {
-  candidate.model.hyperparameters.erase("rms_norm_eps");
-  reference.model.hyperparameters.erase("rope_freq_base");
+  candidate.model.hyperparameters->erase("rms_norm_eps");
+  reference.model.hyperparameters->erase("rope_freq_base");
   EXPECT_THAT(Climb().rung(Rung::kShapes).notes,
               ElementsAre(HasSubstr("the candidate does not report rms_norm_eps"),
                           HasSubstr("the reference does not report rope_freq_base")));
@@ -355,7 +355,7 @@ TEST_F(LadderTest, NotANumberIsDivergenceInEveryProfile) {
 TEST_F(LadderTest, NotANumberFailsEvenWhereEveryLimitIsOpen) {
   At(candidate.logits, 2, 0) = kNan;
   LadderOptions options = Options("cosine");
-  options.profile.first_logit[Metric::kCosine] = options.profile.positions[Metric::kCosine] = -1;
+  for (const Rung rung : {Rung::kFirstLogit, Rung::kPositions}) options.profile.limits[rung][Metric::kCosine] = -1;
   const Verdict verdict = parity::Climb(candidate, reference, options);
   EXPECT_EQ(verdict.failed_rung(), Rung::kPositions);
 }
@@ -501,7 +501,7 @@ TEST_F(LadderTest, WithoutACaptureNothingIsReached) {
     preflight.status = status;
     preflight.message = "llama.cpp is not installed";
     const Verdict verdict = NotClimbed(preflight, reference.request, Options().profile);
-    ASSERT_EQ(verdict.rungs.size(), kRungs.size());
+    ASSERT_EQ(verdict.rungs.size(), Rungs().size());
     EXPECT_FALSE(verdict.parity());
     EXPECT_EQ(ExitCode(verdict), 2);
     EXPECT_EQ(verdict.rung(Rung::kDecode).status, Status::kNotReached);
@@ -517,8 +517,13 @@ TEST_F(LadderTest, TokenTextsComeFromTheVocabularyWhereThereIsOne) {
   EXPECT_EQ(verdict.rung(Rung::kFirstLogit).top_candidate[0].text, "piece17");
 }
 
-TEST(Ladder, NamesGoBothWays) {
-  for (const Rung rung : kRungs) EXPECT_EQ(RungFromName(RungName(rung)), rung);
+TEST(Rungs, TheTableIsInTheOrderOfTheEnumerationAndComplete) {
+  for (const RungInfo& rung : Rungs()) {
+    EXPECT_EQ(&InfoOf(rung.rung), &rung) << rung.name;
+    EXPECT_EQ(RungFromName(rung.name), rung.rung);
+    EXPECT_GE(rung.usual_causes.size(), 3u) << rung.name;
+    EXPECT_FALSE(rung.next_step.empty()) << rung.name;
+  }
   EXPECT_THROW(RungFromName("logits"), std::runtime_error);
 }
 

@@ -1,17 +1,66 @@
-// The six stages of ladder.h, one function each.
+// The rungs of the ladder as a table. Everything that lists rungs reads it: the ladder, thresholds, suites and their
+// CTest labels, the command line, reports.
+//
+//   for (const RungInfo& rung : Rungs()) ... rung.name ...
+//
+// Messages, files and flags call a rung a stage.
 #ifndef BITNET_PARITY_PARITY_TESTS_JUDGE_RUNGS_H_
 #define BITNET_PARITY_PARITY_TESTS_JUDGE_RUNGS_H_
 
-#include "parity_tests/judge/ladder.h"
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "parity_tests/findings/verdict.h"
+#include "reference/capture/capture.h"
 
 namespace parity {
 
+struct LadderOptions;
+
+// Which positions a rung is about.
+enum class PositionKind { kPrompt, kGenerated };
+
+// Whether a profile has limits for a rung.
+enum class LimitsUse {
+  kNone,      // compared exactly
+  kOptional,  // the rung compares tokens, and a profile may limit their logits too
+  kRequired,  // a profile gives at least one limit
+};
+
+struct RungInfo {
+  Rung rung;
+  std::string_view name;   // "first-logit": in messages, files, thresholds, flags and CTest labels
+  std::string_view suite;  // "FirstLogit": of GoogleTest
+  PositionKind positions;
+  LimitsUse limits;
+  RungResult (*compare)(const Capture& candidate, const Capture& reference, const LadderOptions& options);
+  std::vector<std::string> usual_causes;  // of a failure, the most frequent first
+  std::string_view next_step;             // narrows the cause down
+};
+
+// All rungs in the order of the enumeration, lowest first.
+const std::vector<RungInfo>& Rungs();
+inline const RungInfo& InfoOf(Rung rung) { return Rungs()[static_cast<size_t>(rung)]; }
+
+inline std::string_view RungName(Rung rung) { return InfoOf(rung).name; }
+Rung RungFromName(std::string_view name);  // throws on anything else and lists the names
+std::vector<std::string> RungNames();
+
+// "position", or "generated token".
+inline std::string_view PositionName(Rung rung) {
+  return InfoOf(rung).positions == PositionKind::kGenerated ? "generated token" : "position";
+}
+
+// What the rows of the table compare.
+
 // Both captures answer the same request on the same model file.
-RungResult ComparePreflight(const Capture& candidate, const Capture& reference);
+RungResult ComparePreflight(const Capture& candidate, const Capture& reference, const LadderOptions& options);
 // Token ids, exact.
-RungResult CompareTokens(const Capture& candidate, const Capture& reference);
+RungResult CompareTokens(const Capture& candidate, const Capture& reference, const LadderOptions& options);
 // Vocabulary, hyper-parameters, context, batch, KV cache, logits, and the keys that each position may attend; exact.
-RungResult CompareShapes(const Capture& candidate, const Capture& reference);
+RungResult CompareShapes(const Capture& candidate, const Capture& reference, const LadderOptions& options);
 // Logits of position 0 against the profile's first-logit limits.
 RungResult CompareFirstLogit(const Capture& candidate, const Capture& reference, const LadderOptions& options);
 // Logits of every kept prompt position against the profile's positions limits.

@@ -1,11 +1,13 @@
 // Preflight, tokens, shapes: what must be equal to the last digit before a logit can be compared.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <set>
 
-#include "parity_tests/judge/quote.h"
-#include "parity_tests/judge/rungs.h"
+#include "parity_tests/judge/ladder.h"
+#include "reference/capture/quote.h"
 
 namespace parity {
 namespace {
@@ -154,7 +156,7 @@ bool SameValue(const nlohmann::json& a, const nlohmann::json& b) {
 
 void CompareHyperparameters(const Capture& candidate, const Capture& reference, Differences& differences,
                             RungResult& result) {
-  const nlohmann::json &c = candidate.model.hyperparameters, &r = reference.model.hyperparameters;
+  const nlohmann::json &c = *candidate.model.hyperparameters, &r = *reference.model.hyperparameters;
   const std::set<std::string> required = {"n_vocab", "n_embd", "n_layer", "n_head", "n_head_kv"};
   std::set<std::string> keys = required;
   for (const auto* side : {&c, &r}) {
@@ -192,9 +194,8 @@ int64_t RequestedContext(const Request& request, int64_t n_tokens) {
   return (n_tokens + request.max_tokens + 255) / 256 * 256;
 }
 
-RungResult ComparePreflight(const Capture& candidate, const Capture& reference) {
+RungResult ComparePreflight(const Capture& candidate, const Capture& reference, const LadderOptions&) {
   RungResult result;
-  result.rung = Rung::kPreflight;
   result.compared = fmt::format("{} {} against {} {}", candidate.backend.name, candidate.backend.version,
                                 reference.backend.name, reference.backend.version);
   Differences differences;
@@ -224,9 +225,8 @@ RungResult ComparePreflight(const Capture& candidate, const Capture& reference) 
   return result;
 }
 
-RungResult CompareTokens(const Capture& candidate, const Capture& reference) {
+RungResult CompareTokens(const Capture& candidate, const Capture& reference, const LadderOptions&) {
   RungResult result;
-  result.rung = Rung::kTokens;
   const std::vector<int32_t>&c = candidate.tokens, &r = reference.tokens;
   result.compared = fmt::format("{} token ids", r.size());
   if (c == r) {
@@ -248,9 +248,8 @@ RungResult CompareTokens(const Capture& candidate, const Capture& reference) {
   return result;
 }
 
-RungResult CompareShapes(const Capture& candidate, const Capture& reference) {
+RungResult CompareShapes(const Capture& candidate, const Capture& reference, const LadderOptions&) {
   RungResult result;
-  result.rung = Rung::kShapes;
   Differences differences;
   differences.Expect("architecture", candidate.model.architecture, reference.model.architecture);
   CompareHyperparameters(candidate, reference, differences, result);

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <limits>
 
+#include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/metrics.h"
-#include "parity_tests/judge/quote.h"
-#include "parity_tests/judge/rungs.h"
+#include "reference/capture/quote.h"
 
 namespace parity {
 namespace {
@@ -66,39 +66,41 @@ std::string DescribeCheck(const Check& check, const WorstRows& worst, std::strin
                      check.position, check.limit);
 }
 
-// Judges result.rows by `limits`: checks, worst, first_over, position, status, message.
-void Judge(const Limits& limits, const Matrix& c, const Matrix& r, RungResult& result) {
+// Judges result.rows by the profile's limits for result.rung: checks, worst, first_over, position, status, message.
+void Judge(const Profile& profile, const Matrix& c, const Matrix& r, RungResult& result) {
+  const auto found = profile.limits.find(result.rung);
+  const Limits limits = found != profile.limits.end() ? found->second : Limits();
   const std::string_view where = PositionName(result.rung);
   for (size_t i = 0; i < result.rows.size(); ++i) {
     result.worst.Add(result.rows[i], static_cast<int64_t>(i), c.cols);
     if (result.first_over < 0 && !Meets(result.rows[i], limits)) result.first_over = static_cast<int64_t>(i);
   }
-  const Check* gravest = nullptr;
+  const Check* worst_check = nullptr;
   for (const auto& [metric, limit] : limits) {
     const double worst = result.worst.value(metric);
     result.checks.push_back({metric, limit, worst, result.worst.position(metric), Meets(metric, worst, limit)});
   }
   for (const Check& check : result.checks) {
-    if (!check.pass && (gravest == nullptr || Severity(check) > Severity(*gravest))) gravest = &check;
+    if (!check.pass && (worst_check == nullptr || Severity(check) > Severity(*worst_check))) worst_check = &check;
   }
-  result.position = gravest == nullptr      ? result.worst.position(Metric::kMse)
-                    : IsAboutBits(*gravest) ? result.worst.furthest_position()
-                                            : gravest->position;
+  result.position = worst_check == nullptr      ? result.worst.position(Metric::kMse)
+                    : IsAboutBits(*worst_check) ? result.worst.furthest_position()
+                                                : worst_check->position;
   if (result.first_over < 0) return;
   result.status = Status::kFail;
   if (result.worst.non_finite() > 0) {
     result.position = result.worst.position(Metric::kMse);  // infinite there, and the first such
     result.message = DescribeNonFinite(where, c, r, result.position);
   } else {
-    result.message = DescribeCheck(*gravest, result.worst, where);
+    result.message = DescribeCheck(*worst_check, result.worst, where);
   }
   if (result.first_over != result.position) {
     result.message += fmt::format("; the first {} over a limit is {}", where, result.first_over);
   }
 }
 
-// Rows 0 to n-1 of the prompt's logits by `limits`; n < 0: all.
-RungResult CompareLogits(Rung rung, int64_t n, const Limits& limits, const Capture& candidate, const Capture& reference,
+// Rows 0 to n-1 of the prompt's logits by the profile's limits for `rung`; n < 0: all.
+RungResult CompareLogits(Rung rung, int64_t n, const Capture& candidate, const Capture& reference,
                          const LadderOptions& options) {
   RungResult result;
   result.rung = rung;
@@ -117,7 +119,7 @@ RungResult CompareLogits(Rung rung, int64_t n, const Limits& limits, const Captu
   if (n < 0 && r.rows < static_cast<int64_t>(reference.tokens.size())) {
     result.notes.push_back(fmt::format("{} of {} prompt positions, as asked", r.rows, reference.tokens.size()));
   }
-  Judge(limits, c, r, result);
+  Judge(options.profile, c, r, result);
   const size_t at = static_cast<size_t>(result.position);
   if (at < reference.tokens.size()) result.token = reference.tokens[at];
   if (at < reference.pieces.size()) result.token_text = reference.pieces[at];
@@ -218,11 +220,11 @@ std::string PieceOf(int32_t id, const Capture& candidate, const Capture& referen
 }
 
 RungResult CompareFirstLogit(const Capture& candidate, const Capture& reference, const LadderOptions& options) {
-  return CompareLogits(Rung::kFirstLogit, 1, options.profile.first_logit, candidate, reference, options);
+  return CompareLogits(Rung::kFirstLogit, 1, candidate, reference, options);
 }
 
 RungResult ComparePositions(const Capture& candidate, const Capture& reference, const LadderOptions& options) {
-  return CompareLogits(Rung::kPositions, -1, options.profile.positions, candidate, reference, options);
+  return CompareLogits(Rung::kPositions, -1, candidate, reference, options);
 }
 
 RungResult CompareDecode(const Capture& candidate, const Capture& reference, const LadderOptions& options) {
@@ -253,7 +255,7 @@ RungResult CompareDecode(const Capture& candidate, const Capture& reference, con
   const bool tokens_pass = result.status == Status::kPass;
   result.compared = fmt::format("{} of {} greedy tokens equal", equal, reference.generated.size());
   const std::string message = result.message;
-  Judge(options.profile.decode, candidate.decode_logits, reference.decode_logits, result);
+  Judge(options.profile, candidate.decode_logits, reference.decode_logits, result);
   if (!tokens_pass) {  // what the tokens say comes before what their logits say
     result.message = message;
     result.position = at;

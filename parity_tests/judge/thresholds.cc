@@ -1,67 +1,47 @@
 #include "parity_tests/judge/thresholds.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <fstream>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
+
+#include "parity_tests/judge/rungs.h"
+#include "reference/capture/json_fields.h"
 
 namespace parity {
 namespace {
 
-using Json = nlohmann::json;
+constexpr char kSchema[] = "bitnet-parity/thresholds/1";
+constexpr char kExact[] = "exact";
 
-constexpr std::string_view kSchema = "bitnet-parity/thresholds/1";
-
-Json ReadFile(const std::string& file) {
-  std::ifstream in(file);
-  if (!in) {
-    throw std::runtime_error(fmt::format("{}: cannot be opened; expected the thresholds ({})", file, kSchema));
+// The rung of that name, if a profile has limits for it.
+const RungInfo* FindLimited(std::string_view name) {
+  for (const RungInfo& rung : Rungs()) {
+    if (rung.name == name && rung.limits != LimitsUse::kNone) return &rung;
   }
-  Json json;
-  try {
-    json = Json::parse(in);
-  } catch (const Json::exception& error) {
-    throw std::runtime_error(fmt::format("{}: not valid JSON: {}", file, error.what()));
-  }
-  const auto schema = json.is_object() ? json.find("schema") : json.end();
-  if (!json.is_object() || schema == json.end() || *schema != kSchema) {
-    throw std::runtime_error(fmt::format("{}: schema: found {}, expected \"{}\"", file,
-                                         json.is_object() && schema != json.end() ? schema->dump() : "none", kSchema));
-  }
-  for (const char* key : {"profiles", "default"}) {
-    if (!json.contains(key)) throw std::runtime_error(fmt::format("{}: {}: missing", file, key));
-  }
-  if (!json["profiles"].is_object()) {
-    throw std::runtime_error(fmt::format("{}: profiles: found {}, expected an object of profiles by name", file,
-                                         json["profiles"].type_name()));
-  }
-  if (!json["default"].is_string()) {
-    throw std::runtime_error(
-        fmt::format("{}: default: found {}, expected a profile's name", file, json["default"].type_name()));
-  }
-  return json;
-}
-
-// The limits of `stage`, or nullptr where a profile has no such stage.
-Limits* StageLimits(Profile& profile, std::string_view rung) {
-  if (rung == "first-logit") return &profile.first_logit;
-  if (rung == "positions") return &profile.positions;
-  if (rung == "decode") return &profile.decode;
   return nullptr;
 }
 
-// Sets one limit. `where` names it in messages.
-void Set(Profile& profile, std::string_view rung, std::string_view key, double value, const std::string& where) {
-  Limits* limits = StageLimits(profile, rung);
-  if (limits == nullptr) {
-    throw std::runtime_error(fmt::format(
-        "{}: stage \"{}\" has no thresholds; those that have are first-logit, positions, decode", where, rung));
+std::string LimitedNames() {
+  std::string names;
+  for (const RungInfo& rung : Rungs()) {
+    if (rung.limits != LimitsUse::kNone) names += (names.empty() ? "" : ", ") + std::string(rung.name);
   }
-  if (rung == "decode" && key == "tie") {
+  return names;
+}
+
+// Sets one limit. `where` names it in messages.
+void Set(Profile& profile, std::string_view name, std::string_view key, double value, const std::string& where) {
+  const RungInfo* rung = FindLimited(name);
+  if (rung == nullptr) {
+    throw std::runtime_error(
+        fmt::format("{}: stage \"{}\" has no thresholds; those that have are {}", where, name, LimitedNames()));
+  }
+  if (rung->rung == Rung::kDecode && key == "tie") {
     if (!(value >= 0) || std::isinf(value)) {
       throw std::runtime_error(
           fmt::format("{}: found {}, expected a distance of two logits, at least 0", where, value));
@@ -73,7 +53,7 @@ void Set(Profile& profile, std::string_view rung, std::string_view key, double v
   try {
     metric = MetricFromName(key);
   } catch (const std::runtime_error& error) {
-    throw std::runtime_error(fmt::format("{}: {}{}", where, error.what(), rung == "decode" ? ", tie" : ""));
+    throw std::runtime_error(fmt::format("{}: {}{}", where, error.what(), rung->rung == Rung::kDecode ? ", tie" : ""));
   }
   const bool share = metric == Metric::kTop5Overlap || metric == Metric::kBitIdentical;
   const double low = metric == Metric::kCosine ? -1 : 0;
@@ -84,54 +64,54 @@ void Set(Profile& profile, std::string_view rung, std::string_view key, double v
                     share ? "a share from 0 to 1"
                           : (metric == Metric::kCosine ? "a cosine from -1 to 1" : "a finite number, at least 0")));
   }
-  (*limits)[metric] = value;
+  profile.limits[rung->rung][metric] = value;
 }
 
 }  // namespace
 
 Profile LoadProfile(const std::string& file, const std::string& name) {
-  const Json json = ReadFile(file);
+  JsonFields top = JsonFields::ReadFile(file, kSchema);
   Profile profile;
-  profile.name = name.empty() ? json["default"].get<std::string>() : name;
-  const auto found = json["profiles"].find(profile.name);
-  if (found == json["profiles"].end()) {
+  top.Read("default", &profile.name);
+  if (!name.empty()) profile.name = name;
+  JsonFields profiles = top.Object("profiles");
+  const std::vector<std::string> in_file = profiles.Keys();
+  if (std::find(in_file.begin(), in_file.end(), profile.name) == in_file.end()) {
+    if (profile.name == kExact) return ExactProfile();
     throw std::runtime_error(
         fmt::format("{}: no profile \"{}\"; there are {}", file, profile.name, fmt::join(ProfileNames(file), ", ")));
   }
-  const std::string where = fmt::format("{}: profiles.{}", file, profile.name);
-  if (!found->is_object()) {
-    throw std::runtime_error(fmt::format("{}: found {}, expected an object", where, found->type_name()));
-  }
-  for (const auto& [rung, limits] : found->items()) {
+  JsonFields rungs = profiles.Object(profile.name);
+  for (const std::string& rung : rungs.Keys()) {
     if (rung == "comment") continue;
-    if (!limits.is_object()) {
-      throw std::runtime_error(fmt::format("{}.{}: found {}, expected an object", where, rung, limits.type_name()));
-    }
-    for (const auto& [key, value] : limits.items()) {
-      const std::string field = fmt::format("{}.{}.{}", where, rung, key);
-      if (!value.is_number()) {
-        throw std::runtime_error(fmt::format("{}: found {}, expected a number", field, value.type_name()));
-      }
-      Set(profile, rung, key, value.get<double>(), field);
+    JsonFields limits = rungs.Object(rung);
+    for (const std::string& metric : limits.Keys()) {
+      double value = 0;
+      limits.Read(metric, &value);
+      Set(profile, rung, metric, value, fmt::format("{}: profiles.{}.{}.{}", file, profile.name, rung, metric));
     }
   }
-  if (profile.first_logit.empty() || profile.positions.empty()) {
-    throw std::runtime_error(fmt::format("{}: {}: no limit at all; a profile judges by at least one metric", where,
-                                         profile.first_logit.empty() ? "first-logit" : "positions"));
+  for (const RungInfo& rung : Rungs()) {
+    if (rung.limits != LimitsUse::kRequired || !profile.limits[rung.rung].empty()) continue;
+    rungs.Fail(std::string(rung.name), "no limit at all; a profile judges by at least one metric");
   }
   return profile;
 }
 
 std::vector<std::string> ProfileNames(const std::string& file) {
-  std::vector<std::string> names;
-  const Json json = ReadFile(file);
-  for (const auto& [name, profile] : json["profiles"].items()) names.push_back(name);
+  std::vector<std::string> names = JsonFields::ReadFile(file, kSchema).Object("profiles").Keys();
+  names.emplace_back(kExact);
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
 }
 
 Profile ExactProfile() {
-  const Limits all = {{Metric::kBitIdentical, 1}};
-  return {.name = "exact", .first_logit = all, .positions = all, .decode = all, .decode_tie = 0, .overrides = {}};
+  Profile profile{.name = kExact, .limits = {}, .decode_tie = 0, .overrides = {}};
+  for (const RungInfo& rung : Rungs()) {
+    if (rung.limits != LimitsUse::kNone) profile.limits[rung.rung] = {{Metric::kBitIdentical, 1}};
+  }
+  return profile;
 }
 
 void Override(Profile& profile, std::string_view assignment) {

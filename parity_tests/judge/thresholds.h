@@ -3,9 +3,8 @@
 //   Profile profile = LoadProfile("fixtures/thresholds.json", "strict");
 //   Override(profile, "positions.mse=1e-5");
 //
-// A profile has limits for three stages: first-logit and positions (at least one metric each), and decode. A limit is
-// an upper bound, or a lower one for the metrics where higher is better. decode.tie: two logits that are at most this
-// far apart, on both sides, tie.
+// A profile has limits for the rungs whose row in rungs.h says so. A limit is an upper bound, or a lower one for the
+// metrics where higher is better. decode.tie: two logits that are at most this far apart, on both sides, tie.
 #ifndef BITNET_PARITY_PARITY_TESTS_JUDGE_THRESHOLDS_H_
 #define BITNET_PARITY_PARITY_TESTS_JUDGE_THRESHOLDS_H_
 
@@ -17,11 +16,13 @@
 
 namespace parity {
 
-// `name` empty: the file's default. Throws std::runtime_error naming file, key, what was found and what was expected.
+// `name` empty: the file's default; "exact" need not be in the file. Throws std::runtime_error naming file, key, what
+// was found and what was expected.
 Profile LoadProfile(const std::string& file, const std::string& name);
+// Those of the file, and "exact"; in alphabetical order.
 std::vector<std::string> ProfileNames(const std::string& file);
 
-// Every bit of every logit, whatever a file says.
+// "exact": every bit of every logit, and no tie.
 Profile ExactProfile();
 
 // `assignment`: "first-logit.max_abs=1e-3", "positions.cosine=0.99", "decode.tie=1e-5". Throws on anything else.

@@ -47,8 +47,8 @@ void CheckComparable(const Capture& a, const Capture& b) {
 // A capture says what it was asked to trace. A stage that its graph has anywhere must be there at every position and in
 // every layer that the request selects; nothing else may.
 void CheckComplete(const Capture& capture) {
-  const auto layers = capture.model.hyperparameters.find("n_layer");
-  if (capture.request.trace == "none" || layers == capture.model.hyperparameters.end()) return;
+  const int n_layer = static_cast<int>(CountOf(capture.model, "n_layer"));
+  if (capture.request.trace == "none" || n_layer == 0) return;
   const TraceSelection selection(capture.request.trace);
   std::set<Point> points;
   std::unordered_set<std::string> there;
@@ -65,7 +65,7 @@ void CheckComplete(const Capture& capture) {
   }
   for (const bitnet::PointInfo& point : bitnet::kGraph) {
     if (!points.contains(point.point)) continue;
-    const int first_layer = point.in_layer ? 0 : -1, last_layer = point.in_layer ? layers->get<int>() - 1 : -1;
+    const int first_layer = point.in_layer ? 0 : -1, last_layer = point.in_layer ? n_layer - 1 : -1;
     for (int layer = first_layer; layer <= last_layer; ++layer) {
       if (!selection.Wants(point.point, layer)) continue;
       for (int position = 0; position <= last; ++position) {

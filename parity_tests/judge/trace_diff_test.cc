@@ -10,6 +10,7 @@
 
 #include "parity_tests/judge/capture_for_test.h"
 #include "reference/capture/capture_writer.h"
+#include "reference/capture/error_for_test.h"
 #include "reference/capture/temporary_directory.h"
 #include "reference/capture/trace_selection.h"
 
@@ -45,12 +46,7 @@ class TraceDiffTest : public testing::Test {
   }
   static void ExpectRefused(const Capture& a, const Capture& b, const testing::Matcher<std::string>& message,
                             RawTensors raw = RawTensors::kIfThere) {
-    try {
-      DiffTraces(a, b, {raw, true});
-      ADD_FAILURE() << "not refused";
-    } catch (const std::runtime_error& error) {
-      EXPECT_THAT(error.what(), message);
-    }
+    EXPECT_THAT(ErrorOf([&] { DiffTraces(a, b, {raw, true}); }), message);
   }
   TemporaryDirectory root_;
 };

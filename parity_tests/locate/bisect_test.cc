@@ -235,10 +235,10 @@ TEST_F(BisectTest, TheNoiseFloorOfADeterministicEngine) {
   EXPECT_GT(floor.All().value(Metric::kMaxAbs), 0);
 
   Verdict verdict;
-  verdict.profile.positions = {{Metric::kMaxAbs, floor.All().value(Metric::kMaxAbs) / 2}};
+  verdict.profile.limits[Rung::kPositions] = {{Metric::kMaxAbs, floor.All().value(Metric::kMaxAbs) / 2}};
   EXPECT_THAT(NoiseNotes(floor, verdict),
               testing::ElementsAre(HasSubstr("positions limits lie below the noise floor")));
-  verdict.profile.positions = {{Metric::kMaxAbs, floor.All().value(Metric::kMaxAbs) * 2}};
+  verdict.profile.limits[Rung::kPositions] = {{Metric::kMaxAbs, floor.All().value(Metric::kMaxAbs) * 2}};
   EXPECT_TRUE(NoiseNotes(floor, verdict).empty());
 }
 

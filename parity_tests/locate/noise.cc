@@ -83,26 +83,26 @@ NoiseFloor MeasureNoise(Backend& reference, const Request& request, const NoiseO
 std::vector<std::string> NoiseNotes(const NoiseFloor& floor, const Verdict& verdict) {
   std::vector<std::string> notes;
   const WorstRows like = floor.Like(), all = floor.All();
-  for (const auto& [point, limits] : {std::pair{Rung::kFirstLogit, &verdict.profile.first_logit},
-                                      std::pair{Rung::kPositions, &verdict.profile.positions}}) {
+  for (const auto& [rung, limits] : verdict.profile.limits) {
+    if (InfoOf(rung).positions != PositionKind::kPrompt) continue;
     std::vector<std::string> below;
-    for (const auto& [metric, limit] : *limits) {
+    for (const auto& [metric, limit] : limits) {
       if (!Meets(metric, all.value(metric), limit)) {
         below.push_back(fmt::format("{} (limit {:g}, floor {:.3g})", MetricName(metric), limit, all.value(metric)));
       }
     }
     if (below.empty()) continue;
-    const bool even_like = std::any_of(limits->begin(), limits->end(), [&](const auto& entry) {
+    const bool even_like = std::any_of(limits.begin(), limits.end(), [&](const auto& entry) {
       return !Meets(entry.first, like.value(entry.first), entry.second);
     });
     notes.push_back(
-        fmt::format("{} limits lie below the noise floor of {} for this model and prompt: {}; {}", RungName(point),
+        fmt::format("{} limits lie below the noise floor of {} for this model and prompt: {}; {}", RungName(rung),
                     floor.backend.name, fmt::join(below, ", "),
                     even_like ? "even its like schedules differ by more, so they judge rounding"
                               : "they are fair between like schedules, which agree with themselves, and only there"));
   }
   const std::optional<Rung> failed = verdict.failed_rung();
-  if (failed != Rung::kFirstLogit && failed != Rung::kPositions) return notes;
+  if (!failed || InfoOf(*failed).positions != PositionKind::kPrompt) return notes;
   const RungResult& result = verdict.rung(*failed);
   bool any = false, within = true;
   for (const Check& check : result.checks) {

@@ -5,8 +5,9 @@
 #include <array>
 #include <cmath>
 
-#include "parity_tests/report/figures.h"
+#include "parity_tests/judge/rungs.h"
 #include "parity_tests/report/html_parts.h"
+#include "parity_tests/report/numbers.h"
 
 namespace parity {
 namespace {

@@ -6,8 +6,8 @@
 #include <iterator>
 
 #include "parity_tests/judge/metrics.h"
-#include "parity_tests/report/figures.h"
 #include "parity_tests/report/html_parts.h"
+#include "parity_tests/report/numbers.h"
 
 namespace parity {
 namespace {

@@ -2,7 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "parity_tests/judge/quote.h"
+#include "parity_tests/judge/rungs.h"
+#include "reference/capture/quote.h"
 
 namespace parity {
 
@@ -73,7 +74,7 @@ std::string Positions::Name(size_t i) const {
 std::pair<int32_t, std::string> Positions::Token(size_t i) const {
   if (captures_ == nullptr) return {-1, ""};
   const Capture& r = captures_->reference;
-  const bool decode = result_.rung == Rung::kDecode;
+  const bool decode = generated();
   const std::vector<int32_t>& ids = decode ? r.generated : r.tokens;
   const std::vector<std::string>& pieces = decode ? r.generated_pieces : r.pieces;
   if (i >= ids.size()) return {-1, ""};
@@ -85,7 +86,7 @@ std::string Positions::Piece(int32_t id) const {
 }
 
 const Matrix& Positions::Logits(const Capture& capture) const {
-  return result_.rung == Rung::kDecode ? capture.decode_logits : capture.logits;
+  return generated() ? capture.decode_logits : capture.logits;
 }
 
 std::span<const float> Positions::Row(const Capture& capture, size_t i) const {

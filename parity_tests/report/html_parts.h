@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "parity_tests/judge/ladder.h"
 #include "parity_tests/report/report.h"
 
 namespace parity {
@@ -29,7 +30,7 @@ std::string Key(std::initializer_list<std::pair<std::vector<std::string>, std::s
 // "1 position", "3 generated tokens"
 std::string Count(size_t n, Rung rung);
 
-// The positions of one stage, and what both sides have there.
+// The positions of one rung, and what both sides have there.
 class Positions {
  public:
   Positions(const HtmlClimb& climb, Rung rung);
@@ -49,6 +50,7 @@ class Positions {
   std::string Piece(int32_t id) const;  // of the vocabulary, quoted
 
  private:
+  bool generated() const { return InfoOf(result_.rung).positions == PositionKind::kGenerated; }
   const Matrix& Logits(const Capture& capture) const;
   std::span<const float> Row(const Capture& capture, size_t i) const;
 

@@ -6,14 +6,15 @@
 #include <limits>
 #include <numeric>
 
+#include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/metrics.h"
-#include "parity_tests/judge/quote.h"
-#include "parity_tests/report/causes.h"
-#include "parity_tests/report/figures.h"
+#include "parity_tests/report/explanation_report.h"
 #include "parity_tests/report/html_parts.h"
 #include "parity_tests/report/html_style.h"
-#include "parity_tests/report/insight_report.h"
+#include "parity_tests/report/numbers.h"
+#include "parity_tests/report/phrases.h"
 #include "parity_tests/report/report.h"
+#include "reference/capture/quote.h"
 
 namespace parity {
 namespace {
@@ -57,9 +58,7 @@ std::string StageRow(const RungResult& result) {
       Tag("td", Tag("b", RungName(result.rung))) +
       Tag("td", Tag(fmt::format("span class=\"state {}\"", StatusClass(result.status)), StatusName(result.status)));
   if (result.worst.rows() == 0) {
-    const bool explained = result.status == Status::kSkip || result.status == Status::kNotReached;
-    const std::string& text = explained ? result.message : result.compared;
-    return Tag("tr", cells + Tag("td colspan=\"6\" class=\"lines\"", Escape(text)));
+    return Tag("tr", cells + Tag("td colspan=\"6\" class=\"lines\"", Escape(WhatWasCompared(result))));
   }
   const auto figure = [&cells](std::string_view label, const std::string& text) {
     cells += Tag(fmt::format("td class=\"num\" data-label=\"{}\"", label), Escape(text));
@@ -109,27 +108,23 @@ std::string Checks(const RungResult& result) {
 std::string Failure(const RungResult& result, bool cause_named) {
   std::string out = Tag("h3", result.rung == Rung::kPreflight ? "Why nothing was compared" : "What differs");
   out += Tag("p class=\"what lines\"", Escape(result.message));
-  if (result.position >= 0 && result.token >= 0) {
-    out += Tag("p", Escape(fmt::format("At {} {}, token {} {}", PositionName(result.rung), result.position,
-                                       result.token, Quote(result.token_text))));
-  }
+  if (result.position >= 0 && result.token >= 0) out += Tag("p", Escape("At " + DescribePosition(result)));
   for (const std::string& hint : result.hints) out += Tag("p", Escape("Hint: " + hint));
   out += Checks(result);
   if (cause_named || result.status != Status::kFail) return out;
   std::string causes;
-  for (const std::string& cause : UsualCauses(result.rung)) causes += Tag("li", Escape(cause));
+  for (const std::string& cause : InfoOf(result.rung).usual_causes) causes += Tag("li", Escape(cause));
   return out + Tag("h3", "What usually causes that") + Tag("ul", causes) +
-         Tag("p", Escape("Next: " + NextStep(result.rung)));
+         Tag("p", Escape(fmt::format("Next: {}", InfoOf(result.rung).next_step)));
 }
 
 std::string WhereAndWhy(const Explanation& e) {
   std::string where, why;
   for (const std::string& line : WhereLines(e)) where += Tag("li", Escape(line));
   for (const Cause& cause : e.diagnosis.causes) {
-    why +=
-        Tag("li",
-            Tag("b", Escape(cause.what)) + Escape(fmt::format(" ({}, {})", CertaintyName(cause.certainty), cause.id)) +
-                Tag("p", Escape("because " + cause.evidence)) + Tag("p", Escape(fmt::format("do: {}", cause.remedy))));
+    why += Tag("li", Tag("b", Escape(cause.what)) +
+                         Escape(fmt::format(" ({}, {})", CertaintyName(cause.certainty), cause.id)) +
+                         Tag("p", Escape("because " + cause.evidence)) + Tag("p", Escape("do: " + cause.remedy)));
   }
   std::string out = where.empty() ? "" : Tag("h3", "Where") + Tag("ul", where);
   if (!e.not_diagnosed.empty()) return out + Tag("p", Escape("No cause was looked for: " + e.not_diagnosed));

@@ -7,8 +7,9 @@
 #include <regex>
 
 #include "parity_tests/judge/capture_for_test.h"
-#include "parity_tests/judge/quote.h"
+#include "parity_tests/judge/ladder.h"
 #include "parity_tests/report/report.h"
+#include "reference/capture/quote.h"
 
 namespace parity {
 namespace {

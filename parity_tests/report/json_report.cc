@@ -1,6 +1,7 @@
-#include <cmath>
+#include <nlohmann/json.hpp>
 
-#include "parity_tests/report/causes.h"
+#include "parity_tests/judge/ladder.h"
+#include "parity_tests/report/numbers.h"
 #include "parity_tests/report/report.h"
 
 namespace parity {
@@ -8,16 +9,10 @@ namespace {
 
 using Json = nlohmann::json;
 
-Json Number(double value) {
-  if (std::isnan(value)) return "nan";
-  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  return value;
-}
-
 Json Top(const std::vector<TopToken>& top) {
   Json json = Json::array();
   for (const TopToken& token : top) {
-    json.push_back({{"id", token.id}, {"text", token.text}, {"logit", Number(token.logit)}});
+    json.push_back({{"id", token.id}, {"text", token.text}, {"logit", JsonNumber(token.logit)}});
   }
   return json;
 }
@@ -26,11 +21,11 @@ Json Top(const std::vector<TopToken>& top) {
 Json Furthest(const WorstRows& worst) {
   const ValuePair& pair = worst.furthest();
   if (pair.column < 0) return nullptr;
-  return {{"ulp", Number(worst.value(Metric::kMaxUlp))},
+  return {{"ulp", JsonNumber(worst.value(Metric::kMaxUlp))},
           {"position", worst.furthest_position()},
           {"token", pair.column},
-          {"candidate", Number(pair.candidate)},
-          {"reference", Number(pair.reference)}};
+          {"candidate", JsonNumber(pair.candidate)},
+          {"reference", JsonNumber(pair.reference)}};
 }
 
 Json BackendJson(const BackendInfo& backend) {
@@ -55,16 +50,17 @@ Json RungJson(const RungResult& result) {
   for (const Check& check : result.checks) {
     json["checks"].push_back({{"metric", MetricName(check.metric)},
                               {"limit", check.limit},
-                              {"worst", Number(check.worst)},
+                              {"worst", JsonNumber(check.worst)},
                               {"position", check.position},
                               {"pass", check.pass}});
   }
   if (result.worst.rows() > 0) {
     for (const Metric metric : kMetrics) {
       const std::string name(MetricName(metric));
-      json["worst"][name] = {{"value", Number(result.worst.value(metric))},
+      json["worst"][name] = {{"value", JsonNumber(result.worst.value(metric))},
                              {"position", result.worst.position(metric)}};
-      for (const RowMetrics& row : result.rows) json["per_position"][name].push_back(Number(MetricValue(row, metric)));
+      for (const RowMetrics& row : result.rows)
+        json["per_position"][name].push_back(JsonNumber(MetricValue(row, metric)));
     }
     json["bit_identical_share"] = result.worst.identical_share();
     json["logits"] = result.worst.values();
@@ -97,11 +93,11 @@ Json JsonReport(const Verdict& verdict) {
       {"profile", {{"name", verdict.profile.name}, {"overrides", verdict.profile.overrides}}},
       {"notes", verdict.notes}};
   const auto failed = verdict.failed_rung();
-  json["failed_rung"] = failed ? Json(RungName(*failed)) : Json(nullptr);
+  json["failed_stage"] = failed ? Json(RungName(*failed)) : Json(nullptr);
   for (const RungResult& result : verdict.rungs) json["stages"].push_back(RungJson(result));
   if (failed) {
-    json["usual_causes"] = UsualCauses(*failed);
-    json["next"] = NextStep(*failed);
+    json["usual_causes"] = InfoOf(*failed).usual_causes;
+    json["next"] = InfoOf(*failed).next_step;
   }
   return json;
 }

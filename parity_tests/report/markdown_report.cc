@@ -1,10 +1,13 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/metrics.h"
-#include "parity_tests/judge/quote.h"
-#include "parity_tests/report/causes.h"
-#include "parity_tests/report/figures.h"
+#include "parity_tests/report/numbers.h"
+#include "parity_tests/report/phrases.h"
 #include "parity_tests/report/report.h"
+#include "reference/capture/quote.h"
 
 namespace parity {
 namespace {
@@ -32,16 +35,8 @@ std::string TopCell(const std::vector<TopToken>& top, size_t i) {
   return fmt::format("{} | {} | {:.6g}", top[i].id, Cell(Quote(top[i].text)), top[i].logit);
 }
 
-}  // namespace
-
-std::string MarkdownReport(const Verdict& verdict, bool usual_causes) {
-  const auto failed = verdict.failed_rung();
-  const bool skipped = verdict.rung(Rung::kPreflight).status == Status::kSkip;
-  std::string out =
-      fmt::format("## {}\n\n", verdict.parity()             ? "Parity"
-                               : skipped                    ? "Skipped"
-                               : failed == Rung::kPreflight ? "Error at preflight"
-                                                            : fmt::format("Divergence at {}", RungName(*failed)));
+std::string Facts(const Verdict& verdict) {
+  std::string out;
   const auto item = [&out](std::string_view key, const std::string& value) {
     if (!value.empty()) out += fmt::format("- {}: {}\n", key, Cell(value));
   };
@@ -54,8 +49,11 @@ std::string MarkdownReport(const Verdict& verdict, bool usual_causes) {
   item("schedule", std::string(ScheduleName(verdict.request.schedule)));
   item("profile", DescribeProfile(verdict.profile));
   for (const std::string& note : verdict.notes) item("note", note);
+  return out;
+}
 
-  out += "\n| stage | status | compared | worst | bit-identical |\n| --- | --- | --- | --- | --- |\n";
+std::string Stages(const Verdict& verdict) {
+  std::string out = "| stage | status | compared | worst | bit-identical |\n| --- | --- | --- | --- | --- |\n";
   for (const RungResult& result : verdict.rungs) {
     std::string worst, identical;
     if (result.worst.rows() > 0) {
@@ -65,44 +63,61 @@ std::string MarkdownReport(const Verdict& verdict, bool usual_causes) {
       const std::string furthest = DescribeFurthest(result.worst, PositionName(result.rung));
       identical = FormatShare(result.worst.identical_share()) + (furthest.empty() ? "" : "; " + furthest);
     }
-    const bool explained = result.status == Status::kSkip || result.status == Status::kNotReached;
     out += fmt::format("| {} | {} | {} | {} | {} |\n", RungName(result.rung), StatusName(result.status),
-                       Cell(explained ? result.message : result.compared), Cell(worst), Cell(identical));
+                       Cell(WhatWasCompared(result)), Cell(worst), Cell(identical));
   }
   for (const RungResult& result : verdict.rungs) {
-    for (const std::string& note : result.notes)
+    for (const std::string& note : result.notes) {
       out += fmt::format("\nNote on {}: {}\n", RungName(result.rung), Cell(note));
+    }
   }
+  return out;
+}
+
+std::string Checks(const RungResult& result) {
+  if (result.checks.empty()) return "";
+  std::string out = "\n| metric | worst | limit | position | |\n| --- | --- | --- | --- | --- |\n";
+  for (const Check& check : result.checks) {
+    out += fmt::format("| {} | {} | {} | {} | {} |\n", Cell(std::string(MetricName(check.metric))),
+                       FormatMetric(check.metric, check.worst), FormatLimit(check), check.position,
+                       check.pass ? "ok" : "over");
+  }
+  return out;
+}
+
+std::string TopTable(const RungResult& result, const Verdict& verdict) {
+  const size_t rows = std::max(result.top_candidate.size(), result.top_reference.size());
+  if (rows == 0) return "";
+  std::string out = fmt::format("\n| | {} | | | {} | | |\n| --- | --- | --- | --- | --- | --- | --- |\n",
+                                Cell(verdict.candidate.name), Cell(verdict.reference.name));
+  for (size_t i = 0; i < rows; ++i) {
+    out += fmt::format("| {} | {} | {} |\n", i + 1, TopCell(result.top_candidate, i), TopCell(result.top_reference, i));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string MarkdownReport(const Verdict& verdict, bool usual_causes) {
+  const auto failed = verdict.failed_rung();
+  const bool skipped = verdict.rung(Rung::kPreflight).status == Status::kSkip;
+  std::string out =
+      fmt::format("## {}\n\n", verdict.parity()             ? "Parity"
+                               : skipped                    ? "Skipped"
+                               : failed == Rung::kPreflight ? "Error at preflight"
+                                                            : fmt::format("Divergence at {}", RungName(*failed)));
+  out += Facts(verdict) + "\n" + Stages(verdict);
   if (!failed) return out;
 
   const RungResult& result = verdict.rung(*failed);
   out += fmt::format("\n### What differs\n\n{}\n", Cell(result.message));
-  if (result.position >= 0 && result.token >= 0) {
-    out += fmt::format("\nAt {} {}, token {} {}\n", PositionName(*failed), result.position, result.token,
-                       Cell(Quote(result.token_text)));
-  }
+  if (result.position >= 0 && result.token >= 0) out += fmt::format("\nAt {}\n", Cell(DescribePosition(result)));
   for (const std::string& hint : result.hints) out += fmt::format("\nHint: {}\n", Cell(hint));
-  if (!result.checks.empty()) {
-    out += "\n| metric | worst | limit | position | |\n| --- | --- | --- | --- | --- |\n";
-    for (const Check& check : result.checks) {
-      out += fmt::format("| {} | {} | {} | {} | {} |\n", Cell(std::string(MetricName(check.metric))),
-                         FormatMetric(check.metric, check.worst), FormatLimit(check), check.position,
-                         check.pass ? "ok" : "over");
-    }
-  }
-  if (!result.top_candidate.empty() || !result.top_reference.empty()) {
-    out += fmt::format("\n| | {} | | | {} | | |\n| --- | --- | --- | --- | --- | --- | --- |\n",
-                       Cell(verdict.candidate.name), Cell(verdict.reference.name));
-    for (size_t i = 0; i < std::max(result.top_candidate.size(), result.top_reference.size()); ++i) {
-      out +=
-          fmt::format("| {} | {} | {} |\n", i + 1, TopCell(result.top_candidate, i), TopCell(result.top_reference, i));
-    }
-  }
+  out += Checks(result) + TopTable(result, verdict);
   if (!usual_causes) return out;
   out += "\n### What usually causes that\n\n";
-  for (const std::string& cause : UsualCauses(*failed)) out += fmt::format("- {}\n", cause);
-  out += fmt::format("\nNext: {}\n", NextStep(*failed));
-  return out;
+  for (const std::string& cause : InfoOf(*failed).usual_causes) out += fmt::format("- {}\n", cause);
+  return out + fmt::format("\nNext: {}\n", InfoOf(*failed).next_step);
 }
 
 }  // namespace parity

@@ -8,14 +8,15 @@
 #define BITNET_PARITY_PARITY_TESTS_REPORT_REPORT_H_
 
 #include <functional>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "parity_tests/findings/captures.h"
 #include "parity_tests/findings/explanation.h"
-#include "parity_tests/judge/ladder.h"
+#include "parity_tests/findings/verdict.h"
 
 namespace parity {
 

@@ -1,11 +1,14 @@
 #include "parity_tests/report/summary.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
+#include <nlohmann/json.hpp>
 
-#include "parity_tests/report/figures.h"
+#include "parity_tests/judge/ladder.h"
+#include "parity_tests/report/numbers.h"
+#include "parity_tests/report/phrases.h"
 
 namespace parity {
 namespace {
@@ -19,10 +22,7 @@ void AddBits(const WorstRows& worst, std::vector<std::string>& line) {
 }
 
 nlohmann::json Figure(const WorstRows& worst, Metric metric) {
-  const double value = worst.value(metric);
-  if (worst.rows() == 0) return nullptr;
-  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  return value;
+  return worst.rows() == 0 ? nlohmann::json() : JsonNumber(worst.value(metric));
 }
 
 }  // namespace

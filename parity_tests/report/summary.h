@@ -6,11 +6,11 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_REPORT_SUMMARY_H_
 #define BITNET_PARITY_PARITY_TESTS_REPORT_SUMMARY_H_
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
-#include "parity_tests/judge/ladder.h"
+#include "parity_tests/findings/verdict.h"
 
 namespace parity {
 

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "parity_tests/judge/capture_for_test.h"
+#include "parity_tests/judge/ladder.h"
 
 namespace parity {
 namespace {

@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <sstream>
 
+#include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/metrics.h"
-#include "parity_tests/judge/quote.h"
-#include "parity_tests/report/causes.h"
 #include "parity_tests/report/color.h"
-#include "parity_tests/report/figures.h"
+#include "parity_tests/report/numbers.h"
+#include "parity_tests/report/phrases.h"
 #include "parity_tests/report/report.h"
+#include "reference/capture/quote.h"
 
 namespace parity {
 namespace {
@@ -46,11 +47,6 @@ std::string WorstLine(const RungResult& result) {
                      FormatShare(worst.identical_share()), furthest.empty() ? "" : ", largest distance " + furthest);
 }
 
-std::string Position(const RungResult& result) {
-  return fmt::format("{} {}, token {} {}", PositionName(result.rung), result.position, result.token,
-                     Quote(result.token_text));
-}
-
 std::string TopCell(const std::vector<TopToken>& top, size_t i) {
   if (i >= top.size()) return "";
   return fmt::format("{:>7} {} {:.6g}", top[i].id, Quote(top[i].text), top[i].logit);
@@ -75,7 +71,7 @@ std::string TopTable(const RungResult& result, const std::string& candidate, con
 // Everything about one stage beyond its first line.
 std::string Details(const RungResult& result, const std::string& candidate, const std::string& reference) {
   std::string out = result.message.empty() ? "" : result.message + "\n";
-  if (result.position >= 0 && result.token >= 0) out += fmt::format("at {}\n", Position(result));
+  if (result.position >= 0 && result.token >= 0) out += fmt::format("at {}\n", DescribePosition(result));
   for (const Check& check : result.checks) {
     out += fmt::format("{:<14} {:>10}  {:<12} {}\n", MetricName(check.metric), FormatMetric(check.metric, check.worst),
                        FormatLimit(check), check.pass ? "ok" : fmt::format("over, position {}", check.position));
@@ -99,28 +95,9 @@ std::string EveryPosition(const RungResult& result) {
   return out;
 }
 
-}  // namespace
-
-std::string RungReport(const RungResult& result, const std::string& candidate, const std::string& reference) {
-  std::string out = fmt::format("{}: {}", RungName(result.rung), StatusName(result.status));
-  if (!result.compared.empty()) out += ", " + result.compared;
-  out += "\n" + Indent(Details(result, candidate, reference), "  ");
-  for (const std::string& note : result.notes) out += "  note: " + note + "\n";
-  if (result.status == Status::kFail) {
-    out += "  usual causes:\n";
-    for (const std::string& cause : UsualCauses(result.rung)) out += "    - " + cause + "\n";
-    out += "  next: " + NextStep(result.rung) + "\n";
-  }
-  return out;
-}
-
-std::string TextReport(const Verdict& verdict, const TextOptions& options) {
-  const std::string candidate = verdict.candidate.name.empty() ? "candidate" : verdict.candidate.name;
-  const std::string reference = verdict.reference.name.empty() ? "reference" : verdict.reference.name;
-  const Color headline = verdict.parity()                                         ? Color::kGreen
-                         : verdict.rung(Rung::kPreflight).status == Status::kSkip ? Color::kYellow
-                                                                                  : Color::kRed;
-  std::string out = Paint(Headline(verdict), headline, options.color) + "\n";
+// What was run, a line each.
+std::string Facts(const Verdict& verdict) {
+  std::string out;
   const auto line = [&out](std::string_view key, const std::string& value) {
     if (!value.empty()) out += fmt::format("  {:<10} {}\n", key, value);
   };
@@ -139,24 +116,54 @@ std::string TextReport(const Verdict& verdict, const TextOptions& options) {
   line("schedule", std::string(ScheduleName(verdict.request.schedule)));
   line("profile", DescribeProfile(verdict.profile));
   for (const std::string& note : verdict.notes) line("note", note);
-  out += "\n";
-  for (const RungResult& result : verdict.rungs) {
-    const bool explained = result.status == Status::kSkip || result.status == Status::kNotReached;
-    const std::string& what = explained ? result.message : result.compared;
-    out += fmt::format("  {:<12} {}", RungName(result.rung),
-                       Paint(StatusName(result.status), ColorOf(result.status), options.color));
-    const size_t padding = 13 - std::min<size_t>(11, StatusName(result.status).size());
-    out += what.empty() ? "\n" : fmt::format("{:{}}{}\n", "", padding, what);
-    const std::string indent(15, ' ');
-    if (result.status == Status::kFail) out += Indent(Details(result, candidate, reference), indent);
-    if (result.status == Status::kPass && result.worst.rows() > 0) out += indent + WorstLine(result) + "\n";
-    for (const std::string& note : result.notes) out += fmt::format("{}note: {}\n", indent, note);
-    if (options.verbose && !result.rows.empty()) out += Indent(EveryPosition(result), indent);
+  return out;
+}
+
+// One rung of the whole ladder.
+std::string RungLines(const RungResult& result, const std::string& candidate, const std::string& reference,
+                      const TextOptions& options) {
+  const std::string& what = WhatWasCompared(result);
+  std::string out = fmt::format("  {:<12} {}", RungName(result.rung),
+                                Paint(StatusName(result.status), ColorOf(result.status), options.color));
+  const size_t padding = 13 - std::min<size_t>(11, StatusName(result.status).size());
+  out += what.empty() ? "\n" : fmt::format("{:{}}{}\n", "", padding, what);
+  const std::string indent(15, ' ');
+  if (result.status == Status::kFail) out += Indent(Details(result, candidate, reference), indent);
+  if (result.status == Status::kPass && result.worst.rows() > 0) out += indent + WorstLine(result) + "\n";
+  for (const std::string& note : result.notes) out += fmt::format("{}note: {}\n", indent, note);
+  if (options.verbose && !result.rows.empty()) out += Indent(EveryPosition(result), indent);
+  return out;
+}
+
+}  // namespace
+
+std::string RungReport(const RungResult& result, const std::string& candidate, const std::string& reference) {
+  std::string out = fmt::format("{}: {}", RungName(result.rung), StatusName(result.status));
+  if (!result.compared.empty()) out += ", " + result.compared;
+  out += "\n" + Indent(Details(result, candidate, reference), "  ");
+  for (const std::string& note : result.notes) out += "  note: " + note + "\n";
+  if (result.status == Status::kFail) {
+    const RungInfo& rung = InfoOf(result.rung);
+    out += "  usual causes:\n";
+    for (const std::string& cause : rung.usual_causes) out += "    - " + cause + "\n";
+    out += fmt::format("  next: {}\n", rung.next_step);
   }
+  return out;
+}
+
+std::string TextReport(const Verdict& verdict, const TextOptions& options) {
+  const std::string candidate = verdict.candidate.name.empty() ? "candidate" : verdict.candidate.name;
+  const std::string reference = verdict.reference.name.empty() ? "reference" : verdict.reference.name;
+  const Color headline = verdict.parity()                                         ? Color::kGreen
+                         : verdict.rung(Rung::kPreflight).status == Status::kSkip ? Color::kYellow
+                                                                                  : Color::kRed;
+  std::string out = Paint(Headline(verdict), headline, options.color) + "\n";
+  out += Facts(verdict) + "\n";
+  for (const RungResult& result : verdict.rungs) out += RungLines(result, candidate, reference, options);
   if (const auto failed = verdict.failed_rung(); failed && options.usual_causes) {
     out += "\n" + Paint("What usually causes that", Color::kBold, options.color) + "\n";
-    for (const std::string& cause : UsualCauses(*failed)) out += "  - " + cause + "\n";
-    out += Paint("Next", Color::kBold, options.color) + "\n  " + NextStep(*failed) + "\n";
+    for (const std::string& cause : InfoOf(*failed).usual_causes) out += "  - " + cause + "\n";
+    out += fmt::format("{}\n  {}\n", Paint("Next", Color::kBold, options.color), InfoOf(*failed).next_step);
   }
   return out;
 }

@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <cmath>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "parity_tests/report/color.h"
-#include "parity_tests/report/figures.h"
+#include "parity_tests/report/numbers.h"
+#include "parity_tests/report/phrases.h"
 
 namespace parity {
 namespace {
@@ -50,11 +51,6 @@ std::string Row(const TensorDifference& d) {
                        d.raw->max_abs, d.raw->mse, FormatMetric(Metric::kCosine, d.raw->cosine), d.raw->worst_index);
   }
   return row;
-}
-
-nlohmann::json Number(double value) {
-  if (std::isfinite(value)) return value;
-  return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
 }
 
 }  // namespace
@@ -118,13 +114,13 @@ nlohmann::json TraceDiffJson(const TraceDiff& diff) {
                              {"shape_b", d.shape_b},
                              {"dtype_a", d.dtype_a},
                              {"dtype_b", d.dtype_b},
-                             {"rms_a", Number(d.rms_a)},
-                             {"rms_b", Number(d.rms_b)},
-                             {"rms_relative", Number(d.rms_relative)}};
+                             {"rms_a", JsonNumber(d.rms_a)},
+                             {"rms_b", JsonNumber(d.rms_b)},
+                             {"rms_relative", JsonNumber(d.rms_relative)}};
     if (d.raw) {
-      tensor["raw"] = {{"max_abs", Number(d.raw->max_abs)}, {"mse", Number(d.raw->mse)},
-                       {"cosine", Number(d.raw->cosine)},   {"worst_index", d.raw->worst_index},
-                       {"worst_a", Number(d.raw->worst_a)}, {"worst_b", Number(d.raw->worst_b)},
+      tensor["raw"] = {{"max_abs", JsonNumber(d.raw->max_abs)}, {"mse", JsonNumber(d.raw->mse)},
+                       {"cosine", JsonNumber(d.raw->cosine)},   {"worst_index", d.raw->worst_index},
+                       {"worst_a", JsonNumber(d.raw->worst_a)}, {"worst_b", JsonNumber(d.raw->worst_b)},
                        {"differing", d.raw->differing}};
     }
     json["tensors"].push_back(std::move(tensor));

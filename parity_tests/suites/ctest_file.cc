@@ -5,7 +5,6 @@
 #include <set>
 
 #include "parity_tests/judge/ladder.h"
-#include "parity_tests/suites/suite_names.h"
 
 namespace parity {
 namespace {
@@ -14,7 +13,7 @@ constexpr int kTimeoutSeconds = 600;
 
 std::string Test(Rung rung, const std::string& name, const std::string& program, const std::string& labels,
                  const std::string& required) {
-  const std::string full = fmt::format("{}.{}", SuiteName(rung), name);
+  const std::string full = fmt::format("{}.{}", InfoOf(rung).suite, name);
   std::string text = fmt::format("add_test([==[{0}]==] [==[{1}]==] [==[--gtest_filter={0}]==])\n", full, program);
   text += fmt::format("set_tests_properties([==[{}]==] PROPERTIES TIMEOUT {} LABELS [==[{}]==]", full, kTimeoutSeconds,
                       labels);
@@ -48,13 +47,13 @@ std::string CtestFile(const ParityMatrix& matrix, const std::string& program,
           Test(Rung::kPreflight, preflight, program,
                fmt::format("ladder;{};{};{}{}", RungName(Rung::kPreflight), c.reference, model.format, skipped), "");
     }
-    std::string below = fmt::format("{}.{}", SuiteName(Rung::kPreflight), preflight);
-    for (const Rung rung : kRungs) {
-      if (rung == Rung::kPreflight) continue;
-      const std::string labels = fmt::format("ladder;{};{};{};{}{}", RungName(rung), c.reference, model.format,
-                                             ScheduleName(c.schedule), skipped);
-      text += Test(rung, climb, program, labels, below);
-      below = fmt::format("{}.{}", SuiteName(rung), climb);
+    std::string below = fmt::format("{}.{}", InfoOf(Rung::kPreflight).suite, preflight);
+    for (const RungInfo& info : Rungs()) {
+      if (info.rung == Rung::kPreflight) continue;
+      const std::string labels =
+          fmt::format("ladder;{};{};{};{}{}", info.name, c.reference, model.format, ScheduleName(c.schedule), skipped);
+      text += Test(info.rung, climb, program, labels, below);
+      below = fmt::format("{}.{}", info.suite, climb);
     }
   }
   return text;

@@ -12,7 +12,7 @@
 #include "parity_tests/harness/pair.h"
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/mistakes/mistake.h"
-#include "parity_tests/report/insight_report.h"
+#include "parity_tests/report/explanation_report.h"
 #include "parity_tests/suites/fault_cases.h"
 
 namespace parity {

@@ -21,10 +21,10 @@
 #include "parity_tests/harness/matrix.h"
 #include "parity_tests/harness/own_model.h"
 #include "parity_tests/harness/pair.h"
-#include "parity_tests/report/insight_report.h"
+#include "parity_tests/judge/ladder.h"
+#include "parity_tests/report/explanation_report.h"
 #include "parity_tests/report/report.h"
 #include "parity_tests/suites/ctest_file.h"
-#include "parity_tests/suites/suite_names.h"
 
 namespace parity {
 namespace {
@@ -158,7 +158,7 @@ class RungTest : public testing::Test {
 };
 
 void Register(Rung rung, const std::string& name, const Case& c, Climbs* climbs) {
-  testing::RegisterTest(std::string(SuiteName(rung)).c_str(), name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
+  testing::RegisterTest(std::string(InfoOf(rung).suite).c_str(), name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
                         [rung, c, climbs]() -> testing::Test* { return new RungTest(rung, c, climbs); });
 }
 
@@ -168,9 +168,9 @@ void RegisterAll(const ParityMatrix& matrix, Climbs* climbs) {
     const std::string model = ModelName(matrix, c);
     if (models.emplace(model, true).second) Register(Rung::kPreflight, model, c, climbs);
   }
-  for (const Rung rung : kRungs) {
-    if (rung == Rung::kPreflight) continue;
-    for (const Case& c : matrix.cases) Register(rung, CaseName(matrix, c), c, climbs);
+  for (const RungInfo& info : Rungs()) {
+    if (info.rung == Rung::kPreflight) continue;
+    for (const Case& c : matrix.cases) Register(info.rung, CaseName(matrix, c), c, climbs);
   }
 }
 

@@ -65,15 +65,15 @@ Reproduction Compare(const Capture& live, const Capture& recorded) {
   r.same_build = live.backend.version == recorded.backend.version && live.backend.simd == recorded.backend.simd;
   LadderOptions options;
   options.profile = LoadProfile(PARITY_SOURCE_DIR "/fixtures/thresholds.json", "exact");
-  for (const Rung point : kRungs) {
-    const RungResult result = JudgeRung(point, live, recorded, options);
-    const bool judged = r.same_build || point <= Rung::kShapes;
+  for (const RungInfo& rung : Rungs()) {
+    const RungResult result = JudgeRung(rung.rung, live, recorded, options);
+    const bool judged = r.same_build || rung.limits == LimitsUse::kNone;
     if (judged && result.status == Status::kFail) {
-      r.changed.push_back(fmt::format("{}: {}", RungName(point), result.message));
+      r.changed.push_back(fmt::format("{}: {}", rung.name, result.message));
     }
     if (result.rows.empty()) continue;
     r.figures += fmt::format("{}{}: max abs {:.2g}, KL {:.2g}, {:.4g}% of the bits", r.figures.empty() ? "" : "; ",
-                             RungName(point), result.worst.value(Metric::kMaxAbs), result.worst.value(Metric::kKl),
+                             rung.name, result.worst.value(Metric::kMaxAbs), result.worst.value(Metric::kKl),
                              100 * result.worst.identical_share());
   }
   if (r.same_build) {

@@ -22,6 +22,7 @@
 #include "parity_tests/harness/matrix.h"
 #include "parity_tests/harness/native_backend.h"
 #include "parity_tests/harness/pair.h"
+#include "parity_tests/judge/replay_verdict.h"
 #include "parity_tests/locate/replay.h"
 #include "parity_tests/suites/ctest_file.h"
 #include "reference/engines/capture_store.h"
@@ -121,7 +122,7 @@ class OperationTest : public testing::Test {
     fmt::print("{}\n", what);
     ASSERT_NE(r.verdict, ReplayVerdict::kNotTraced) << what << "; missing: " << r.missing;
     EXPECT_GT(r.elements, 0) << what;
-    const bool good = r.verdict == ReplayVerdict::kExact || (r.verdict == ReplayVerdict::kWithin && !replays_->exact());
+    const bool good = !Fails(r, replays_->exact());
     EXPECT_TRUE(good) << what
                       << fmt::format(
                              "\nposition {}, element {}: {:.9g} follows from the reference's inputs, it has {:.9g}",

@@ -9,13 +9,13 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "engine/graph/graph.h"
 #include "reference/capture/hash.h"
+#include "reference/capture/json_value.h"
 #include "reference/capture/request.h"
 
 namespace parity {
@@ -37,8 +37,11 @@ struct ModelInfo {
   std::string architecture;
   // Every hyper-parameter by its standard name: n_vocab, n_embd, n_layer, n_head, n_head_kv, n_embd_head, n_ff, n_rot,
   // rope_freq_base, rms_norm_eps, n_ctx_train, file_type.
-  nlohmann::json hyperparameters = nlohmann::json::object();
+  JsonValue hyperparameters;
 };
+
+// A hyper-parameter that counts something, as n_layer; 0 if the model does not report it.
+int64_t CountOf(const ModelInfo& model, std::string_view name);
 
 struct Shapes {
   int n_ctx = 0;
@@ -72,7 +75,7 @@ struct TraceRecord {
   double rms = 0;
   int64_t num_elements = 0;
   std::string tensor_file;  // "tensors/t0_blk0_attn_norm.npy", empty where raw tensors were not kept
-  nlohmann::json extra = nlohmann::json::object();  // unknown keys, kept
+  JsonValue extra;          // unknown keys, kept
 };
 
 struct Timings {
@@ -96,8 +99,8 @@ struct Capture {
   std::vector<TraceRecord> traces;
   std::vector<std::string> notes;  // what the engine wants said: graph nodes it could not map, ...
   Timings timings;
-  nlohmann::json extra = nlohmann::json::object();  // unknown keys, kept
-  std::string directory;                            // where it was read from; "" for one that was never on disk
+  JsonValue extra;        // unknown keys, kept
+  std::string directory;  // where it was read from; "" for one that was never on disk
 };
 
 // Raw tensors are copied from capture.directory. A capture that stands at `directory` is replaced; anything else there

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
 
@@ -16,18 +17,10 @@ namespace parity {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 void CheckHash(const JsonFields& fields, const std::string& key, const std::string& hash) {
   if (hash.size() == 64 && hash.find_first_not_of("0123456789abcdef") == std::string::npos) return;
-  ThrowJsonError(fields.origin(), fields.Place(key),
-                 fmt::format("found '{}', expected a BLAKE3 hash (64 lower-case hex digits)", hash));
-}
-
-// Files are named relative to the capture and stay inside it.
-std::string CheckFileName(const JsonFields& fields, const std::string& key, const std::string& name) {
-  CheckFileInside(name, fields.origin(), fields.Place(key));
-  return name;
+  fields.Fail(key, fmt::format("found '{}', expected a BLAKE3 hash (64 lower-case hex digits)", hash));
 }
 
 Matrix ReadMatrix(const std::string& path, size_t rows, int64_t cols, const char* rows_meaning) {
@@ -39,8 +32,47 @@ Matrix ReadMatrix(const std::string& path, size_t rows, int64_t cols, const char
   return {array.shape[0], array.shape[1], std::move(array.data)};
 }
 
-void KeepUnknown(const JsonFields& fields, const char* key, json* extra) {
-  if (json unknown = fields.Unknown(); !unknown.empty()) (*extra)[key] = std::move(unknown);
+void KeepUnknown(const JsonFields& fields, const char* key, Capture* capture) {
+  if (JsonValue unknown = fields.Unknown(); !unknown->empty()) (*capture->extra)[key] = std::move(*unknown);
+}
+
+void ReadBackend(JsonFields fields, Capture* capture) {
+  BackendInfo& backend = capture->backend;
+  fields.Read("name", &backend.name);
+  fields.Read("version", &backend.version);
+  fields.Read("build", &backend.build);
+  fields.Read("simd", &backend.simd);
+  fields.Read("threads", &backend.threads);
+  KeepUnknown(fields, "backend", capture);
+}
+
+void ReadModel(JsonFields fields, Capture* capture) {
+  ModelInfo& model = capture->model;
+  fields.Read("path", &model.path);
+  fields.Read("blake3", &model.blake3);
+  fields.Read("architecture", &model.architecture);
+  fields.Read("hyperparameters", &model.hyperparameters);
+  // An engine without BLAKE3 leaves it empty; the preflight rung then says that the file was not checked.
+  if (!model.blake3.empty()) CheckHash(fields, "blake3", model.blake3);
+  if (!model.hyperparameters->is_object()) fields.Fail("hyperparameters", "expected an object");
+  KeepUnknown(fields, "model", capture);
+}
+
+// The texts of `ids`, one each.
+void ReadTokens(JsonFields& top, const char* ids_key, const char* pieces_key, const char* what,
+                std::vector<int32_t>* ids, std::vector<std::string>* pieces) {
+  top.Read(ids_key, ids);
+  top.Read(pieces_key, pieces);
+  if (pieces->size() == ids->size()) return;
+  top.Fail(pieces_key, fmt::format("found {} entries, expected one a {} ({})", pieces->size(), what, ids->size()));
+}
+
+void CheckIds(const JsonFields& top, const char* key, const std::vector<int32_t>& ids, int n_vocab) {
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] >= 0 && ids[i] < n_vocab) continue;
+    top.Fail(fmt::format("{}[{}]", key, i),
+             fmt::format("found {}, expected an id below n_vocab ({})", ids[i], n_vocab));
+  }
 }
 
 void ReadShapes(JsonFields fields, size_t n_tokens, Capture* capture) {
@@ -52,29 +84,27 @@ void ReadShapes(JsonFields fields, size_t n_tokens, Capture* capture) {
   fields.Read("n_embd_v", &shapes.n_embd_v);
   fields.Read("logits", &shapes.logits);
   fields.Read("attends", &shapes.attends);
-  const auto fail = [&](const std::string& key, const std::string& what) {
-    ThrowJsonError(fields.origin(), fields.Place(key), what);
-  };
   if (shapes.logits.size() != 2 || shapes.logits[0] < 0 || shapes.logits[1] < 1) {
-    fail("logits", fmt::format("found [{}], expected [positions, n_vocab]", fmt::join(shapes.logits, ", ")));
+    fields.Fail("logits", fmt::format("found [{}], expected [positions, n_vocab]", fmt::join(shapes.logits, ", ")));
   }
   if (static_cast<size_t>(shapes.logits[0]) > n_tokens) {
-    fail("logits", fmt::format("{} positions, but there are only {} tokens", shapes.logits[0], n_tokens));
+    fields.Fail("logits", fmt::format("{} positions, but there are only {} tokens", shapes.logits[0], n_tokens));
   }
   if (!shapes.attends.empty() && shapes.attends.size() != n_tokens) {
-    fail("attends",
-         fmt::format("found {} entries, expected one a token ({}), or none", shapes.attends.size(), n_tokens));
+    fields.Fail("attends",
+                fmt::format("found {} entries, expected one a token ({}), or none", shapes.attends.size(), n_tokens));
   }
   for (size_t i = 0; i < shapes.attends.size(); ++i) {
     int next = 0;
     for (const auto& [first, last] : shapes.attends[i]) {
       if (first < next || last < first) {
-        fail(fmt::format("attends[{}]", i), fmt::format("[{}, {}] is not an ascending range of keys", first, last));
+        fields.Fail(fmt::format("attends[{}]", i),
+                    fmt::format("[{}, {}] is not an ascending range of keys", first, last));
       }
       next = last < std::numeric_limits<int>::max() ? last + 1 : last;
     }
   }
-  KeepUnknown(fields, "shapes", &capture->extra);
+  KeepUnknown(fields, "shapes", capture);
 }
 
 void ReadTraceFile(const std::string& path, std::set<std::string>* names, std::vector<TraceRecord>* records) {
@@ -84,16 +114,34 @@ void ReadTraceFile(const std::string& path, std::set<std::string>* names, std::v
   for (std::string line; std::getline(file, line);) {
     const std::string origin = fmt::format("{}:{}", path, ++line_number);
     if (line.empty()) continue;
-    json object;
-    try {
-      object = json::parse(line);
-    } catch (const json::exception& error) {
-      throw std::runtime_error(fmt::format("{}: not valid JSON: {}", origin, error.what()));
-    }
-    records->push_back(TraceRecordFromJson(object, origin));
+    records->push_back(ReadTraceRecord(JsonFields::Parse(line, origin)));
     if (!names->insert(records->back().name).second) {
       ThrowJsonError(origin, "name", fmt::format("'{}' occurs twice in this capture", records->back().name));
     }
+  }
+}
+
+// The matrices and traces that `fields` names.
+void ReadFiles(JsonFields fields, Capture* capture) {
+  std::string logits, decode_logits;
+  std::vector<std::string> trace_files;
+  fields.Read("logits", &logits);
+  fields.Read("decode_logits", &decode_logits);
+  fields.ReadIfPresent("traces", &trace_files);
+  KeepUnknown(fields, "files", capture);
+  const auto path = [&](const char* key, const std::string& name) {
+    CheckFileInside(name, fields, key);
+    return capture->directory + "/" + name;
+  };
+  const int n_vocab = capture->shapes.logits[1];
+  capture->logits =
+      ReadMatrix(path("logits", logits), static_cast<size_t>(capture->shapes.logits[0]), n_vocab, "positions");
+  capture->decode_logits =
+      ReadMatrix(path("decode_logits", decode_logits), capture->generated.size(), n_vocab, "generated tokens");
+  std::set<std::string> names;
+  for (const std::string& file : trace_files) ReadTraceFile(path("traces", file), &names, &capture->traces);
+  for (TraceRecord& record : capture->traces) {
+    if (record.blake3.empty()) FillHashAndRms(&record, ReadTensor(*capture, record));
   }
 }
 
@@ -104,88 +152,37 @@ Capture ReadCapture(const std::string& directory) {
   if (!fs::exists(origin)) {
     throw std::runtime_error(fmt::format("{}: no such file; {} is not a finished capture", origin, directory));
   }
-  const json document = ReadJsonFile(origin);
   Capture capture;
   capture.directory = directory;
-  JsonFields top(document, origin);
-  top.Expect("schema", "bitnet-parity/capture/1");
-
-  JsonFields backend = top.Object("backend");
-  backend.Read("name", &capture.backend.name);
-  backend.Read("version", &capture.backend.version);
-  backend.Read("build", &capture.backend.build);
-  backend.Read("simd", &capture.backend.simd);
-  backend.Read("threads", &capture.backend.threads);
-  KeepUnknown(backend, "backend", &capture.extra);
-
-  JsonFields model = top.Object("model");
-  model.Read("path", &capture.model.path);
-  model.Read("blake3", &capture.model.blake3);
-  model.Read("architecture", &capture.model.architecture);
-  model.Read("hyperparameters", &capture.model.hyperparameters);
-  // An engine without BLAKE3 leaves it empty; the preflight stage then says that the file was not checked.
-  if (!capture.model.blake3.empty()) CheckHash(model, "blake3", capture.model.blake3);
-  if (!capture.model.hyperparameters.is_object()) {
-    ThrowJsonError(origin, "model.hyperparameters", "expected an object");
-  }
-  KeepUnknown(model, "model", &capture.extra);
-
-  json request;
+  JsonFields top = JsonFields::ReadFile(origin, "bitnet-parity/capture/1");
+  ReadBackend(top.Object("backend"), &capture);
+  ReadModel(top.Object("model"), &capture);
+  JsonValue request;
   top.Read("request", &request);
-  capture.request = RequestFromJson(request, origin + ": request");
+  capture.request = RequestFromJson(*request, origin + ": request");
 
-  top.Read("tokens", &capture.tokens);
-  top.Read("pieces", &capture.pieces);
-  top.Read("generated", &capture.generated);
-  top.Read("generated_pieces", &capture.generated_pieces);
+  ReadTokens(top, "tokens", "pieces", "token", &capture.tokens, &capture.pieces);
+  ReadTokens(top, "generated", "generated_pieces", "generated token", &capture.generated, &capture.generated_pieces);
   top.ReadIfPresent("notes", &capture.notes);
-  if (capture.pieces.size() != capture.tokens.size()) {
-    ThrowJsonError(
-        origin, "pieces",
-        fmt::format("found {} entries, expected one a token ({})", capture.pieces.size(), capture.tokens.size()));
-  }
-  if (capture.generated_pieces.size() != capture.generated.size()) {
-    ThrowJsonError(origin, "generated_pieces",
-                   fmt::format("found {} entries, expected one a generated token ({})", capture.generated_pieces.size(),
-                               capture.generated.size()));
-  }
   ReadShapes(top.Object("shapes"), capture.tokens.size(), &capture);
-  const int n_vocab = capture.shapes.logits[1];
-  for (const auto* ids : {&capture.tokens, &capture.generated}) {
-    for (size_t i = 0; i < ids->size(); ++i) {
-      if ((*ids)[i] >= 0 && (*ids)[i] < n_vocab) continue;
-      ThrowJsonError(origin, fmt::format("{}[{}]", ids == &capture.tokens ? "tokens" : "generated", i),
-                     fmt::format("found {}, expected an id below n_vocab ({})", (*ids)[i], n_vocab));
-    }
-  }
+  CheckIds(top, "tokens", capture.tokens, capture.shapes.logits[1]);
+  CheckIds(top, "generated", capture.generated, capture.shapes.logits[1]);
 
   JsonFields timings = top.Object("timings");
   timings.ReadIfPresent("load_ms", &capture.timings.load_ms);
   timings.ReadIfPresent("prompt_ms", &capture.timings.prompt_ms);
   timings.ReadIfPresent("decode_ms", &capture.timings.decode_ms);
   timings.ReadIfPresent("peak_rss_bytes", &capture.timings.peak_rss_bytes);
-  KeepUnknown(timings, "timings", &capture.extra);
+  KeepUnknown(timings, "timings", &capture);
 
-  JsonFields files = top.Object("files");
-  std::string logits, decode_logits;
-  std::vector<std::string> trace_files;
-  files.Read("logits", &logits);
-  files.Read("decode_logits", &decode_logits);
-  files.ReadIfPresent("traces", &trace_files);
-  KeepUnknown(files, "files", &capture.extra);
-  capture.logits = ReadMatrix(directory + "/" + CheckFileName(files, "logits", logits),
-                              static_cast<size_t>(capture.shapes.logits[0]), n_vocab, "positions");
-  capture.decode_logits = ReadMatrix(directory + "/" + CheckFileName(files, "decode_logits", decode_logits),
-                                     capture.generated.size(), n_vocab, "generated tokens");
-  std::set<std::string> names;
-  for (const std::string& file : trace_files) {
-    ReadTraceFile(directory + "/" + CheckFileName(files, "traces", file), &names, &capture.traces);
-  }
-  for (TraceRecord& record : capture.traces) {
-    if (record.blake3.empty()) FillFigures(&record, ReadTensor(capture, record));
-  }
-  capture.extra.update(top.Unknown());
+  ReadFiles(top.Object("files"), &capture);
+  capture.extra->update(*top.Unknown());
   return capture;
+}
+
+int64_t CountOf(const ModelInfo& model, std::string_view name) {
+  const auto found = model.hyperparameters->find(std::string(name));
+  return found != model.hyperparameters->end() && found->is_number_integer() ? found->get<int64_t>() : 0;
 }
 
 std::vector<float> ReadTensor(const Capture& capture, const TraceRecord& record) {

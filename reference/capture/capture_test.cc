@@ -7,8 +7,10 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "reference/capture/capture_writer.h"
+#include "reference/capture/error_for_test.h"
 #include "reference/capture/json_fields.h"
 #include "reference/capture/npy.h"
 #include "reference/capture/temporary_directory.h"
@@ -25,7 +27,7 @@ using testing::HasSubstr;
 Capture SampleCapture() {
   Capture c;
   c.backend = {"llama.cpp", "v0.5.0", "libllama.so", "zen4", 2};
-  c.model = {"m.gguf", std::string(64, 'a'), "bitnet", {{"n_layer", 2}, {"rms_norm_eps", 1e-5}}};
+  c.model = {"m.gguf", std::string(64, 'a'), "bitnet", json{{"n_layer", 2}, {"rms_norm_eps", 1e-5}}};
   c.request.model = "m.gguf";
   c.request.text = "Hi";
   c.tokens = {1, 2, 3};
@@ -37,7 +39,7 @@ Capture SampleCapture() {
   c.decode_logits = {2, 4, {1, 2, 3, 4, 9, 8, 7, 6}};
   c.notes = {"a note"};
   c.timings = {1.5, 2.5, 3.5, 1 << 20};
-  c.extra = {{"colour", "red"}, {"backend", {{"owner", "me"}}}};
+  c.extra = json{{"colour", "red"}, {"backend", {{"owner", "me"}}}};
   return c;
 }
 
@@ -49,12 +51,7 @@ class CaptureTest : public testing::Test {
   void SetDocument(const json& document) const { WriteJsonFile(Dir() + "/capture.json", document); }
 
   std::string ErrorOfReading() const {
-    try {
-      ReadCapture(Dir());
-    } catch (const std::runtime_error& error) {
-      return error.what();
-    }
-    return "read without an error";
+    return ErrorOf([this] { ReadCapture(Dir()); });
   }
 
   std::vector<std::string> Names() const {
@@ -132,7 +129,7 @@ TEST_F(CaptureTest, TensorsAreRecordedHashedAndReadBack) {
   EXPECT_THROW(ReadTensor(c, c.traces[3]), std::runtime_error);
 
   // A copy of the capture carries the tensors, and a changed tensor is noticed.
-  c.traces[1].extra = {{"unit", "none"}};
+  c.traces[1].extra = json{{"unit", "none"}};
   WriteCapture(c, Dir("copy"));
   const Capture copy = ReadCapture(Dir("copy"));
   EXPECT_EQ(ReadTensor(copy, copy.traces[1]), q);
@@ -304,7 +301,7 @@ TEST_F(CaptureTest, AFileCutAnywhereIsAnError) {
     }
     fs::copy_file(backup, path, fs::copy_options::overwrite_existing);
   }
-  EXPECT_EQ(ErrorOfReading(), "read without an error");
+  EXPECT_EQ(ErrorOfReading(), "no error");
   EXPECT_THROW(ReadCapture(Dir("none")), std::runtime_error);
 }
 

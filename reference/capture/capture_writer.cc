@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "reference/capture/json_fields.h"
@@ -30,7 +31,7 @@ json TextsToJson(const std::vector<std::string>& texts) {
 json NumberToJson(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
 
 json ToJson(const Capture& capture, const std::vector<std::string>& trace_files) {
-  json document = capture.extra.is_object() ? capture.extra : json::object();
+  json document = capture.extra->is_object() ? *capture.extra : json::object();
   json known = {
       {"schema", "bitnet-parity/capture/1"},
       {"backend",
@@ -43,7 +44,7 @@ json ToJson(const Capture& capture, const std::vector<std::string>& trace_files)
        {{"path", TextToJson(capture.model.path)},
         {"blake3", capture.model.blake3},
         {"architecture", TextToJson(capture.model.architecture)},
-        {"hyperparameters", capture.model.hyperparameters}}},
+        {"hyperparameters", *capture.model.hyperparameters}}},
       {"request", ToJson(capture.request)},
       {"tokens", capture.tokens},
       {"pieces", TextsToJson(capture.pieces)},
@@ -73,7 +74,7 @@ json ToJson(const Capture& capture, const std::vector<std::string>& trace_files)
   }
   document.update(known, /*merge_objects=*/true);
   // An object that is replaced whole: merging would keep keys of another model.
-  document["model"]["hyperparameters"] = capture.model.hyperparameters;
+  document["model"]["hyperparameters"] = *capture.model.hyperparameters;
   return document;
 }
 

@@ -1,11 +1,16 @@
 #include "reference/capture/json_fields.h"
 
+#include <fmt/ranges.h>
+
 #include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <fstream>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
+
+#include "reference/capture/quote.h"
 
 namespace parity {
 namespace {
@@ -26,31 +31,6 @@ int HexDigit(char c) {
 }
 
 }  // namespace
-
-bool IsValidUtf8(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    const auto byte = [&](size_t k) -> unsigned {
-      return i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0;
-    };
-    const unsigned lead = byte(0);
-    const size_t length = lead < 0x80                   ? 1
-                          : lead >= 0xc2 && lead < 0xe0 ? 2
-                          : lead >= 0xe0 && lead < 0xf0 ? 3
-                          : lead >= 0xf0 && lead < 0xf5 ? 4
-                                                        : 0;
-    if (length == 0) return false;
-    for (size_t k = 1; k < length; ++k) {
-      if ((byte(k) & 0xc0) != 0x80) return false;
-    }
-    // Overlong forms, surrogates, and what lies above U+10FFFF.
-    if ((lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xed && byte(1) >= 0xa0) || (lead == 0xf0 && byte(1) < 0x90) ||
-        (lead == 0xf4 && byte(1) >= 0x90)) {
-      return false;
-    }
-    i += length;
-  }
-  return true;
-}
 
 json TextToJson(const std::string& text) {
   if (IsValidUtf8(text)) return text;
@@ -79,32 +59,90 @@ void ThrowJsonError(const std::string& origin, const std::string& key, const std
   throw std::runtime_error(fmt::format("{}: {}: {}", origin, key.empty() ? "document" : key, what));
 }
 
-JsonFields::JsonFields(const json& json, std::string origin, std::string path)
-    : json_(json), origin_(std::move(origin)), path_(std::move(path)) {
-  if (!json.is_object()) {
-    ThrowJsonError(origin_, path_, fmt::format("found {}, expected an object", json.type_name()));
+JsonFields::JsonFields(std::shared_ptr<const json> document, const json& json, std::string origin, std::string path)
+    : document_(std::move(document)), json_(&json), origin_(std::move(origin)), path_(std::move(path)) {
+  if (!json.is_object()) Fail("", fmt::format("found {}, expected an object", json.type_name()));
+}
+
+JsonFields::JsonFields(const json& json, std::string origin) : JsonFields(nullptr, json, std::move(origin), "") {}
+
+JsonFields JsonFields::Parse(std::string_view text, const std::string& origin) {
+  try {
+    const auto document = std::make_shared<const json>(json::parse(text));
+    return JsonFields(document, *document, origin, "");
+  } catch (const json::exception& error) {
+    throw std::runtime_error(fmt::format("{}: not valid JSON: {}", origin, error.what()));
   }
 }
+
+JsonFields JsonFields::ReadFile(const std::string& path, const std::string& schema) {
+  const auto document = std::make_shared<const json>(ReadJsonFile(path));
+  JsonFields fields(document, *document, path, "");
+  if (!schema.empty()) fields.Expect("schema", schema);
+  return fields;
+}
+
+bool JsonFields::Has(const std::string& key) const { return json_->contains(key); }
 
 void JsonFields::Expect(const std::string& key, const std::string& expected) {
   std::string found;
   Read(key, &found);
-  if (found != expected) ThrowJsonError(origin_, Place(key), fmt::format("found '{}', expected '{}'", found, expected));
+  if (found != expected) Fail(key, fmt::format("found '{}', expected '{}'", found, expected));
 }
 
 JsonFields JsonFields::Object(const std::string& key) {
-  seen_.insert(key);
-  const auto it = json_.find(key);
-  if (it == json_.end()) ThrowJsonError(origin_, Place(key), "missing key");
-  return JsonFields(*it, origin_, Place(key));
+  const json* found = Find(key);
+  if (found == nullptr) Fail(key, "missing key");
+  return JsonFields(document_, *found, origin_, Place(key));
 }
 
-json JsonFields::Unknown() const {
-  json unknown = json::object();
-  for (const auto& [key, value] : json_.items()) {
-    if (!seen_.contains(key)) unknown[key] = value;
+std::vector<JsonFields> JsonFields::Objects(const std::string& key) {
+  const json* found = Find(key);
+  if (found == nullptr) Fail(key, "missing key");
+  std::vector<JsonFields> objects;
+  for (const json* element : Elements(*found, Place(key))) {
+    objects.push_back(JsonFields(document_, *element, origin_, fmt::format("{}[{}]", Place(key), objects.size())));
+  }
+  return objects;
+}
+
+std::vector<std::string> JsonFields::Keys() const {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : json_->items()) keys.push_back(key);
+  return keys;
+}
+
+JsonValue JsonFields::Unknown() const {
+  JsonValue unknown;
+  for (const auto& [key, value] : json_->items()) {
+    if (!seen_.contains(key)) (*unknown)[key] = value;
   }
   return unknown;
+}
+
+void JsonFields::RejectUnknown() const {
+  for (const std::string& key : Keys()) {
+    if (!seen_.contains(key)) Fail(key, fmt::format("not a key of this object; it has {}", fmt::join(seen_, ", ")));
+  }
+}
+
+void JsonFields::Fail(const std::string& key, const std::string& what) const {
+  ThrowJsonError(origin_, key.empty() ? path_ : Place(key), what);
+}
+
+std::string JsonFields::Place(const std::string& key) const { return path_.empty() ? key : path_ + "." + key; }
+
+const json* JsonFields::Find(const std::string& key) {
+  seen_.insert(key);
+  const auto found = json_->find(key);
+  return found == json_->end() ? nullptr : &*found;
+}
+
+std::vector<const json*> JsonFields::Elements(const json& json, const std::string& place) const {
+  if (!json.is_array()) ThrowJsonError(origin_, place, fmt::format("found {}, expected an array", json.type_name()));
+  std::vector<const nlohmann::json*> elements;
+  for (const nlohmann::json& element : json) elements.push_back(&element);
+  return elements;
 }
 
 void JsonFields::Convert(const json& json, const std::string& place, bool* value) const {
@@ -164,6 +202,6 @@ void JsonFields::Convert(const json& json, const std::string& place, std::string
   if (hex.size() % 2 != 0) ThrowJsonError(origin_, place, "bytes_hex: an odd number of hex digits");
 }
 
-void JsonFields::Convert(const json& json, const std::string& place, nlohmann::json* value) const { *value = json; }
+void JsonFields::Convert(const json& json, const std::string&, JsonValue* value) const { *value = json; }
 
 }  // namespace parity

@@ -1,84 +1,106 @@
 // Strict reading of JSON objects: a missing key, a wrong type or a number out of range is an error that names file and
 // key.
 //
-//   JsonFields fields(json, "capture.json", "backend");
-//   fields.Read("name", &backend.name);            // required
-//   fields.ReadIfPresent("simd", &backend.simd);
-//   extra = fields.Unknown();                      // keys that nobody read
+//   JsonFields fields = JsonFields::ReadFile("capture.json", "bitnet-parity/capture/1");
+//   JsonFields backend = fields.Object("backend");
+//   backend.Read("name", &name);            // required
+//   backend.ReadIfPresent("simd", &simd);
+//   extra = backend.Unknown();              // keys that nobody read
 #ifndef BITNET_PARITY_REFERENCE_CAPTURE_JSON_FIELDS_H_
 #define BITNET_PARITY_REFERENCE_CAPTURE_JSON_FIELDS_H_
 
+#include <fmt/format.h>
+
 #include <cstdint>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
-#include <nlohmann/json.hpp>
+#include "reference/capture/json_value.h"
 
 namespace parity {
 
 // Text that may not be UTF-8 (half of a character that two tokens share). Valid UTF-8 is a JSON string; other bytes are
 // {"bytes_hex": "e298"}, so nothing is lost.
 nlohmann::json TextToJson(const std::string& text);
-bool IsValidUtf8(std::string_view text);
 
 // Reads and parses a file. Throws std::runtime_error naming it.
 nlohmann::json ReadJsonFile(const std::string& path);
 // Writes `json` with two spaces of indentation, and a newline at the end.
 void WriteJsonFile(const std::string& path, const nlohmann::json& json);
 
-// Where a value stands: "capture.json: shapes.n_ctx".
+// An error at a key of a document: "capture.json: shapes.n_ctx: what".
 [[noreturn]] void ThrowJsonError(const std::string& origin, const std::string& key, const std::string& what);
 
 class JsonFields {
  public:
-  // `path` is the object's place inside the document, "" for the document itself. Throws unless `json` is an object.
-  JsonFields(const nlohmann::json& json, std::string origin, std::string path = "");
+  // Of a document that must outlive this. `origin`: the file, or what else errors call it. Throws unless `json` is an
+  // object.
+  JsonFields(const nlohmann::json& json, std::string origin);
+
+  // Of a text or a file; throws std::runtime_error naming it unless it is a JSON object. `schema`: what the key
+  // "schema" must be; "": there is none.
+  static JsonFields Parse(std::string_view text, const std::string& origin);
+  static JsonFields ReadFile(const std::string& path, const std::string& schema = "");
 
   template <typename T>
   void Read(const std::string& key, T* value) {
-    if (!ReadIfPresent(key, value)) ThrowJsonError(origin_, Place(key), "missing key");
+    if (!ReadIfPresent(key, value)) Fail(key, "missing key");
   }
 
   template <typename T>
   bool ReadIfPresent(const std::string& key, T* value) {
-    seen_.insert(key);
-    const auto it = json_.find(key);
-    if (it == json_.end()) return false;
-    Convert(*it, Place(key), value);
-    return true;
+    const nlohmann::json* found = Find(key);
+    if (found != nullptr) Convert(*found, Place(key), value);
+    return found != nullptr;
   }
+
+  bool Has(const std::string& key) const;
 
   // Throws unless `key` is the string `expected`.
   void Expect(const std::string& key, const std::string& expected);
 
-  // The sub-object at `key`. Throws where it is missing.
+  // The object at `key`, and the objects of the array there. Both throw if it is missing.
   JsonFields Object(const std::string& key);
+  std::vector<JsonFields> Objects(const std::string& key);
+
+  std::vector<std::string> Keys() const;
 
   // The keys that were not read, with their values.
-  nlohmann::json Unknown() const;
+  JsonValue Unknown() const;
+  // Throws if there is a key that was not read: it looks set, and does nothing.
+  void RejectUnknown() const;
 
-  std::string Place(const std::string& key) const { return path_.empty() ? key : path_ + "." + key; }
-  const std::string& origin() const { return origin_; }
+  // Throws std::runtime_error: "capture.json: shapes.n_ctx: what". `key` "": the object itself.
+  [[noreturn]] void Fail(const std::string& key, const std::string& what) const;
 
  private:
+  JsonFields(std::shared_ptr<const nlohmann::json> document, const nlohmann::json& json, std::string origin,
+             std::string path);
+
+  std::string Place(const std::string& key) const;
+  const nlohmann::json* Find(const std::string& key);  // and counts as read
+  std::vector<const nlohmann::json*> Elements(const nlohmann::json& json, const std::string& place) const;
+
   void Convert(const nlohmann::json& json, const std::string& place, bool* value) const;
   void Convert(const nlohmann::json& json, const std::string& place, int* value) const;
   void Convert(const nlohmann::json& json, const std::string& place, int64_t* value) const;
   void Convert(const nlohmann::json& json, const std::string& place, uint64_t* value) const;
   void Convert(const nlohmann::json& json, const std::string& place, double* value) const;  // null: NaN
   void Convert(const nlohmann::json& json, const std::string& place, std::string* value) const;
-  void Convert(const nlohmann::json& json, const std::string& place, nlohmann::json* value) const;
+  void Convert(const nlohmann::json& json, const std::string& place, JsonValue* value) const;
 
   template <typename T>
   void Convert(const nlohmann::json& json, const std::string& place, std::vector<T>* value) const {
-    if (!json.is_array()) ThrowJsonError(origin_, place, fmt::format("found {}, expected an array", json.type_name()));
     value->clear();
-    for (size_t i = 0; i < json.size(); ++i) Convert(json[i], fmt::format("{}[{}]", place, i), &value->emplace_back());
+    for (const nlohmann::json* element : Elements(json, place)) {
+      const std::string at = fmt::format("{}[{}]", place, value->size());
+      Convert(*element, at, &value->emplace_back());
+    }
   }
 
   template <typename T>
@@ -89,9 +111,10 @@ class JsonFields {
     *value = {values[0], values[1]};
   }
 
-  const nlohmann::json& json_;
+  std::shared_ptr<const nlohmann::json> document_;  // null: somebody else's
+  const nlohmann::json* json_;
   std::string origin_;
-  std::string path_;
+  std::string path_;  // inside the document, "" for itself
   std::set<std::string> seen_;
 };
 

@@ -1,4 +1,5 @@
 #include "reference/capture/npy.h"
+#include "reference/capture/error_for_test.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -44,12 +45,7 @@ class NpyTest : public testing::Test {
   }
 
   std::string ErrorOfReading() const {
-    try {
-      ReadNpy(Path());
-    } catch (const std::runtime_error& error) {
-      return error.what();
-    }
-    return "read without an error";
+    return ErrorOf([this] { ReadNpy(Path()); });
   }
 
   TemporaryDirectory directory_;

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <limits>
+#include <nlohmann/json.hpp>
 
 #include "reference/capture/json_fields.h"
 
@@ -12,14 +12,13 @@ namespace {
 constexpr char kSchema[] = "bitnet-parity/request/1";
 
 void CheckAtLeast(const JsonFields& fields, const char* key, int64_t value, int64_t minimum) {
-  if (value >= minimum) return;
-  ThrowJsonError(fields.origin(), fields.Place(key), fmt::format("found {}, expected at least {}", value, minimum));
+  if (value < minimum) fields.Fail(key, fmt::format("found {}, expected at least {}", value, minimum));
 }
 
 }  // namespace
 
 nlohmann::json ToJson(const Request& request) {
-  nlohmann::json json = request.extra.is_object() ? request.extra : nlohmann::json::object();
+  nlohmann::json json = request.extra->is_object() ? *request.extra : nlohmann::json::object();
   json["schema"] = kSchema;
   json["model"] = TextToJson(request.model);
   json["tokenizer"] = TextToJson(request.tokenizer);
@@ -59,7 +58,7 @@ Request RequestFromJson(const nlohmann::json& json, const std::string& origin) {
     for (size_t i = 0; i < ids.size(); ++i) CheckAtLeast(fields, fmt::format("token_ids[{}]", i).c_str(), ids[i], 0);
     request.token_ids = ids;
   } else if (!has_text) {
-    ThrowJsonError(origin, fields.Place("text"), "missing key (a request gives text, or token_ids)");
+    fields.Fail("text", "missing key (a request gives text, or token_ids)");
   }
   fields.ReadIfPresent("positions", &request.positions);
   fields.ReadIfPresent("max_tokens", &request.max_tokens);
@@ -80,13 +79,12 @@ Request RequestFromJson(const nlohmann::json& json, const std::string& origin) {
   } else if (schedule == "token-by-token") {
     request.schedule = Schedule::kTokenByToken;
   } else {
-    ThrowJsonError(origin, fields.Place("schedule"),
-                   fmt::format("found '{}', expected batch or token-by-token", schedule));
+    fields.Fail("schedule", fmt::format("found '{}', expected batch or token-by-token", schedule));
   }
   if (request.prompt_template != "raw" && request.prompt_template != "instruct" &&
       request.prompt_template != "llama3-chat") {
-    ThrowJsonError(origin, fields.Place("prompt_template"),
-                   fmt::format("found '{}', expected raw, instruct or llama3-chat", request.prompt_template));
+    fields.Fail("prompt_template",
+                fmt::format("found '{}', expected raw, instruct or llama3-chat", request.prompt_template));
   }
   CheckAtLeast(fields, "positions", request.positions, 0);
   CheckAtLeast(fields, "max_tokens", request.max_tokens, 0);

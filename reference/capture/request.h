@@ -4,11 +4,12 @@
 #define BITNET_PARITY_REFERENCE_CAPTURE_REQUEST_H_
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
+#include "reference/capture/json_value.h"
 
 namespace parity {
 
@@ -37,7 +38,7 @@ struct Request {
   std::string trace = "none";  // none, core, full, or a selection (stage and layer globs)
   bool raw_tensors = false;    // keep the traced tensors as .npy
   std::string cpu_variant;     // which build of the reference's kernels ("zen4", "haswell"); empty: its own choice
-  nlohmann::json extra = nlohmann::json::object();  // unknown keys, kept
+  JsonValue extra;             // unknown keys, kept
 };
 
 // JSON with schema "bitnet-parity/request/1". FromJson throws std::runtime_error naming `origin` (a file name) and the

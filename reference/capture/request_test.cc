@@ -1,7 +1,10 @@
 #include "reference/capture/request.h"
+#include "reference/capture/error_for_test.h"
+#include "reference/capture/quote.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "reference/capture/json_fields.h"
 
@@ -12,13 +15,8 @@ using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
 
-std::string ErrorOf(const json& document) {
-  try {
-    RequestFromJson(document, "request.json");
-  } catch (const std::runtime_error& error) {
-    return error.what();
-  }
-  return "no error";
+std::string ErrorOfDocument(const json& document) {
+  return ErrorOf([&] { RequestFromJson(document, "request.json"); });
 }
 
 Request FullRequest() {
@@ -42,7 +40,7 @@ Request FullRequest() {
   request.trace = "core";
   request.raw_tensors = true;
   request.cpu_variant = "haswell";
-  request.extra = {{"note", "kept"}};
+  request.extra = json{{"note", "kept"}};
   return request;
 }
 
@@ -68,7 +66,8 @@ TEST(RequestTest, EveryFieldSurvives) {
     json other = document;
     other.erase(key);
     if (key == "model") {
-      EXPECT_THAT(ErrorOf(other), AllOf(HasSubstr("request.json"), HasSubstr("model"), HasSubstr("missing key")));
+      EXPECT_THAT(ErrorOfDocument(other),
+                  AllOf(HasSubstr("request.json"), HasSubstr("model"), HasSubstr("missing key")));
     } else {
       EXPECT_NE(ToJson(RequestFromJson(other, "")), document) << key;
     }
@@ -110,14 +109,14 @@ TEST(RequestTest, WrongTypesAndValuesAreNamed) {
   for (const auto& c : cases) {
     json document = ToJson(FullRequest());
     document[c.key] = c.value;
-    EXPECT_THAT(ErrorOf(document), AllOf(HasSubstr("request.json"), HasSubstr(c.key), HasSubstr(c.says)));
+    EXPECT_THAT(ErrorOfDocument(document), AllOf(HasSubstr("request.json"), HasSubstr(c.key), HasSubstr(c.says)));
   }
-  EXPECT_THAT(ErrorOf(json::array()), HasSubstr("expected an object"));
+  EXPECT_THAT(ErrorOfDocument(json::array()), HasSubstr("expected an object"));
 }
 
 TEST(RequestTest, ARequestNeedsTextOrIds) {
   json document = {{"schema", "bitnet-parity/request/1"}, {"model", "m"}};
-  EXPECT_THAT(ErrorOf(document), HasSubstr("text: missing key"));
+  EXPECT_THAT(ErrorOfDocument(document), HasSubstr("text: missing key"));
   document["token_ids"] = json::array();
   EXPECT_EQ(RequestFromJson(document, "").token_ids, std::vector<int32_t>{});
 }

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
 #include <utility>
@@ -19,7 +20,6 @@ namespace parity {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 constexpr const char* kSchema = "bitnet-parity/trace/1";
 constexpr size_t kWaitingBytes = size_t{64} << 20;
@@ -36,7 +36,6 @@ std::vector<std::string> TraceFiles(const std::string& directory) {
 
 void RemoveRecords(const std::string& directory, const std::vector<std::string>& files) {
   for (const std::string& file : files) {
-    CheckFileInside(file, directory + "/trace.json", "records");
     fs::remove(directory + "/" + file);
     fs::remove(directory + "/" + fs::path(file).stem().string() + ".npy");
   }
@@ -45,7 +44,7 @@ void RemoveRecords(const std::string& directory, const std::vector<std::string>&
 
 TraceRecord ReadRecord(const std::string& directory, const std::string& file) {
   const std::string path = directory + "/" + file;
-  TraceRecord record = TraceRecordFromJson(ReadJsonFile(path), path);
+  TraceRecord record = ReadTraceRecord(JsonFields::ReadFile(path));
   if (file != TraceFileStem(record.name) + ".trace") {
     ThrowJsonError(path, "name",
                    fmt::format("found '{}', which belongs in {}.trace", record.name, TraceFileStem(record.name)));
@@ -55,9 +54,7 @@ TraceRecord ReadRecord(const std::string& directory, const std::string& file) {
 
 // What trace.json says of the run; the names of the records.
 std::vector<std::string> ReadManifest(const std::string& path, Capture* run) {
-  const json document = ReadJsonFile(path);
-  JsonFields top(document, path);
-  top.Expect("schema", kSchema);
+  JsonFields top = JsonFields::ReadFile(path, kSchema);
   JsonFields backend = top.Object("backend");
   backend.Read("name", &run->backend.name);
   backend.Read("version", &run->backend.version);
@@ -72,6 +69,7 @@ std::vector<std::string> ReadManifest(const std::string& path, Capture* run) {
   top.Read("generated", &run->generated);
   std::vector<std::string> files;
   top.Read("records", &files);
+  for (const std::string& file : files) CheckFileInside(file, top, "records");
   return files;
 }
 

@@ -1,4 +1,5 @@
 #include "reference/capture/trace_directory.h"
+#include "reference/capture/error_for_test.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "reference/capture/json_fields.h"
@@ -43,12 +45,7 @@ class TraceDirectoryTest : public testing::Test {
     WriteJsonFile(path, json);
   }
   void ExpectRefused(const testing::Matcher<std::string>& message) const {
-    try {
-      ReadTraces(Path());
-      ADD_FAILURE() << "not refused";
-    } catch (const std::runtime_error& error) {
-      EXPECT_THAT(error.what(), message);
-    }
+    EXPECT_THAT(ErrorOf([this] { ReadTraces(Path()); }), message);
   }
   TemporaryDirectory root_;
 };

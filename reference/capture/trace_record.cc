@@ -8,10 +8,10 @@
 #include <climits>
 #include <cmath>
 #include <filesystem>
-#include <stdexcept>
+#include <nlohmann/json.hpp>
+#include <utility>
 
 #include "reference/capture/hash.h"
-#include "reference/capture/json_fields.h"
 #include "reference/capture/trace_selection.h"
 
 namespace parity {
@@ -51,7 +51,7 @@ TraceRecord MakeTraceRecord(int position, int layer, std::string_view stage, std
 }
 
 nlohmann::json ToJson(const TraceRecord& record) {
-  nlohmann::json object = record.extra.is_object() ? record.extra : nlohmann::json::object();
+  nlohmann::json object = record.extra->is_object() ? *record.extra : nlohmann::json::object();
   object.update(
       nlohmann::json{{"name", record.name},
                      {"seq", record.position},
@@ -67,9 +67,8 @@ nlohmann::json ToJson(const TraceRecord& record) {
   return object;
 }
 
-TraceRecord TraceRecordFromJson(const nlohmann::json& json, const std::string& origin) {
+TraceRecord ReadTraceRecord(JsonFields fields) {
   TraceRecord record;
-  JsonFields fields(json, origin);
   fields.Read("name", &record.name);
   fields.Read("seq", &record.position);
   fields.Read("layer", &record.layer);
@@ -81,38 +80,34 @@ TraceRecord TraceRecordFromJson(const nlohmann::json& json, const std::string& o
   if (hashed) fields.Read("rms", &record.rms);
   fields.Read("num_elements", &record.num_elements);
   if (fields.ReadIfPresent("tensor_file", &record.tensor_file) && !record.tensor_file.empty()) {
-    CheckFileInside(record.tensor_file, origin, "tensor_file");
+    CheckFileInside(record.tensor_file, fields, "tensor_file");
   }
   if (!hashed && record.tensor_file.empty()) {
-    ThrowJsonError(origin, "blake3", "missing; only a record with a tensor_file may leave it to the reader");
+    fields.Fail("blake3", "missing; only a record with a tensor_file may leave it to the reader");
   }
   if (hashed &&
       (record.blake3.size() != 64 || record.blake3.find_first_not_of("0123456789abcdef") != std::string::npos)) {
-    ThrowJsonError(origin, "blake3",
-                   fmt::format("found '{}', expected a BLAKE3 hash (64 lower-case hex digits)", record.blake3));
+    fields.Fail("blake3", fmt::format("found '{}', expected a BLAKE3 hash (64 lower-case hex digits)", record.blake3));
   }
-  if (record.dtype != "F32") ThrowJsonError(origin, "dtype", fmt::format("found '{}', expected 'F32'", record.dtype));
+  if (record.dtype != "F32") fields.Fail("dtype", fmt::format("found '{}', expected 'F32'", record.dtype));
   int64_t product = 1;
   for (int64_t n : record.shape) {
-    if (n < 0 || __builtin_mul_overflow(product, n, &product))
-      ThrowJsonError(origin, "shape", "not the shape of a tensor");
+    if (n < 0 || __builtin_mul_overflow(product, n, &product)) fields.Fail("shape", "not the shape of a tensor");
   }
   if (product != record.num_elements) {
-    ThrowJsonError(
-        origin, "num_elements",
-        fmt::format("found {}, the shape [{}] holds {}", record.num_elements, fmt::join(record.shape, ", "), product));
+    fields.Fail("num_elements", fmt::format("found {}, the shape [{}] holds {}", record.num_elements,
+                                            fmt::join(record.shape, ", "), product));
   }
-  if (record.position < 0 || record.layer < -1) ThrowJsonError(origin, "seq, layer", "out of range");
+  if (record.position < 0 || record.layer < -1) fields.Fail("seq, layer", "out of range");
   if (record.name != TraceName(record.position, record.layer, record.stage)) {
-    ThrowJsonError(origin, "name",
-                   fmt::format("found '{}', but seq, layer and stage make '{}'", record.name,
-                               TraceName(record.position, record.layer, record.stage)));
+    fields.Fail("name", fmt::format("found '{}', but seq, layer and stage make '{}'", record.name,
+                                    TraceName(record.position, record.layer, record.stage)));
   }
   record.extra = fields.Unknown();
   return record;
 }
 
-void FillFigures(TraceRecord* record, std::span<const float> data) {
+void FillHashAndRms(TraceRecord* record, std::span<const float> data) {
   const TraceRecord made = MakeTraceRecord(record->position, record->layer, record->stage, record->shape, data);
   record->blake3 = made.blake3;
   record->rms = made.rms;
@@ -131,12 +126,11 @@ std::string TraceFileStem(const std::string& trace_name) {
   return stem;
 }
 
-void CheckFileInside(const std::string& name, const std::string& origin, const std::string& key) {
+void CheckFileInside(const std::string& name, const JsonFields& fields, const std::string& key) {
   const std::filesystem::path path(name);
   bool inside = !name.empty() && path.is_relative();
   for (const std::filesystem::path& part : path) inside = inside && part != "..";
-  if (!inside)
-    ThrowJsonError(origin, key, fmt::format("found '{}', expected the name of a file inside the capture", name));
+  if (!inside) fields.Fail(key, fmt::format("found '{}', expected the name of a file inside the capture", name));
 }
 
 }  // namespace parity

@@ -3,6 +3,7 @@
 #define BITNET_PARITY_REFERENCE_CAPTURE_TRACE_RECORD_H_
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "reference/capture/capture.h"
+#include "reference/capture/json_fields.h"
 
 namespace parity {
 
@@ -20,12 +22,12 @@ TraceRecord MakeTraceRecord(int position, int layer, std::string_view stage, std
 
 nlohmann::json ToJson(const TraceRecord& record);
 
-// Throws std::runtime_error, naming `origin` and the key, unless every key is right and agrees with the others. blake3
-// and rms may be missing beside a tensor_file; then they are empty and 0 until FillFigures.
-TraceRecord TraceRecordFromJson(const nlohmann::json& json, const std::string& origin);
+// Throws std::runtime_error, naming the origin and the key, unless every key is right and agrees with the others.
+// blake3 and rms may be missing beside a tensor_file; then they are empty and 0 until FillHashAndRms.
+TraceRecord ReadTraceRecord(JsonFields fields);
 
-// blake3 and rms of a tensor's own numbers.
-void FillFigures(TraceRecord* record, std::span<const float> data);
+// Sets blake3 and rms from the tensor's numbers.
+void FillHashAndRms(TraceRecord* record, std::span<const float> data);
 
 // Sorts by position, and within one in the order of the forward pass: embeddings, the layers, the output.
 std::tuple<int, int, int, std::string> ComputationOrder(const TraceRecord& record);
@@ -33,8 +35,8 @@ std::tuple<int, int, int, std::string> ComputationOrder(const TraceRecord& recor
 // "t0_blk0_attn_norm" of "t0/blk0/attn_norm".
 std::string TraceFileStem(const std::string& trace_name);
 
-// Throws std::runtime_error unless `name` is that of a file below the directory that it is relative to.
-void CheckFileInside(const std::string& name, const std::string& origin, const std::string& key);
+// Throws std::runtime_error unless `name`, found at `key`, names a file below the directory that it is relative to.
+void CheckFileInside(const std::string& name, const JsonFields& fields, const std::string& key);
 
 }  // namespace parity
 

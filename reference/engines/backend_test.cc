@@ -1,6 +1,7 @@
 // Every backend that MakeBackend makes, against real child processes: shell scripts that answer, crash, hang, lie, or
 // leave half a capture behind.
 #include "reference/engines/backend.h"
+#include "reference/capture/error_for_test.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -15,8 +16,8 @@
 #include "reference/capture/hash.h"
 #include "reference/capture/json_fields.h"
 #include "reference/capture/temporary_directory.h"
-#include "reference/engines/capture_for_test.h"
 #include "reference/engines/runner_backend.h"
+#include "reference/engines/small_capture_for_test.h"
 
 namespace parity {
 namespace {
@@ -28,7 +29,7 @@ using testing::Not;
 
 class BackendTest : public testing::Test {
  protected:
-  BackendTest() : model_(root_.path() + "/model.gguf"), capture_(CaptureForTest(model_)) {
+  BackendTest() : model_(root_.path() + "/model.gguf"), capture_(SmallCapture(model_)) {
     request_ = capture_.request;
     WriteCapture(capture_, root_.path() + "/good");
   }
@@ -53,13 +54,8 @@ class BackendTest : public testing::Test {
     return MakeRunnerBackend({"llama.cpp", "no_such_runner", "PARITY_NO_SUCH_VARIABLE", program, "build it"});
   }
 
-  std::string ErrorOf(Backend& backend) const {
-    try {
-      backend.Run(request_);
-    } catch (const std::exception& error) {
-      return error.what();
-    }
-    return "no error";
+  std::string ErrorOfRunning(Backend& backend) const {
+    return ErrorOf([&] { backend.Run(request_); });
   }
 
   TemporaryDirectory root_;
@@ -115,7 +111,7 @@ TEST_F(BackendTest, TheChildIsGivenAnAbsoluteModelPath) {
 TEST_F(BackendTest, ACrashCarriesSignalAndLastWords) {
   for (const auto& backend :
        {Exec("echo 'ggml assertion' >&2; kill -ABRT $$"), Runner("echo 'ggml assertion' >&2; kill -ABRT $$")}) {
-    EXPECT_THAT(ErrorOf(*backend),
+    EXPECT_THAT(ErrorOfRunning(*backend),
                 AllOf(HasSubstr("crashed with SIGABRT"), HasSubstr("ggml assertion"), HasSubstr(backend->name())));
   }
 }
@@ -124,7 +120,7 @@ TEST_F(BackendTest, AHangEndsAtTheTimeLimit) {
   const auto backend = Runner("echo 'loading' >&2; sleep 100");
   ASSERT_TRUE(backend->Probe().available);
   setenv("CROSSVAL_TIMEOUT_SECS", "1", 1);
-  EXPECT_THAT(ErrorOf(*backend),
+  EXPECT_THAT(ErrorOfRunning(*backend),
               AllOf(HasSubstr("did not finish in 1 s"), HasSubstr("CROSSVAL_TIMEOUT_SECS"), HasSubstr("loading")));
 }
 
@@ -139,20 +135,21 @@ TEST_F(BackendTest, ExitCodeThreeMeansThatTheModelIsNotSupported) {
     }
   }
   const auto broken = Exec("exit 2");
-  EXPECT_THAT(ErrorOf(*broken), AllOf(HasSubstr("exited with code 2"), HasSubstr("It said nothing")));
+  EXPECT_THAT(ErrorOfRunning(*broken), AllOf(HasSubstr("exited with code 2"), HasSubstr("It said nothing")));
   EXPECT_THROW(
       try { broken->Run(request_); } catch (const ModelNotSupported&) { FAIL(); }, std::runtime_error);
 }
 
 TEST_F(BackendTest, NoCaptureHalfACaptureAndGarbageAreErrors) {
-  EXPECT_THAT(ErrorOf(*Exec("echo 'all is well' >&2")), AllOf(HasSubstr("left no capture"), HasSubstr("all is well")));
-  EXPECT_THAT(ErrorOf(*Exec("mkdir \"$2\"; echo x > \"$2/logits.npy\"")), HasSubstr("left no capture"));
-  EXPECT_THAT(ErrorOf(*Exec("mkdir \"$2\"; echo garbage > \"$2/capture.json\"")),
+  EXPECT_THAT(ErrorOfRunning(*Exec("echo 'all is well' >&2")),
+              AllOf(HasSubstr("left no capture"), HasSubstr("all is well")));
+  EXPECT_THAT(ErrorOfRunning(*Exec("mkdir \"$2\"; echo x > \"$2/logits.npy\"")), HasSubstr("left no capture"));
+  EXPECT_THAT(ErrorOfRunning(*Exec("mkdir \"$2\"; echo garbage > \"$2/capture.json\"")),
               AllOf(HasSubstr("capture.json"), HasSubstr("not valid JSON")));
-  EXPECT_THAT(ErrorOf(*Exec(fmt::format("cp -r {}/good \"$2\"; rm \"$2/logits.npy\"", root_.path()))),
+  EXPECT_THAT(ErrorOfRunning(*Exec(fmt::format("cp -r {}/good \"$2\"; rm \"$2/logits.npy\"", root_.path()))),
               HasSubstr("logits.npy: no such file"));
-  EXPECT_THAT(ErrorOf(*Exec(fmt::format("cp -r {0}/good \"$2\"; head -c 100 {0}/good/logits.npy > \"$2/logits.npy\"",
-                                        root_.path()))),
+  EXPECT_THAT(ErrorOfRunning(*Exec(fmt::format(
+                  "cp -r {0}/good \"$2\"; head -c 100 {0}/good/logits.npy > \"$2/logits.npy\"", root_.path()))),
               HasSubstr("truncated"));
 }
 
@@ -161,7 +158,7 @@ TEST_F(BackendTest, ProbesTellWhatIsMissing) {
       MakeRunnerBackend({"llama.cpp", "no_such_runner", "PARITY_NO_SUCH_VARIABLE", "/nowhere/runner", "build it"});
   EXPECT_FALSE(missing->Probe().available);
   EXPECT_THAT(missing->Probe().problem, AllOf(HasSubstr("no runner at"), HasSubstr("/nowhere/runner")));
-  EXPECT_THAT(ErrorOf(*missing), AllOf(HasSubstr("/nowhere/runner"), HasSubstr("build it")));
+  EXPECT_THAT(ErrorOfRunning(*missing), AllOf(HasSubstr("/nowhere/runner"), HasSubstr("build it")));
 
   // As the dynamic loader says it when libllama is gone.
   const auto broken = Runner("", "echo 'error while loading shared libraries: libllama.so' >&2; exit 127");
@@ -243,7 +240,7 @@ TEST_F(BackendTest, ARequestThatNoCaptureAnswersIsTurnedAwayWithTheReason) {
   const auto expect = [&](const char* says, const std::function<void(Request&)>& change) {
     const Request before = request_;
     change(request_);
-    EXPECT_THAT(ErrorOf(*backend), AllOf(HasSubstr("good: model.gguf"), HasSubstr(says)));
+    EXPECT_THAT(ErrorOfRunning(*backend), AllOf(HasSubstr("good: model.gguf"), HasSubstr(says)));
     request_ = before;
   };
   expect("another text", [](Request& r) { r.text = "Hi"; });
@@ -262,7 +259,7 @@ TEST_F(BackendTest, ARequestThatNoCaptureAnswersIsTurnedAwayWithTheReason) {
     std::ofstream(r.model) << "other";
   });
   request_.model = root_.path() + "/none.gguf";
-  EXPECT_THAT(ErrorOf(*backend), HasSubstr("none.gguf"));
+  EXPECT_THAT(ErrorOfRunning(*backend), HasSubstr("none.gguf"));
   fs::remove_all(root_.path() + "/good");
   EXPECT_FALSE(backend->Probe().available);
 }

@@ -14,7 +14,7 @@
 #include <thread>
 
 #include "reference/capture/temporary_directory.h"
-#include "reference/engines/capture_for_test.h"
+#include "reference/engines/small_capture_for_test.h"
 
 namespace parity {
 namespace {
@@ -55,7 +55,7 @@ class CaptureStoreTest : public testing::Test {
  protected:
   CaptureStoreTest()
       : model_(root_.path() + "/model.gguf"),
-        capture_(CaptureForTest(model_)),
+        capture_(SmallCapture(model_)),
         backend_(capture_, root_.path() + "/log"),
         store_(root_.path() + "/store") {}
 
@@ -103,7 +103,7 @@ TEST_F(CaptureStoreTest, TheKeyCoversAllThatTheResultDependsOn) {
   changed("trace", [](Request& r) { r.trace = "core"; });
   changed("raw_tensors", [](Request& r) { r.raw_tensors = true; });
   changed("cpu_variant", [](Request& r) { r.cpu_variant = "haswell"; });
-  changed("extra", [](Request& r) { r.extra["x"] = 1; });
+  changed("extra", [](Request& r) { (*r.extra)["x"] = 1; });
   changed("no tokenizer", [](Request& r) { r.tokenizer = ""; });
   backend_.identity = "two";
   differs("identity");

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "reference/capture/json_fields.h"
 #include "reference/capture/temporary_directory.h"

@@ -8,6 +8,7 @@
 
 #include "reference/capture/hash.h"
 #include "reference/capture/json_fields.h"
+#include "reference/capture/quote.h"
 #include "reference/capture/trace_selection.h"
 
 namespace parity {
@@ -29,11 +30,9 @@ struct Entry {
 
 Entry ReadEntry(const std::string& directory) {
   const std::string origin = directory + "/capture.json";
-  const nlohmann::json json = ReadJsonFile(origin);
   Entry entry;
   entry.directory = directory;
-  JsonFields top(json, origin);
-  top.Expect("schema", "bitnet-parity/capture/1");
+  JsonFields top = JsonFields::ReadFile(origin, "bitnet-parity/capture/1");
   JsonFields backend = top.Object("backend");
   backend.Read("name", &entry.backend);
   backend.Read("version", &entry.version);
@@ -41,9 +40,9 @@ Entry ReadEntry(const std::string& directory) {
   JsonFields model = top.Object("model");
   model.Read("path", &entry.model_path);
   model.Read("blake3", &entry.model_blake3);
-  nlohmann::json request;
+  JsonValue request;
   top.Read("request", &request);
-  entry.request = RequestFromJson(request, origin + ": request");
+  entry.request = RequestFromJson(*request, origin + ": request");
   top.Read("tokens", &entry.tokens);
   std::vector<int> generated, logits;
   top.Read("generated", &generated);
@@ -57,7 +56,7 @@ Entry ReadEntry(const std::string& directory) {
 
 const char* NameOf(Schedule schedule) { return schedule == Schedule::kBatch ? "batch" : "token-by-token"; }
 
-std::string Quote(const std::string& text) { return TextToJson(text.size() > 60 ? text.substr(0, 60) : text).dump(); }
+std::string QuoteStart(std::string_view text) { return Quote(text.substr(0, 60)); }
 
 // Why this capture does not answer the request; "" where it does.
 std::string Mismatch(const Entry& e, const Request& request, const std::string& model_blake3) {
@@ -168,7 +167,7 @@ class RecordedBackend : public Backend {
         continue;
       }
       listing += fmt::format("\n  {}: {}, {}, {}, {} tokens, {}: {}", fs::relative(e.directory, directory_).string(),
-                             fs::path(e.model_path).filename().string(), Quote(e.request.text),
+                             fs::path(e.model_path).filename().string(), QuoteStart(e.request.text),
                              NameOf(e.request.schedule), e.tokens.size(), e.request.prompt_template, mismatch);
     }
     if (answer != nullptr) {
@@ -176,14 +175,14 @@ class RecordedBackend : public Backend {
       CutTo(request, &capture);
       return capture;
     }
-    throw std::runtime_error(
-        fmt::format("{}: no capture answers this request: {}, {}, {}, template {}, {} positions, {} tokens to "
-                    "generate; record one, or ask for "
-                    "one of these:{}",
-                    name(), fs::path(request.model).filename().string(),
-                    request.token_ids ? fmt::format("{} token ids", request.token_ids->size()) : Quote(request.text),
-                    NameOf(request.schedule), request.prompt_template, request.positions, request.max_tokens,
-                    listing.empty() ? "\n  (none: the directory holds no capture)" : listing));
+    throw std::runtime_error(fmt::format(
+        "{}: no capture answers this request: {}, {}, {}, template {}, {} positions, {} tokens to "
+        "generate; record one, or ask for "
+        "one of these:{}",
+        name(), fs::path(request.model).filename().string(),
+        request.token_ids ? fmt::format("{} token ids", request.token_ids->size()) : QuoteStart(request.text),
+        NameOf(request.schedule), request.prompt_template, request.positions, request.max_tokens,
+        listing.empty() ? "\n  (none: the directory holds no capture)" : listing));
   }
 
  private:

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "reference/capture/capture.h"
 #include "reference/capture/json_fields.h"

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 
@@ -210,7 +211,7 @@ ModelInfo Model::Info() const {
   if (architecture >= 0) info.architecture = gguf_get_val_str(gguf.get(), architecture);
 
   const auto own = [&](const char* key) { return MetaNumber(gguf.get(), info.architecture + "." + key); };
-  nlohmann::json& h = info.hyperparameters;
+  nlohmann::json& h = *info.hyperparameters;
   const auto integer = [&](const char* name, std::optional<double> value) {
     if (value) h[name] = static_cast<int64_t>(*value);
     return value;

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <functional>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "reference/capture/capture.h"
@@ -108,7 +109,7 @@ TEST_F(RunnerTest, TheCaptureTellsShapesMasksAndHyperparameters) {
   EXPECT_EQ(c.tokens, BaseRequest().token_ids);
   EXPECT_EQ(c.model.architecture, "bitnet");
   EXPECT_EQ(c.model.blake3, HashFile(Model("TQ2_0")));
-  const json& h = c.model.hyperparameters;
+  const json& h = *c.model.hyperparameters;
   EXPECT_EQ(h["n_layer"], kLayers);
   EXPECT_EQ(h["n_embd"], 256);
   EXPECT_EQ(h["n_head"], 4);

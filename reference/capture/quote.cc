@@ -1,4 +1,4 @@
-#include "parity_tests/judge/quote.h"
+#include "reference/capture/quote.h"
 
 #include <fmt/format.h>
 
@@ -89,6 +89,16 @@ std::string Utf8(std::string_view text) {
     text.remove_prefix(std::max<size_t>(length, 1));
   }
   return out;
+}
+
+bool IsValidUtf8(std::string_view text) {
+  while (!text.empty()) {
+    uint32_t c = 0;
+    const size_t length = DecodeOne(text, c);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
 }
 
 }  // namespace parity

@@ -1,4 +1,4 @@
-#include "parity_tests/judge/quote.h"
+#include "reference/capture/quote.h"
 
 #include <gtest/gtest.h>
 

@@ -1,8 +1,9 @@
 // A small capture, for tests that need one on disk.
-#ifndef BITNET_PARITY_REFERENCE_ENGINES_CAPTURE_FOR_TEST_H_
-#define BITNET_PARITY_REFERENCE_ENGINES_CAPTURE_FOR_TEST_H_
+#ifndef BITNET_PARITY_REFERENCE_ENGINES_SMALL_CAPTURE_FOR_TEST_H_
+#define BITNET_PARITY_REFERENCE_ENGINES_SMALL_CAPTURE_FOR_TEST_H_
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "reference/capture/capture.h"
@@ -10,11 +11,11 @@
 namespace parity {
 
 // Three tokens, two generated, vocabulary of four; the model file is made at `model`.
-inline Capture CaptureForTest(const std::string& model) {
+inline Capture SmallCapture(const std::string& model) {
   std::ofstream(model) << "not really a model";
   Capture c;
   c.backend = {"llama.cpp", "v0.5.0", "build", "zen4", 2};
-  c.model = {model, HashFile(model), "bitnet", {{"n_layer", 2}}};
+  c.model = {model, HashFile(model), "bitnet", nlohmann::json{{"n_layer", 2}}};
   c.request.model = model;
   c.request.text = "Hi there";
   c.request.max_tokens = 2;
@@ -30,4 +31,4 @@ inline Capture CaptureForTest(const std::string& model) {
 
 }  // namespace parity
 
-#endif  // BITNET_PARITY_REFERENCE_ENGINES_CAPTURE_FOR_TEST_H_
+#endif  // BITNET_PARITY_REFERENCE_ENGINES_SMALL_CAPTURE_FOR_TEST_H_

@@ -1,0 +1,117 @@
+#include "parity_tests/report/explanation_report.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "parity_tests/judge/metrics.h"
+#include "parity_tests/report/bisection_report.h"
+#include "parity_tests/report/color.h"
+#include "reference/capture/quote.h"
+
+namespace parity {
+namespace {
+
+// Of the first tensor that differs: how many elements, and the worst.
+std::string DescribeDifference(const TensorDifference& d) {
+  if (d.status != TensorStatus::kShape && !d.raw) {
+    return fmt::format("rms {:.9g}, the reference has {:.9g}", d.rms_a, d.rms_b);
+  }
+  if (d.status == TensorStatus::kShape) {
+    return fmt::format("shapes [{}] and [{}]", fmt::join(d.shape_a, ", "), fmt::join(d.shape_b, ", "));
+  }
+  const RawDifference& r = *d.raw;
+  const bool finite = std::isfinite(r.worst_a) && std::isfinite(r.worst_b);
+  return fmt::format("{} of {} elements differ; the worst is element {}: {:.9g}, the reference has {:.9g}{}",
+                     r.differing, d.num_elements, r.worst_index, r.worst_a, r.worst_b,
+                     finite ? fmt::format(" ({} ULP)", UlpDistance(r.worst_a, r.worst_b)) : "");
+}
+
+}  // namespace
+
+std::vector<std::string> WhereLines(const Explanation& e) {
+  if (!e.bisection) {
+    std::vector<std::string> lines;
+    const Place& at = e.diagnosis.location;
+    if (at.point != Point::kUnknown)
+      lines.push_back(fmt::format("the first tensor with another bit: {} at position {}", PlaceText(at.layer, at.point),
+                                  at.position));
+    if (!e.not_bisected.empty()) lines.push_back("not bisected: " + e.not_bisected);
+    return lines;
+  }
+  const Bisection& b = *e.bisection;
+  std::vector<std::string> lines;
+  if (b.place.position >= 0) {
+    lines.push_back(
+        fmt::format("{}position {}, token {} {}",
+                    b.place.point == Point::kUnknown ? "" : PlaceText(b.place.layer, b.place.point) + " at ",
+                    b.place.position, b.token, Quote(b.token_text)));
+  }
+  lines.push_back(b.message);
+  if (b.difference) lines.push_back(DescribeDifference(*b.difference));
+  if (b.prefix_length > 0 && b.prefix_length < b.prompt_length) {
+    lines.push_back(
+        fmt::format("the shortest prompt that fails: the first {} of {} tokens", b.prefix_length, b.prompt_length));
+  }
+  return lines;
+}
+
+std::string CausesText(const Diagnosis& d, bool color) {
+  std::string out = Paint("Why", Color::kBold, color) + "\n";
+  if (d.causes.empty()) out += "  no known mistake gives what the candidate computed\n";
+  for (size_t i = 0; i < d.causes.size(); ++i) {
+    const Cause& cause = d.causes[i];
+    out += fmt::format("  {}. {} ({}, {})\n     because {}\n     do: {}\n", i + 1, cause.what,
+                       CertaintyName(cause.certainty), cause.id, cause.evidence, cause.remedy);
+  }
+  return out;
+}
+
+nlohmann::json CausesJson(const Diagnosis& d) {
+  nlohmann::json causes = nlohmann::json::array();
+  for (const Cause& cause : d.causes) {
+    causes.push_back({{"id", cause.id},
+                      {"what", cause.what},
+                      {"certainty", CertaintyName(cause.certainty)},
+                      {"evidence", cause.evidence},
+                      {"remedy", cause.remedy}});
+  }
+  return causes;
+}
+
+std::string ExplanationText(const Explanation& e, bool color) {
+  std::string out;
+  const std::vector<std::string> where = WhereLines(e);
+  if (!where.empty()) out += Paint("Where", Color::kBold, color) + "\n";
+  for (const std::string& line : where) out += fmt::format("  {}\n", line);
+  if (!e.not_diagnosed.empty()) return out + fmt::format("  no cause was looked for: {}\n", e.not_diagnosed);
+  return out + CausesText(e.diagnosis, color);
+}
+
+std::string ExplanationMarkdown(const Explanation& e) {
+  std::string out = "\n### Where\n\n";
+  for (const std::string& line : WhereLines(e)) out += fmt::format("- {}\n", line);
+  out += "\n### Why\n\n";
+  for (const Cause& cause : e.diagnosis.causes) {
+    out += fmt::format("1. **{}** ({}, `{}`)  \n   because {}  \n   do: {}\n", cause.what,
+                       CertaintyName(cause.certainty), cause.id, cause.evidence, cause.remedy);
+  }
+  if (!e.not_diagnosed.empty()) return out + fmt::format("No cause was looked for: {}\n", e.not_diagnosed);
+  return e.diagnosis.causes.empty() ? out + "No known mistake gives what the candidate computed.\n" : out;
+}
+
+nlohmann::json ExplanationJson(const Explanation& e) {
+  const Place at = e.location();
+  nlohmann::json json = {{"causes", CausesJson(e.diagnosis)},
+                         {"position", at.position},
+                         {"layer", at.layer},
+                         {"stage", PointText(at.point)},
+                         {"bisection", e.bisection ? BisectionJson(*e.bisection) : nlohmann::json()}};
+  if (!e.not_bisected.empty()) json["not_bisected"] = e.not_bisected;
+  if (!e.not_diagnosed.empty()) json["not_diagnosed"] = e.not_diagnosed;
+  return json;
+}
+
+}  // namespace parity

@@ -1,0 +1,28 @@
+// Phrases that several formats share.
+#ifndef BITNET_PARITY_PARITY_TESTS_REPORT_PHRASES_H_
+#define BITNET_PARITY_PARITY_TESTS_REPORT_PHRASES_H_
+
+#include <string>
+
+#include "parity_tests/findings/verdict.h"
+
+namespace parity {
+
+// "native v0.1 (AVX3_ZEN4)"
+std::string DescribeBackend(const BackendInfo& backend);
+
+// "PARITY", "PARITY up to shapes", "DIVERGENCE at positions", "SKIPPED", "ERROR at preflight"
+std::string Headline(const Verdict& verdict);
+
+// "strict", "strict with positions.mse=1e-5"
+std::string DescribeProfile(const Profile& profile);
+
+// The position that the rung's message is about: `position 4, token 30 " begin"`.
+std::string DescribePosition(const RungResult& result);
+
+// What was compared, or why nothing was.
+const std::string& WhatWasCompared(const RungResult& result);
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_PARITY_TESTS_REPORT_PHRASES_H_
