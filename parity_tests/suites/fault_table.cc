@@ -2,15 +2,19 @@
 //
 //   fault_table                fault | stage | position, layer, operation | first cause | right?
 //   fault_table llama.cpp      the same against that reference
+//   fault_table --write-pages  the same, and the generated sections of docs/faults.md and docs/playbook.md
 //   fault_table 1000           false alarms among 1,000; against llama.cpp too, where it is
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <sstream>
 
 #include "parity_tests/harness/native_backend.h"
 #include "parity_tests/judge/ladder.h"
+#include "parity_tests/mistakes/pages.h"
 #include "parity_tests/suites/fault_cases.h"
 
 namespace parity {
@@ -19,37 +23,57 @@ namespace {
 constexpr const char* kModels = PARITY_BINARY_DIR "/fixtures/models";
 constexpr const char* kThresholds = PARITY_SOURCE_DIR "/fixtures/thresholds.json";
 
-// A line of the table; false where something in it is wrong.
-bool PrintLine(const FaultCase& c, const FaultFinding& f) {
-  const Place at = f.explanation.location();
-  const std::vector<Cause>& causes = f.explanation.diagnosis.causes;
-  std::string mistakes;
-  if (!f.RungRight(c)) mistakes += " stage";
-  if (!f.PlaceRight(c)) mistakes += " place";
-  if (!f.CauseRight(c)) mistakes += " cause";
-  const std::string cause =
-      causes.empty() ? "none" : fmt::format("{} ({})", causes[0].id, CertaintyName(causes[0].certainty));
-  fmt::print("| {} | {} | {} | {} | {} | {} | {} | {} |\n", c.fault.mistake, c.model, f.failed_rung, at.position,
-             at.layer >= 0 ? std::to_string(at.layer) : "", PointText(at.point), cause,
-             mistakes.empty() ? "yes" : "no:" + mistakes);
-  std::fflush(stdout);
-  return mistakes.empty();
+// The end of a line of the table: "yes", or what of it is wrong.
+std::string Judgement(const FaultCase& c, const FaultFinding& f) {
+  std::string wrong;
+  if (!f.RungRight(c)) wrong += " stage";
+  if (!f.PlaceRight(c)) wrong += " place";
+  if (!f.CauseRight(c)) wrong += " cause";
+  return wrong.empty() ? "yes" : "no:" + wrong;
 }
 
-int PrintTable(const std::string& reference) {
+std::string Line(const FaultCase& c, const FaultFinding& f) {
+  const Place at = f.explanation.location();
+  const std::vector<Cause>& causes = f.explanation.diagnosis.causes;
+  const std::string cause =
+      causes.empty() ? "none" : fmt::format("{} ({})", causes[0].id, CertaintyName(causes[0].certainty));
+  return fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} |\n", c.fault.mistake, c.model, f.failed_rung,
+                     at.position, at.layer >= 0 ? std::to_string(at.layer) : "", PointText(at.point), cause,
+                     Judgement(c, f));
+}
+
+void WriteSection(const std::string& page, std::string_view section, const std::string& body) {
+  const std::string path = fmt::format("{}/docs/{}", PARITY_SOURCE_DIR, page);
+  std::stringstream old;
+  old << std::ifstream(path).rdbuf();
+  const std::string text = WithSection(old.str(), section, body);
+  std::ofstream(path) << text;
+}
+
+int PrintTable(const std::string& reference, bool write_pages) {
   int right = 0, n = 0, skipped = 0;
-  fmt::print(
+  std::string table =
       "| fault | model | stage | position | layer | operation | first cause | right |\n"
-      "| --- | --- | --- | --- | --- | --- | --- | --- |\n");
+      "| --- | --- | --- | --- | --- | --- | --- | --- |\n";
+  fmt::print("{}", table);
   for (const FaultCase& c : AllFaultCases()) {
     try {
-      right += PrintLine(c, FindFault(c, kModels, kThresholds, reference));
+      const FaultFinding found = FindFault(c, kModels, kThresholds, reference);
+      const std::string line = Line(c, found);
+      fmt::print("{}", line);
+      std::fflush(stdout);
+      table += line;
+      right += Judgement(c, found) == "yes";
       ++n;
     } catch (const ModelNotSupported&) {
       ++skipped;
     }
   }
   fmt::print("\n{} of {} right; {} skipped: {} does not run the model\n", right, n, skipped, reference);
+  if (write_pages) {
+    WriteSection("faults.md", "faults", table);
+    WriteSection("playbook.md", "mistakes", PlaybookTable());
+  }
   return right == n ? 0 : 1;
 }
 
@@ -88,5 +112,7 @@ int CompareSoundEngines(int n) {
 int main(int argc, char** argv) {
   const std::string argument = argc > 1 ? argv[1] : "native";
   const int n = std::atoi(argument.c_str());
-  return n > 0 ? parity::CompareSoundEngines(n) : parity::PrintTable(argument);
+  if (n > 0) return parity::CompareSoundEngines(n);
+  const bool write_pages = argument == "--write-pages";
+  return parity::PrintTable(write_pages ? "native" : argument, write_pages);
 }
