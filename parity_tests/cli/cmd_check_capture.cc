@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <CLI/CLI.hpp>
 #include <cmath>
 #include <memory>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
+#include "parity_tests/judge/metrics.h"
 #include "reference/capture/capture.h"
 #include "reference/capture/capture_writer.h"
 #include "reference/capture/trace_record.h"
@@ -62,9 +64,9 @@ std::vector<std::string> Contradictions(const Capture& c) {
   finite(c.logits, "logits");
   finite(c.decode_logits, "decode_logits");
   for (size_t i = 0; i < c.generated.size() && static_cast<int64_t>(i) < c.decode_logits.rows; ++i) {
-    const float* row = c.decode_logits.row(static_cast<int64_t>(i));
-    const int64_t best = std::max_element(row, row + c.decode_logits.cols) - row;
-    if (best != c.generated[i]) {
+    const int32_t best =
+        Argmax({c.decode_logits.row(static_cast<int64_t>(i)), static_cast<size_t>(c.decode_logits.cols)});
+    if (best >= 0 && best != c.generated[i]) {
       problems.push_back(
           fmt::format("generated[{}]: found {}, expected {}, the first of the largest in decode_logits.npy", i,
                       c.generated[i], best));

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "parity_tests/harness/engines.h"
 #include "parity_tests/harness/native_backend.h"
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/suites/fault_cases.h"
@@ -54,7 +55,7 @@ int PrintTable(const std::string& reference) {
 
 int CompareSoundEngines(int n) {
   std::mt19937 random(20);
-  const auto native = MakeNativeBackend(), scalar = MakeOracleBackend(), llama = MakeAnyBackend("llama.cpp");
+  const auto native = MakeNativeBackend(), scalar = MakeOracleBackend(), llama = MakeEngine("llama.cpp");
   const bool live = llama->Probe().available;
   LadderOptions options;
   options.profile = LoadProfile(kThresholds, "strict");
