@@ -14,7 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "parity_tests/harness/native_backend.h"
+#include "parity_tests/harness/comparison.h"
+#include "parity_tests/harness/engines.h"
 #include "reference/engines/backend.h"
 
 namespace parity {
@@ -58,8 +59,8 @@ int Run(int argc, char** argv) {
   CLI::App app("Tokens a second of a candidate and a reference, by turns");
   app.option_defaults()->always_capture_default();
   app.add_option("--model", request.model, "GGUF file")->required();
-  app.add_option("--reference", reference_spec, "llama.cpp, bitnet.cpp, exec:COMMAND");
-  app.add_option("--candidate", candidate_spec, "native, native:ORDER, or as a reference");
+  app.add_option("--reference", reference_spec, EngineHelp(Which::kLive));
+  app.add_option("--candidate", candidate_spec, EngineHelp(Which::kLive));
   app.add_option("--threads", request.threads, "Threads of each")->check(CLI::Range(1, 1024));
   app.add_option("--rounds", rounds, "Rounds")->check(CLI::Range(1, 1000));
   app.add_option("--prompt", prompt_tokens, "Tokens of the prompt")->check(CLI::Range(1, 1 << 20));
@@ -76,22 +77,18 @@ int Run(int argc, char** argv) {
   for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>((i * 7919 + 13) % 1000);
   request.token_ids = ids;
 
-  const std::unique_ptr<Backend> reference = MakeAnyBackend(reference_spec);
-  std::unique_ptr<Backend> candidate;
+  Comparison comparison(candidate_spec, reference_spec);
+  comparison.Run(request);  // both read the model for the first time
   std::vector<Speed> ours, theirs;
   for (int round = 0; round < rounds; ++round) {
-    const Capture answer = reference->Run(request);
-    if (!candidate) {
-      candidate = MakeCandidateFor(candidate_spec, answer.backend);
-      candidate->Run(request);  // reads the model for the first time, as the reference just did
-    }
-    theirs.push_back(SpeedOf(answer));
-    ours.push_back(SpeedOf(candidate->Run(request)));
+    const Captures answers = comparison.Run(request);
+    theirs.push_back(SpeedOf(answers.reference));
+    ours.push_back(SpeedOf(answers.candidate));
     fmt::print(stderr, "round {}: prompt {:.1f} and {:.1f}, decode {:.1f} and {:.1f} tokens/s\n", round + 1,
                ours.back().prompt, theirs.back().prompt, ours.back().decode, theirs.back().decode);
   }
   fmt::print("| tokens/s | {0} | best | {1} | best | ratio | rounds |\n| --- | --- | --- | --- | --- | --- | --- |\n",
-             candidate->name(), reference->name());
+             comparison.candidate().name(), comparison.reference().name());
   Print("prompt", ours, theirs, &Speed::prompt);
   Print("decode", ours, theirs, &Speed::decode);
   return 0;

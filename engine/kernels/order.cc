@@ -76,6 +76,8 @@ constexpr ArithmeticOrder ByGcc(ArithmeticOrder order, std::string_view name, st
 
 constexpr ArithmeticOrder kBitnetAvx512 =
     BitnetCpp(kLlamaAvx512, "bitnet.cpp-avx512", "bitnet.cpp built for AVX-512 by clang");
+constexpr ArithmeticOrder kBitnetAvx512Bf16 =
+    BitnetCpp(kLlamaAvx512Bf16, "bitnet.cpp-avx512-bf16", "bitnet.cpp built for AVX-512 with BF16 by clang");
 constexpr ArithmeticOrder kBitnetAvx2 = BitnetCpp(kLlamaAvx2, "bitnet.cpp-avx2", "bitnet.cpp built for AVX2 by clang");
 
 constexpr ArithmeticOrder kOrders[] = {
@@ -84,6 +86,8 @@ constexpr ArithmeticOrder kOrders[] = {
     kLlamaAvx2,
     kBitnetAvx512,
     ByGcc(kBitnetAvx512, "bitnet.cpp-avx512-gcc", "bitnet.cpp built for AVX-512 by GCC"),
+    kBitnetAvx512Bf16,
+    ByGcc(kBitnetAvx512Bf16, "bitnet.cpp-avx512-bf16-gcc", "bitnet.cpp built for AVX-512 with BF16 by GCC"),
     kBitnetAvx2,
     ByGcc(kBitnetAvx2, "bitnet.cpp-avx2-gcc", "bitnet.cpp built for AVX2 by GCC"),
 };

@@ -67,7 +67,7 @@ struct Context::Impl {
   Impl(const Model& m, const ContextOptions& o)
       : model(m),
         h(m.hyperparameters),
-        order(o.order != nullptr ? *o.order : DefaultOrder(m)),
+        order(o.order != nullptr ? *o.order : AllOrders().front()),
         n_ctx(o.n_ctx),
         cache(m.hyperparameters, o.n_ctx),
         trace(o.trace),

@@ -302,11 +302,5 @@ TEST(Forward, RefusesWhatItCannotRunAndStaysUsable) {
   EXPECT_THROW(another.Forward(kTokens, LogitsFor::kAll, logits), std::logic_error);
 }
 
-TEST(Forward, DefaultOrderIsThatOfTheUsualReference) {
-  TinyModel i2_s({.type = TensorType::kI2_S}), tq2({.type = TensorType::kTQ2_0});
-  EXPECT_THAT(std::string(DefaultOrder(Model::Load(i2_s.Write())).name), HasSubstr("bitnet.cpp"));
-  EXPECT_THAT(std::string(DefaultOrder(Model::Load(tq2.Write())).name), HasSubstr("llama.cpp"));
-}
-
 }  // namespace
 }  // namespace bitnet

@@ -13,11 +13,6 @@ Model Model::Load(const std::string& path) {
   return Model{std::move(file), std::move(h), std::move(w)};
 }
 
-const ArithmeticOrder& DefaultOrder(const Model& model) {
-  const bool i2_s = model.weights.layers.front().attn_q.type == TensorType::kI2_S;
-  return FindOrder(i2_s ? "bitnet.cpp-avx512" : "llama.cpp-avx512");
-}
-
 int32_t Argmax(std::span<const float> logits) {
   int32_t best = -1;
   for (size_t i = 0; i < logits.size(); ++i) {

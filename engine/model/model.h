@@ -33,14 +33,10 @@ struct Model {
   static Model Load(const std::string& path);
 };
 
-// The order of operations that gives this model's usual reference's bits: bitnet.cpp's for I2_S weights, llama.cpp's
-// otherwise.
-const ArithmeticOrder& DefaultOrder(const Model& model);
-
 struct ContextOptions {
   size_t n_ctx = 512;
   size_t threads = 1;
-  const ArithmeticOrder* order = nullptr;  // nullptr: DefaultOrder
+  const ArithmeticOrder* order = nullptr;  // nullptr: the first of AllOrders()
   TraceSink* trace = nullptr;              // not owned
 };
 

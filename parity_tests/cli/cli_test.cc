@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -13,8 +12,8 @@
 #include <vector>
 
 #include "fixtures/generate.h"
+#include "parity_tests/cli/cli_for_test.h"
 #include "reference/capture/capture.h"
-#include "reference/engines/process.h"
 
 namespace parity {
 namespace {
@@ -25,8 +24,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
-
-const std::string kTokenizer = PARITY_SOURCE_DIR "/fixtures/models/kjv-tokenizer.json";
 
 class CliTest : public testing::Test {
  protected:
@@ -42,17 +39,13 @@ class CliTest : public testing::Test {
 
   static std::string Model() { return directory + "/tiny.gguf"; }
 
-  static ProcessResult Run(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), BITNET_PARITY_PROGRAM);
-    return RunProcess(arguments, std::chrono::seconds(120));
-  }
   // `ladder` on the small model, its own reference unless the arguments name another.
   static ProcessResult Ladder(const std::vector<std::string>& more, const std::string& reference = "native") {
-    std::vector<std::string> arguments = {"ladder", "--model",     Model(),   "--tokenizer",  kTokenizer, "--prompt",
-                                          "In the", "--reference", reference, "--max-tokens", "3",        "--threads",
-                                          "1"};
+    std::vector<std::string> arguments = {
+        "ladder",      "--model", Model(),        "--tokenizer", kTrainedTokenizer, "--prompt", "In the",
+        "--reference", reference, "--max-tokens", "3",           "--threads",       "1"};
     arguments.insert(arguments.end(), more.begin(), more.end());
-    return Run(arguments);
+    return RunParity(arguments);
   }
   // A recorded reference: the native engine's own capture, changed by `perturb`. Returns its spec.
   static std::string Recorded(const std::string& name, const std::function<void(Capture&)>& perturb) {
@@ -152,26 +145,27 @@ TEST_F(CliTest, ErrorsAreTwoAndSaidInOneMessage) {
     EXPECT_THAT(result.output, IsEmpty()) << words;
     EXPECT_THAT(result.last_words, HasSubstr(words));
   };
-  expect(Run({}), "subcommand");
-  expect(Run({"climb"}), "climb");
-  expect(Run({"ladder", "--model", "/nonexistent.gguf", "--prompt", "x"}), "--model: /nonexistent.gguf: no such file");
-  expect(Run({"ladder", "--prompt", "x"}), "--model");
+  expect(RunParity({}), "subcommand");
+  expect(RunParity({"climb"}), "climb");
+  expect(RunParity({"ladder", "--model", "/nonexistent.gguf", "--prompt", "x"}),
+         "--model: /nonexistent.gguf: no such file");
+  expect(RunParity({"ladder", "--prompt", "x"}), "--model");
   expect(Ladder({"--stage", "logits"}), "--stage");
   expect(Ladder({"--threshold", "positions.rmse=1"}), "threshold \"positions.rmse=1\": metric \"rmse\" is not known");
   expect(Ladder({"--profile", "lax"}), "no profile \"lax\"");
   expect(Ladder({"--prompt-template", "chatml"}), "--prompt-template");
   expect(Ladder({}, "gguf.cpp"), "gguf.cpp");
   expect(Ladder({"--timeout", "0"}), "--timeout");
-  EXPECT_EQ(Run({"--help"}).exit_code, 0);
-  EXPECT_EQ(Run({"ladder", "--help"}).exit_code, 0);
+  EXPECT_EQ(RunParity({"--help"}).exit_code, 0);
+  EXPECT_EQ(RunParity({"ladder", "--help"}).exit_code, 0);
 }
 
 TEST_F(CliTest, NothingToCompareIsNoParity) {
-  const ProcessResult none = Run({"ladder", "--model", Model(), "--reference", "native"});
+  const ProcessResult none = RunParity({"ladder", "--model", Model(), "--reference", "native"});
   EXPECT_EQ(none.exit_code, 2) << none.output;
   EXPECT_THAT(none.last_words, HasSubstr("--prompt: found none"));
-  const ProcessResult empty = Run({"ladder", "--model", Model(), "--tokenizer", kTokenizer, "--prompt", "",
-                                   "--reference", "native", "--threads", "1"});
+  const ProcessResult empty = RunParity({"ladder", "--model", Model(), "--tokenizer", kTrainedTokenizer, "--prompt", "",
+                                         "--reference", "native", "--threads", "1"});
   EXPECT_THAT(empty.output, HasSubstr("the prompt is empty"));
 }
 
@@ -198,12 +192,12 @@ TEST_F(CliTest, AnEngineThatFailsIsAnErrorWithItsLastWords) {
 TEST_F(CliTest, TheEnvironmentSpeaksAndAFlagWins) {
   const auto request_with = [](const char* name, const char* value, const std::vector<std::string>& more) {
     const std::string kept = fmt::format("{}/env.{}.{}", directory, name, more.size());
-    std::vector<std::string> arguments = {"ladder",   "--model", Model(),       "--tokenizer", kTokenizer,
+    std::vector<std::string> arguments = {"ladder",   "--model", Model(),       "--tokenizer", kTrainedTokenizer,
                                           "--prompt", "a",       "--reference", "native",      "--max-tokens",
                                           "0",        "--keep",  kept};
     arguments.insert(arguments.end(), more.begin(), more.end());
     setenv(name, value, 1);
-    EXPECT_EQ(Run(arguments).exit_code, 0) << name;
+    EXPECT_EQ(RunParity(arguments).exit_code, 0) << name;
     unsetenv(name);
     return ReadCapture(kept + "/batch/candidate").request;
   };
@@ -222,9 +216,10 @@ TEST_F(CliTest, TheEnvironmentSpeaksAndAFlagWins) {
 TEST_F(CliTest, SweepKeepsEverythingAPromptAndSchedule) {
   const auto sweep = [](const std::string& out, const std::vector<std::string>& more) {
     std::vector<std::string> arguments = {
-        "sweep", "--model", Model(), "--tokenizer", kTokenizer, "--out", directory + "/" + out, "--threads", "1"};
+        "sweep",     "--model", Model(), "--tokenizer", kTrainedTokenizer, "--out", directory + "/" + out,
+        "--threads", "1"};
     arguments.insert(arguments.end(), more.begin(), more.end());
-    return Run(arguments);
+    return RunParity(arguments);
   };
   const auto summary = [](const std::string& out) {
     return nlohmann::json::parse(std::ifstream(directory + "/" + out + "/summary.json"));
@@ -276,7 +271,7 @@ TEST_F(CliTest, MatrixIsOneTableWithAVerdict) {
                           << model << R"(", "format": "tq2_0"}]})";
     std::vector<std::string> arguments = {"matrix", "--matrix", matrix, "--prompts", prompts, "--models", directory};
     arguments.insert(arguments.end(), more.begin(), more.end());
-    return Run(arguments);
+    return RunParity(arguments);
   };
   // A model without a vocabulary cannot read a prompt: every climb is an error, none is a parity.
   const ProcessResult broken = run("tiny.gguf", {});
@@ -288,6 +283,23 @@ TEST_F(CliTest, MatrixIsOneTableWithAVerdict) {
   const nlohmann::json json = nlohmann::json::parse(run("tiny.gguf", {"--format", "json", "--prompt", "count"}).output);
   EXPECT_EQ(json["rows"].size(), 2u);
   EXPECT_EQ(json["problems"].size(), 2u);
+}
+
+// no-color.org: NO_COLOR counts where it is not empty.
+TEST_F(CliTest, ColorsAreForATerminalAndUnlessNoColorIsSet) {
+  const auto on_a_terminal = [](const std::string& no_color) {
+    return RunProcess({"script", "-qec",
+                       fmt::format("NO_COLOR={} '{}' ladder --model '{}' --tokenizer '{}' --prompt a --reference "
+                                   "native --max-tokens 1 --threads 1",
+                                   no_color, BITNET_PARITY_PROGRAM, Model(), kTrainedTokenizer),
+                       "/dev/null"},
+                      std::chrono::seconds(60));
+  };
+  const ProcessResult empty = on_a_terminal("");
+  if (!empty.start_error.empty()) GTEST_SKIP() << "script(1) is not here";
+  EXPECT_THAT(empty.output, HasSubstr("\x1b[3"));
+  EXPECT_THAT(on_a_terminal("1").output, Not(HasSubstr("\x1b[3")));
+  EXPECT_THAT(Ladder({}).output, Not(HasSubstr("\x1b[3")));
 }
 
 }  // namespace

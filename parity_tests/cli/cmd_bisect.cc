@@ -1,16 +1,14 @@
 // bitnet-parity bisect: the shortest failing prefix, the position, the layer, the operation, the cause.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
-#include "parity_tests/diagnose/explain.h"
-#include "parity_tests/harness/own_model.h"
-#include "parity_tests/harness/pair.h"
-#include "parity_tests/judge/ladder.h"
+#include "parity_tests/harness/comparison.h"
 #include "parity_tests/report/bisection_report.h"
 #include "parity_tests/report/explanation_report.h"
 
@@ -19,7 +17,7 @@ namespace {
 
 struct BisectCommand {
   PromptOptions prompt;
-  ProfileOptions profile;
+  ProfileChoice profile;
   std::string candidate = "native", reference = "llama.cpp", schedule = "batch", format = "text";
   int max_tokens = 8;
 };
@@ -29,17 +27,14 @@ int Run(const BisectCommand& command) {
   const Profile profile = command.profile.Load("strict");
   Request request = command.prompt.MakeRequest();
   request.max_tokens = command.max_tokens;
-  request.schedule = command.schedule == "batch" ? Schedule::kBatch : Schedule::kTokenByToken;
-  Pair pair(command.candidate, command.reference);
-  if (const std::optional<RungResult> problem = pair.Probe()) throw std::runtime_error(problem->message);
+  request.schedule = SchedulesOf(command.schedule).front();
+  Comparison comparison(command.candidate, command.reference);
+  if (const std::optional<RungResult> problem = comparison.Probe()) throw std::runtime_error(problem->message);
   Progress progress;
-  const auto show = [&progress](const std::string& what) { progress.Show(what); };
-  pair.progress = show;
-  const Captures captures = pair.Run(request);
+  comparison.progress = [&progress](const std::string& what) { progress.Show(what); };
+  const Captures captures = comparison.Run(request);
   const Verdict verdict = Climb(captures.candidate, captures.reference, {.profile = profile, .piece_of = {}});
-  const HeldModel held = HoldModel(request.model, captures.reference.backend);
-  const Explanation explanation =
-      Explain(pair.candidate(), pair.reference(), request, captures, verdict, held.own, {.progress = show});
+  const Explanation explanation = comparison.Explain(request, captures, verdict);
   progress.Show("");
   if (!explanation.bisection) throw std::runtime_error(explanation.not_bisected);
   const Bisection& found = *explanation.bisection;
@@ -61,20 +56,14 @@ void AddBisectCommand(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<BisectCommand>();
   CLI::App* sub = app.add_subcommand("bisect", "Where the ladder fails: prefix, position, layer, operation");
   command->prompt.AddTo(*sub);
-  command->profile.AddTo(*sub);
-  sub->add_option("--candidate", command->candidate, "engine under test: native, native:ORDER, exec:COMMAND")
-      ->capture_default_str();
-  sub->add_option("--reference", command->reference, "llama.cpp, bitnet.cpp, exec:COMMAND, native")
-      ->capture_default_str();
+  AddProfileOptions(*sub, command->profile);
+  AddCandidateOption(*sub, command->candidate, Which::kLive);
+  AddReferenceOption(*sub, command->reference, Which::kLive);
   sub->add_option("--max-tokens", command->max_tokens, "greedy tokens to generate")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  sub->add_option("--schedule", command->schedule, "the prompt as one batch or a token at a time")
-      ->check(CLI::IsMember({"batch", "token"}))
-      ->capture_default_str();
-  sub->add_option("--format", command->format, "text or json")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->capture_default_str();
+  AddScheduleOption(*sub, command->schedule);
+  AddFormatOption(*sub, command->format, {"text", "json"});
   sub->callback([command, &exit_code] { exit_code = Run(*command); });
 }
 

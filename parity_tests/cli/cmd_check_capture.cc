@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -62,8 +63,8 @@ std::vector<std::string> Contradictions(const Capture& c) {
   finite(c.logits, "logits");
   finite(c.decode_logits, "decode_logits");
   for (size_t i = 0; i < c.generated.size() && static_cast<int64_t>(i) < c.decode_logits.rows; ++i) {
-    const float* row = c.decode_logits.row(static_cast<int64_t>(i));
-    const int32_t best = Argmax({row, static_cast<size_t>(c.decode_logits.cols)});
+    const int32_t best =
+        Argmax({c.decode_logits.row(static_cast<int64_t>(i)), static_cast<size_t>(c.decode_logits.cols)});
     if (best >= 0 && best != c.generated[i]) {
       problems.push_back(
           fmt::format("generated[{}]: found {}, expected {}, the first of the largest in decode_logits.npy", i,

@@ -1,6 +1,7 @@
 // `compat-check`: what a model file says of itself, and which engines here can run it.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <map>
 #include <memory>
 #include <string>
@@ -12,7 +13,7 @@
 #include "engine/tokenizer/tokenizer.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
-#include "parity_tests/harness/native_backend.h"
+#include "parity_tests/harness/engines.h"
 
 namespace parity {
 namespace {
@@ -100,11 +101,12 @@ void PrintTokenizer(const bitnet::GgufFile& file) {
 // A real answer: one token through each engine that is here.
 void PrintEngines(const std::string& model) {
   fmt::print("engines\n");
-  for (const char* spec : {"native", "llama.cpp", "bitnet.cpp"}) {
-    const auto backend = MakeAnyBackend(spec);
+  for (const EngineRow& row : Engines()) {
+    if (row.needs_argument) continue;
+    const std::unique_ptr<Backend> backend = MakeEngine(row.name);
     const ProbeResult probe = backend->Probe();
     if (!probe.available) {
-      fmt::print("  {:11}  not here: {}\n", spec, probe.problem);
+      fmt::print("  {:11}  not here: {}\n", row.name, probe.problem);
       continue;
     }
     Request request;
@@ -113,11 +115,11 @@ void PrintEngines(const std::string& model) {
     request.threads = 1;
     try {
       backend->Run(request);
-      fmt::print("  {:11}  runs it\n", spec);
+      fmt::print("  {:11}  runs it\n", row.name);
     } catch (const ModelNotSupported& error) {
-      fmt::print("  {:11}  cannot run it: {}\n", spec, error.what());
+      fmt::print("  {:11}  cannot run it: {}\n", row.name, error.what());
     } catch (const std::exception& error) {
-      fmt::print("  {:11}  failed: {}\n", spec, error.what());
+      fmt::print("  {:11}  failed: {}\n", row.name, error.what());
     }
   }
 }

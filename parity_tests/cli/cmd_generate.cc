@@ -1,6 +1,7 @@
 // `generate`: our engine alone, without a reference.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -16,6 +17,7 @@
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
 #include "parity_tests/harness/capture_sink.h"
+#include "parity_tests/harness/orders.h"
 #include "reference/capture/hash.h"
 
 namespace parity {
@@ -94,7 +96,7 @@ void Generate(const GenerateOptions& o) {
   std::unique_ptr<DirectorySink> trace = MakeTrace(o);
   bitnet::Context context(model, {.n_ctx = o.n_ctx > 0 ? static_cast<size_t>(o.n_ctx) : needed,
                                   .threads = static_cast<size_t>(o.run.Threads()),
-                                  .order = o.order.empty() ? nullptr : &bitnet::FindOrder(o.order),
+                                  .order = o.order.empty() ? &UsualOrder(model) : &bitnet::FindOrder(o.order),
                                   .trace = trace.get()});
   bitnet::SamplerOptions sampling = o.sampler;
   sampling.seed = o.run.seed;
@@ -174,9 +176,7 @@ void AddGenerateCommand(CLI::App& app, int& exit_code) {
   command.add_flag("--dump-ids", o->dump_ids, "Print token ids in place of text");
   command.add_option("--order", o->order,
                      "Order of operations (llama.cpp-avx512, ...); without it the one of the weights' usual reference");
-  command.add_option("--format", o->format, "text or json")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"text", "json"}));
+  AddFormatOption(command, o->format, {"text", "json"});
   command.add_option("--trace-dir", o->trace_dir, "Write the forward pass's tensors there, a .trace file each")
       ->envname("BITNET_TRACE_DIR");
   command.add_option("--trace", o->trace, "What is traced: core (default), full, or globs over stages");

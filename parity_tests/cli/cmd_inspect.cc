@@ -1,6 +1,7 @@
 // `inspect`: are a model's norms and projections what a trained model's are?
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -218,9 +219,7 @@ void AddInspectCommand(CLI::App& app, int& exit_code) {
       .add_option("--gate", o->gate,
                   "auto (by architecture), none, or a JSON file of limits; exit code 1 where it refuses")
       ->capture_default_str();
-  command.add_option("--format", o->format, "text or json")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"text", "json"}));
+  AddFormatOption(command, o->format, {"text", "json"});
   command.callback([o, &exit_code] { exit_code = Inspect(*o); });
 }
 

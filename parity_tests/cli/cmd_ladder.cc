@@ -1,6 +1,7 @@
 // bitnet-parity ladder: one model, one prompt, two engines.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -9,8 +10,8 @@
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
 #include "parity_tests/cli/prompt_options.h"
-#include "parity_tests/harness/native_backend.h"
-#include "parity_tests/harness/pair.h"
+#include "parity_tests/harness/comparison.h"
+#include "parity_tests/harness/engines.h"
 #include "parity_tests/judge/rungs.h"
 #include "parity_tests/locate/noise.h"
 #include "parity_tests/report/explanation_report.h"
@@ -27,7 +28,7 @@ struct LadderCommand {
   bool dump_ids = false, dump_ref_ids = false, verbose = false, noise = false, no_explanation = false;
   std::string keep, trace = "none";
   bool dump_raw = false;
-  ProfileOptions profile;
+  ProfileChoice profile;
 };
 
 // A list of token ids to print, and what it is.
@@ -37,27 +38,18 @@ struct LadderClimb : Climbed {
   std::vector<IdList> ids;  // what --dump-ids and --dump-ref-ids ask for
 };
 
-Request MakeRequest(const LadderCommand& command) {
-  Request request = command.prompt.MakeRequest();
-  request.positions = command.positions;
-  request.max_tokens = command.max_tokens;
-  request.trace = command.trace;
-  request.raw_tensors = command.dump_raw;
-  return request;
-}
-
 void AddNoise(const LadderCommand& command, const Request& request, Verdict& verdict) {
   Progress progress;
-  const std::unique_ptr<Backend> reference = MakeAnyBackend(command.reference);
+  const std::unique_ptr<Backend> reference = MakeEngine(command.reference);
   const NoiseFloor floor =
       MeasureNoise(*reference, request,
                    {.threads = 0, .progress = [&](const std::string& what) { progress.Show("noise: " + what); }});
   for (std::string& text : NoiseNotes(floor, verdict)) verdict.notes.push_back(std::move(text));
 }
 
-LadderClimb ClimbLadder(const LadderCommand& command, Pair& pair, const Request& request) {
+LadderClimb ClimbLadder(const LadderCommand& command, Comparison& comparison, const Request& request) {
   LadderClimb climb{
-      ClimbOnce(pair, request,
+      ClimbOnce(comparison, request,
                 {.profile = command.profile, .last = RungFromName(command.rung), .explain = !command.no_explanation}),
       {}};
   if (!climb.captures) return climb;
@@ -119,19 +111,21 @@ std::string Print(const LadderCommand& command, const std::vector<LadderClimb>& 
 int Run(const LadderCommand& command) {
   command.prompt.run.ApplyTimeout();
   command.profile.Load("strict");  // a mistake in a threshold is said before an engine runs
-  Request request = MakeRequest(command);
-  std::vector<Schedule> schedules;
-  if (command.schedule != "token") schedules.push_back(Schedule::kBatch);
-  if (command.schedule != "batch") schedules.push_back(Schedule::kTokenByToken);
+  Request request = command.prompt.MakeRequest();
+  request.positions = command.positions;
+  request.max_tokens = command.max_tokens;
+  request.trace = command.trace;
+  request.raw_tensors = command.dump_raw;
 
-  Pair pair(command.candidate, command.reference);
+  Comparison comparison(command.candidate, command.reference);
   std::vector<LadderClimb> climbs;
-  for (const Schedule schedule : schedules) {
+  for (const Schedule schedule : SchedulesOf(command.schedule)) {
     request.schedule = schedule;
-    if (std::optional<RungResult> problem = pair.Probe()) {
-      climbs.push_back({{NotClimbed(std::move(*problem), request, command.profile.Load("strict")), {}, {}}, {}});
+    if (const std::optional<RungResult> problem = comparison.Probe()) {
+      LadderClimb& refused = climbs.emplace_back();
+      refused.verdict = Refuse(Status::kFail, problem->message, request, command.profile.Load("strict"));
     } else {
-      climbs.push_back(ClimbLadder(command, pair, request));
+      climbs.push_back(ClimbLadder(command, comparison, request));
     }
   }
   fmt::print("{}", Print(command, climbs));
@@ -146,11 +140,8 @@ void AddLadderCommand(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<LadderCommand>();
   CLI::App* sub = app.add_subcommand("ladder", "Compare two engines on one model and one prompt, stage by stage");
   command->prompt.AddTo(*sub);
-  sub->add_option("--candidate", command->candidate,
-                  "engine under test: native, native:ORDER, exec:COMMAND, recorded:DIR")
-      ->capture_default_str();
-  sub->add_option("--reference", command->reference, "llama.cpp, bitnet.cpp, exec:COMMAND, recorded:DIR, native")
-      ->capture_default_str();
+  AddCandidateOption(*sub, command->candidate);
+  AddReferenceOption(*sub, command->reference);
   sub->add_option("--stage", command->rung, "stop after this stage")
       ->check(CLI::IsMember(RungNames()))
       ->capture_default_str();
@@ -159,12 +150,8 @@ void AddLadderCommand(CLI::App& app, int& exit_code) {
   sub->add_option("--max-tokens", command->max_tokens, "greedy tokens to generate")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  sub->add_option("--schedule", command->schedule, "the prompt as one batch, a token at a time, or both")
-      ->check(CLI::IsMember({"batch", "token", "both"}))
-      ->capture_default_str();
-  sub->add_option("--format", command->format, "text, json, markdown or html")
-      ->check(CLI::IsMember({"text", "json", "markdown", "html"}))
-      ->capture_default_str();
+  AddScheduleOption(*sub, command->schedule, /*both=*/true);
+  AddFormatOption(*sub, command->format, {"text", "json", "markdown", "html"});
   sub->add_flag("--dump-ids", command->dump_ids, "print the candidate's token ids");
   sub->add_flag("--dump-ref-ids,--dump-cpp-ids", command->dump_ref_ids, "print the reference's token ids");
   sub->add_flag("--noise", command->noise, "measure the reference's noise floor too, and set the limits beside it");
@@ -175,7 +162,7 @@ void AddLadderCommand(CLI::App& app, int& exit_code) {
   sub->add_option("--trace", command->trace, "with --keep: none, core, full or a selection, of both engines")
       ->capture_default_str();
   sub->add_flag("--dump-raw", command->dump_raw, "with --keep: traced tensors as .npy too");
-  command->profile.AddTo(*sub);
+  AddProfileOptions(*sub, command->profile);
   sub->callback([command, &exit_code] { exit_code = Run(*command); });
 }
 

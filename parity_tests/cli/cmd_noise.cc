@@ -1,11 +1,12 @@
 // bitnet-parity noise: a reference against itself.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
-#include "parity_tests/harness/native_backend.h"
+#include "parity_tests/harness/engines.h"
 #include "parity_tests/locate/noise.h"
 #include "parity_tests/report/noise_report.h"
 
@@ -19,7 +20,7 @@ struct NoiseCommand {
 
 int Run(const NoiseCommand& command) {
   command.prompt.run.ApplyTimeout();
-  const std::unique_ptr<Backend> reference = MakeAnyBackend(command.reference);
+  const std::unique_ptr<Backend> reference = MakeEngine(command.reference);
   if (const ProbeResult probe = reference->Probe(); !probe.available) {
     throw std::runtime_error(
         fmt::format("{} is not available: {}; {}", reference->name(), probe.problem, probe.remedy));
@@ -40,11 +41,8 @@ void AddNoiseCommand(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<NoiseCommand>();
   CLI::App* sub = app.add_subcommand("noise", "How far a reference is from itself: schedules, threads, batches");
   command->prompt.AddTo(*sub);
-  sub->add_option("--reference", command->reference, "llama.cpp, bitnet.cpp, exec:COMMAND, native")
-      ->capture_default_str();
-  sub->add_option("--format", command->format, "text or json")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->capture_default_str();
+  AddReferenceOption(*sub, command->reference, Which::kLive);
+  AddFormatOption(*sub, command->format, {"text", "json"});
   sub->callback([command, &exit_code] { exit_code = Run(*command); });
 }
 

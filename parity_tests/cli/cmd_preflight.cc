@@ -3,19 +3,18 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <sstream>
-#include <stdexcept>
 #include <vector>
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
-#include "parity_tests/harness/native_backend.h"
+#include "parity_tests/harness/engines.h"
 #include "reference/engines/process.h"
 
 namespace parity {
@@ -23,48 +22,36 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kBackends[] = {"native", "llama.cpp", "bitnet.cpp"};
-
-std::vector<std::string> Required() {
-  std::vector<std::string> names;
-  const char* value = std::getenv("PARITY_REQUIRE");
-  std::stringstream list(value == nullptr ? "" : value);
-  for (std::string name; std::getline(list, name, ',');) {
-    if (!name.empty()) names.push_back(name);
-  }
-  return names;
-}
-
 struct Found {
   std::string name;
   ProbeResult probe;
 };
 
+// The engines whose name alone is a spec, and what else PARITY_REQUIRE names.
 std::vector<Found> ProbeAll() {
-  std::vector<std::string> specs(std::begin(kBackends), std::end(kBackends));
-  for (const std::string& name : Required()) {
+  std::vector<std::string> specs;
+  for (const EngineRow& row : Engines()) {
+    if (!row.needs_argument) specs.push_back(row.name);
+  }
+  for (const std::string& name : RequiredEngines()) {
     if (std::find(specs.begin(), specs.end(), name) == specs.end()) specs.push_back(name);
   }
   std::vector<Found> all;
-  for (const std::string& spec : specs) all.push_back({spec, MakeAnyBackend(spec)->Probe()});
+  for (const std::string& spec : specs) all.push_back({spec, MakeEngine(spec)->Probe()});
   return all;
 }
 
 int Preflight(bool verbose, const std::string& format) {
   const std::vector<Found> all = ProbeAll();
-  const std::vector<std::string> required = Required();
-  const auto is_required = [&](const std::string& name) {
-    return std::find(required.begin(), required.end(), name) != required.end();
-  };
   bool all_there = true;
   nlohmann::json json = nlohmann::json::array();
   for (const auto& [name, probe] : all) {
-    const bool missing = !probe.available && is_required(name);
+    const bool missing = !probe.available && IsRequired(name);
     all_there = all_there && !missing;
     if (format == "json") {
       json.push_back({{"backend", name},
                       {"available", probe.available},
-                      {"required", is_required(name)},
+                      {"required", IsRequired(name)},
                       {"version", probe.version},
                       {"looked_in", probe.looked_in},
                       {"found", probe.found},
@@ -74,9 +61,9 @@ int Preflight(bool verbose, const std::string& format) {
       continue;
     }
     fmt::print("{:10}  {}{}\n", name, probe.available ? "available" : "NOT AVAILABLE",
-               probe.available     ? " " + probe.version
-               : is_required(name) ? " (PARITY_REQUIRE asks for it)"
-                                   : "");
+               probe.available    ? " " + probe.version
+               : IsRequired(name) ? " (PARITY_REQUIRE asks for it)"
+                                  : "");
     if (!probe.available) fmt::print("            {}\n            to do: {}\n", probe.problem, probe.remedy);
     if (!verbose) continue;
     for (const std::string& place : probe.looked_in) fmt::print("            looked at {}\n", place);
@@ -105,11 +92,11 @@ void Emit(const std::string& shell, const std::string& name, const std::string& 
   if (shell == "pwsh") fmt::print("$env:{} = {}\n", name, Quoted(shell, value));
 }
 
-// The packaged llama.cpp, where it was not installed yet. What npm says goes to standard error.
-void InstallPackage() {
-  const std::string package = PARITY_SOURCE_DIR "/reference/llama_family/package";
-  if (fs::exists(package + "/node_modules/@node-llama-cpp")) return;
-  fmt::print(stderr, "installing the packaged llama.cpp in {}\n", package);
+// An engine that comes as a package, where it was not installed yet. What npm says goes to standard error.
+void InstallPackage(const EngineRow& row) {
+  const std::string package = PARITY_SOURCE_DIR "/" + row.runner.package;
+  if (fs::exists(package + "/node_modules")) return;
+  fmt::print(stderr, "installing the packaged {} in {}\n", row.name, package);
   const ProcessResult npm =
       RunProcess({"npm", "ci", "--ignore-scripts", "--prefix", package}, std::chrono::seconds(600));
   if (!npm.ok()) {
@@ -120,24 +107,26 @@ void InstallPackage() {
 }
 
 int SetupCppAuto(const std::string& shell) {
-  if (!MakeAnyBackend("llama.cpp")->Probe().available) InstallPackage();
   std::set<std::string> directories;
   std::vector<std::string> available;
-  for (const auto& [name, probe] : ProbeAll()) {
-    if (name == "native") continue;
+  for (const EngineRow& row : Engines()) {
+    const Runner& runner = row.runner;
+    if (runner.program.empty()) continue;
+    const ProbeResult probe = MakeEngine(row.name)->Probe();
     if (!probe.available) {
-      fmt::print(stderr, "{}: not available: {}; {}\n", name, probe.problem, probe.remedy);
+      if (!runner.package.empty()) InstallPackage(row);
+      fmt::print(stderr, "{}: not available: {}; {}\n", row.name, probe.problem, probe.remedy);
       continue;
     }
-    available.push_back(name);
+    available.push_back(row.name);
     // found: the runner, then the libraries that it loads.
-    Emit(shell, name == "llama.cpp" ? "PARITY_LLAMA_CPP_RUNNER" : "PARITY_BITNET_CPP_RUNNER", probe.found.front());
+    Emit(shell, runner.variable, probe.found.front());
     for (size_t i = 1; i < probe.found.size(); ++i) directories.insert(fs::path(probe.found[i]).parent_path());
-    if (name != "bitnet.cpp") continue;
-    const char* given = std::getenv("BITNET_CPP_DIR");
+    if (runner.checkout_variable.empty()) continue;
+    const char* given = std::getenv(runner.checkout_variable.c_str());
     const char* home = std::getenv("HOME");
-    Emit(shell, "BITNET_CPP_DIR",
-         given != nullptr ? given : fmt::format("{}/.cache/bitnet_cpp", home == nullptr ? "" : home));
+    Emit(shell, runner.checkout_variable,
+         given != nullptr ? given : fmt::format("{}/{}", home == nullptr ? "" : home, runner.checkout));
   }
   if (!available.empty()) Emit(shell, "PARITY_REQUIRE", fmt::format("{}", fmt::join(available, ",")));
   fmt::print(stderr, "libraries in {}\n", fmt::join(directories, ", "));
@@ -155,9 +144,7 @@ void AddPreflightCommand(CLI::App& app, int& exit_code) {
   CLI::App& preflight =
       *app.add_subcommand("preflight", "Which engines are here; exit code 0 where all are that PARITY_REQUIRE names");
   preflight.add_flag("--verbose", o->verbose, "Where each was looked for, and what was found");
-  preflight.add_option("--format", o->format, "text or json")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"text", "json"}));
+  AddFormatOption(preflight, o->format, {"text", "json"});
   preflight.callback([o, &exit_code] { exit_code = Preflight(o->verbose, o->format); });
 
   CLI::App& setup = *app.add_subcommand(

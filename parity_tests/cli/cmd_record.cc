@@ -1,18 +1,16 @@
 // `record`: keep what a live reference says, for machines that do not have it (recorded:DIR).
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <stdexcept>
 
-#include "engine/gguf/gguf.h"
-#include "engine/tokenizer/prompt_template.h"
-#include "engine/tokenizer/tokenizer.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
+#include "parity_tests/harness/engines.h"
 #include "parity_tests/harness/matrix.h"
-#include "parity_tests/harness/native_backend.h"
 
 namespace parity {
 namespace {
@@ -46,18 +44,11 @@ void Keep(Capture capture, const std::string& directory) {
 }
 
 void RecordOne(const RecordOptions& o, Backend& backend) {
-  const bitnet::GgufFile file = bitnet::GgufFile::Open(o.model);
-  const bitnet::Tokenizer tokenizer = bitnet::Tokenizer::FromGguf(file);
-  const auto chosen = bitnet::ResolveTemplate(bitnet::ParsePromptTemplate(o.prompt_template), tokenizer);
-  const bitnet::FormattedPrompt formatted = bitnet::FormatPrompt(chosen, o.prompt);
   Request request;
   request.model = o.model;
-  request.prompt = o.prompt;
-  request.prompt_template = bitnet::PromptTemplateName(chosen);
-  request.text = formatted.text;
-  request.add_special = formatted.add_special;
+  SetPrompt({.id = "", .text = o.prompt, .prompt_template = o.prompt_template, .system = ""}, request);
   request.max_tokens = o.max_tokens;
-  request.schedule = o.schedule == "batch" ? Schedule::kBatch : Schedule::kTokenByToken;
+  request.schedule = SchedulesOf(o.schedule).front();
   request.threads = o.run.Threads();
   request.seed = o.run.seed;
   request.cpu_variant = o.run.cpu_variant;
@@ -90,7 +81,7 @@ void RecordMatrix(const RecordOptions& o, Backend& backend) {
 
 void Record(const RecordOptions& o) {
   o.run.ApplyTimeout();
-  const std::unique_ptr<Backend> backend = MakeAnyBackend(o.reference);
+  const std::unique_ptr<Backend> backend = MakeEngine(o.reference);
   const ProbeResult probe = backend->Probe();
   if (!probe.available) throw std::runtime_error(fmt::format("{}: {}; {}", o.reference, probe.problem, probe.remedy));
   if (o.model.empty()) {
@@ -108,7 +99,7 @@ void AddRecordCommand(CLI::App& app, int& exit_code) {
   auto o = std::make_shared<RecordOptions>();
   CLI::App& command =
       *app.add_subcommand("record", "Keep what a live reference says, for machines without it (recorded:DIR)");
-  command.add_option("--reference", o->reference, "llama.cpp, bitnet.cpp, exec:COMMAND")->required();
+  command.add_option("--reference", o->reference, EngineHelp(Which::kLive))->required();
   command.add_option("--model", o->model, "GGUF file; without it the cases that the matrix lists as recorded");
   command.add_option("--prompt", o->prompt, "with --model: the prompt");
   command.add_option("--prompt-template", o->prompt_template, "with --model: raw, instruct, llama3-chat or auto")

@@ -1,13 +1,15 @@
 // bitnet-parity replay: every operation of ours on the reference's own inputs.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 
 #include "engine/model/model.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
-#include "parity_tests/harness/native_backend.h"
+#include "parity_tests/harness/engines.h"
+#include "parity_tests/harness/orders.h"
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/replay_verdict.h"
 #include "parity_tests/locate/replay.h"
@@ -57,9 +59,9 @@ int Run(const ReplayCommand& command) {
   if (std::filesystem::exists(command.reference + "/capture.json")) {
     capture = ReadCapture(command.reference);
   } else {
-    backend = MakeAnyBackend(command.reference);
+    backend = MakeEngine(command.reference);
     Request request = command.prompt.MakeRequest();
-    request.schedule = command.schedule == "batch" ? Schedule::kBatch : Schedule::kTokenByToken;
+    request.schedule = SchedulesOf(command.schedule).front();
     request.raw_tensors = true;
     request.trace = command.layer < 0    ? "full"
                     : command.layer == 0 ? "embeddings,blk0/*"
@@ -75,10 +77,9 @@ int Run(const ReplayCommand& command) {
   run.reference = capture.backend;
   run.model = capture.model;
   run.schedule = ScheduleName(capture.request.schedule);
-  const std::string known = OrderOf(capture.backend);
-  const bitnet::ArithmeticOrder& order = known.empty() ? bitnet::DefaultOrder(model) : bitnet::FindOrder(known);
+  const bitnet::ArithmeticOrder& order = OrderFor(capture.backend, model);
   run.order = order.name;
-  run.order_is_known = !known.empty();
+  run.order_is_known = !OrderOf(capture.backend).empty();
   Replay replay(model, capture, order, static_cast<size_t>(command.prompt.run.Threads()));
   run.results = ReplayAll(command, replay, n_layer, progress);
   if (run.results.empty()) {
@@ -96,17 +97,12 @@ void AddReplayCommand(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<ReplayCommand>();
   CLI::App* sub = app.add_subcommand("replay", "Run our operations on the reference's own inputs: which one is guilty");
   command->prompt.AddTo(*sub);
-  sub->add_option("--reference", command->reference, "llama.cpp, bitnet.cpp, recorded:DIR, exec:COMMAND, or a capture")
-      ->capture_default_str();
+  sub->add_option("--reference", command->reference, EngineHelp() + ", or a capture")->capture_default_str();
   sub->add_option("--layer", command->layer, "one layer; -1: embeddings, output_norm and logits")
       ->check(CLI::Range(-1, 100000));
   sub->add_option("--stage", command->point, "one operation, as ffn_down");
-  sub->add_option("--schedule", command->schedule, "the prompt as one batch or a token at a time")
-      ->check(CLI::IsMember({"batch", "token"}))
-      ->capture_default_str();
-  sub->add_option("--format", command->format, "text or json")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->capture_default_str();
+  AddScheduleOption(*sub, command->schedule);
+  AddFormatOption(*sub, command->format, {"text", "json"});
   sub->callback([command, &exit_code] { exit_code = Run(*command); });
 }
 

@@ -1,6 +1,7 @@
 // bitnet-parity sweep: the ladder on a few prompts of one model, with everything kept for reading afterwards.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -9,8 +10,9 @@
 #include "parity_tests/cli/climb.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
+#include "parity_tests/harness/comparison.h"
+#include "parity_tests/harness/engines.h"
 #include "parity_tests/harness/matrix.h"
-#include "parity_tests/harness/native_backend.h"
 #include "parity_tests/report/explanation_report.h"
 #include "parity_tests/report/report.h"
 #include "parity_tests/report/summary.h"
@@ -27,7 +29,7 @@ struct SweepCommand {
   std::vector<std::string> only_prompts = {"sum", "hello", "count"};
   int max_tokens = 4;
   bool dump_raw = false;
-  ClimbOptions climb;
+  ClimbOptions climb = {.profile = {}, .explain = true};
 };
 
 std::vector<Prompt> Scenarios(const SweepCommand& command) {
@@ -46,7 +48,7 @@ std::vector<Prompt> Scenarios(const SweepCommand& command) {
   return scenarios;
 }
 
-Request MakeRequest(const SweepCommand& command, const Prompt& scenario, Schedule schedule) {
+Request RequestFor(const SweepCommand& command, const Prompt& scenario, Schedule schedule) {
   PromptOptions prompt = command.prompt;
   prompt.prompt = scenario.text;
   prompt.prompt_template = scenario.prompt_template;
@@ -89,12 +91,12 @@ Climbed CandidateAlone(const SweepCommand& command, const Request& request, cons
   std::string message = problem;
   try {
     fs::create_directories(directory);
-    WriteCapture(MakeAnyBackend(command.candidate)->Run(request), directory + "/candidate");
+    WriteCapture(MakeEngine(command.candidate)->Run(request), directory + "/candidate");
     message += "\nthe candidate alone was run; its capture is kept";
   } catch (const std::exception& error) {
     message += fmt::format("\nthe candidate alone: {}", error.what());
   }
-  climbed.verdict = Refuse(message, request, command.climb.profile.Load("strict"));
+  climbed.verdict = Refuse(Status::kFail, message, request, command.climb.profile.Load("strict"));
   return climbed;
 }
 
@@ -102,30 +104,28 @@ int Run(const SweepCommand& command) {
   command.prompt.run.ApplyTimeout();
   command.climb.profile.Load("strict");  // a mistake in a threshold is said before an engine runs
   const std::vector<Prompt> scenarios = Scenarios(command);
-  std::vector<Schedule> schedules;
-  if (command.schedule != "token") schedules.push_back(Schedule::kBatch);
-  if (command.schedule != "batch") schedules.push_back(Schedule::kTokenByToken);
+  const std::vector<Schedule> schedules = SchedulesOf(command.schedule);
   // What stands in the way of the first climb, or of keeping it, is said before an engine runs.
-  MakeRequest(command, scenarios.front(), schedules.front());
+  RequestFor(command, scenarios.front(), schedules.front());
   std::error_code error;
   if (fs::create_directories(command.out, error); error) {
     throw std::runtime_error(fmt::format("--out: {}: cannot be made: {}; name a directory that can be written to",
                                          command.out, error.message()));
   }
 
-  Pair pair(command.candidate, command.reference);
-  const std::optional<RungResult> problem = pair.Probe();
+  Comparison comparison(command.candidate, command.reference);
+  const std::optional<RungResult> problem = comparison.Probe();
   Summary summary;
   for (const Prompt& scenario : scenarios) {
     for (const Schedule schedule : schedules) {
-      const Request request = MakeRequest(command, scenario, schedule);
+      const Request request = RequestFor(command, scenario, schedule);
       const std::string directory = fmt::format("{}/{}.{}", command.out, scenario.id, ScheduleName(schedule));
       const Climbed climbed = problem ? CandidateAlone(command, request, problem->message, directory)
-                                      : ClimbOnce(pair, request, command.climb);
+                                      : ClimbOnce(comparison, request, command.climb);
       Keep(climbed, directory);
-      summary.Add(
-          {pair.reference().name(), fs::path(request.model).filename().string(), std::string(ScheduleName(schedule))},
-          scenario.id, climbed.verdict);
+      summary.Add({comparison.reference().name(), fs::path(request.model).filename().string(),
+                   std::string(ScheduleName(schedule))},
+                  scenario.id, climbed.verdict);
     }
   }
   Write(command.out + "/summary.md", summary.Markdown());
@@ -145,18 +145,15 @@ void AddSweepCommand(CLI::App& app, int& exit_code) {
   sub->add_option("--model", command->prompt.model, "GGUF file")->required();
   sub->add_option("--tokenizer", command->prompt.tokenizer,
                   "tokenizer.json; without it the vocabulary in the GGUF file");
-  sub->add_option("--candidate", command->candidate, "engine under test")->capture_default_str();
-  sub->add_option("--reference", command->reference, "llama.cpp, bitnet.cpp, exec:COMMAND, recorded:DIR, native")
-      ->capture_default_str();
+  AddCandidateOption(*sub, command->candidate);
+  AddReferenceOption(*sub, command->reference);
   sub->add_option("--out", command->out, "directory for reports and captures")->capture_default_str();
   sub->add_option("--prompts", command->prompts_file, "file of prompts")->capture_default_str();
   sub->add_option("--prompt", command->only_prompts, "only these prompts, by their id")
       ->expected(1)
       ->take_all()
       ->capture_default_str();
-  sub->add_option("--schedule", command->schedule, "the prompt as one batch, a token at a time, or both")
-      ->check(CLI::IsMember({"batch", "token", "both"}))
-      ->capture_default_str();
+  AddScheduleOption(*sub, command->schedule, /*both=*/true);
   sub->add_option("--max-tokens", command->max_tokens, "greedy tokens to generate")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
@@ -164,7 +161,7 @@ void AddSweepCommand(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   sub->add_flag("--dump-raw", command->dump_raw, "traced tensors as .npy too");
   command->prompt.run.AddTo(*sub);
-  command->climb.profile.AddTo(*sub);
+  AddProfileOptions(*sub, command->climb.profile);
   sub->callback([command, &exit_code] { exit_code = Run(*command); });
 }
 

@@ -1,6 +1,7 @@
 // `tokenize`: one prompt through the native tokenizer and a reference's, side by side.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -11,7 +12,7 @@
 #include "engine/tokenizer/tokenizer.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
-#include "parity_tests/harness/native_backend.h"
+#include "parity_tests/harness/engines.h"
 #include "reference/capture/json_fields.h"
 
 namespace parity {
@@ -46,7 +47,7 @@ Side Native(const Request& request) {
 Side Reference(const std::string& spec, Request request) {
   request.positions = 1;
   request.max_tokens = 0;
-  const Capture capture = MakeAnyBackend(spec)->Run(request);
+  const Capture capture = MakeEngine(spec)->Run(request);
   Side side{fmt::format("{} {}", capture.backend.name, capture.backend.version), capture.tokens, capture.pieces};
   side.pieces.resize(side.ids.size());  // an engine need not give them
   return side;
@@ -102,11 +103,8 @@ void AddTokenizeCommand(CLI::App& app, int& exit_code) {
       ->check(CLI::IsMember({"raw", "instruct", "llama3-chat", "auto"}))
       ->capture_default_str();
   command.add_flag("--no-parse-special", p.no_parse_special, "text that spells a special token stays text");
-  command.add_option("--reference", o->reference, "llama.cpp, bitnet.cpp, exec:COMMAND, recorded:DIR")
-      ->capture_default_str();
-  command.add_option("--format", o->format, "text or json")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->capture_default_str();
+  AddReferenceOption(command, o->reference);
+  AddFormatOption(command, o->format, {"text", "json"});
   p.run.AddTo(command);
   command.callback([o, &exit_code] { exit_code = Tokenize(*o); });
 }

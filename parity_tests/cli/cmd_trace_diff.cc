@@ -1,6 +1,7 @@
 // bitnet-parity trace-diff A B: two engines' tensors, side by side.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "parity_tests/cli/commands.h"
@@ -39,9 +40,7 @@ void AddTraceDiffCommand(CLI::App& app, int& exit_code) {
   sub->add_option("b", command->b, "another of the same model and prompt")->required();
   sub->add_flag("--raw", command->raw, "raw tensors must be there on both sides");
   sub->add_flag("--all", command->all, "list every tensor that differs");
-  sub->add_option("--format", command->format, "text or json")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->capture_default_str();
+  AddFormatOption(*sub, command->format, {"text", "json"});
   sub->callback([command, &exit_code] { exit_code = Run(*command); });
 }
 

@@ -4,7 +4,9 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_CLI_COMMANDS_H_
 #define BITNET_PARITY_PARITY_TESTS_CLI_COMMANDS_H_
 
-#include <CLI/CLI.hpp>
+namespace CLI {
+class App;
+}
 
 namespace parity {
 

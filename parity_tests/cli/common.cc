@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -33,21 +34,49 @@ void RunOptions::ApplyTimeout() const {
   if (timeout_seconds > 0) setenv("CROSSVAL_TIMEOUT_SECS", std::to_string(timeout_seconds).c_str(), 1);
 }
 
-void ProfileOptions::AddTo(CLI::App& command) {
-  file = PARITY_SOURCE_DIR "/fixtures/thresholds.json";
-  command.add_option("--profile", name, "limits that judge: strict (default), cosine, exact");
-  command.add_option("--threshold", thresholds, "one limit, as positions.mse=1e-5; may be repeated")
+void AddProfileOptions(CLI::App& command, ProfileChoice& choice) {
+  choice.file = PARITY_SOURCE_DIR "/fixtures/thresholds.json";
+  command.add_option("--profile", choice.name, "limits that judge: strict (default), cosine, exact");
+  command.add_option("--threshold", choice.thresholds, "one limit, as positions.mse=1e-5; may be repeated")
       ->expected(1)
       ->take_all();
-  command.add_option("--cos-tol", cos_tol, "least cosine of the first logits and of every position");
-  command.add_option("--thresholds", file, "file of profiles")->capture_default_str();
+  command.add_option("--cos-tol", choice.cos_tol, "least cosine of the first logits and of every position");
+  command.add_option("--thresholds", choice.file, "file of profiles")->capture_default_str();
 }
 
-Profile ProfileOptions::Load(const std::string& otherwise) const {
-  Profile profile = LoadProfile(file, name.empty() ? otherwise : name);
-  for (const std::string& threshold : thresholds) Override(profile, threshold);
-  if (cos_tol) OverrideCosine(profile, *cos_tol);
-  return profile;
+void AddCandidateOption(CLI::App& command, std::string& spec, Which which) {
+  command.add_option("--candidate", spec, "engine under test: " + EngineHelp(which))->capture_default_str();
+}
+
+void AddReferenceOption(CLI::App& command, std::string& spec, Which which) {
+  command.add_option("--reference", spec, EngineHelp(which))->capture_default_str();
+}
+
+void AddScheduleOption(CLI::App& command, std::string& word, bool both) {
+  command
+      .add_option(
+          "--schedule", word,
+          both ? "the prompt as one batch, a token at a time, or both" : "the prompt as one batch or a token at a time")
+      ->check(CLI::IsMember(both ? std::vector<std::string>{"batch", "token", "both"}
+                                 : std::vector<std::string>{"batch", "token"}))
+      ->capture_default_str();
+}
+
+std::vector<Schedule> SchedulesOf(const std::string& word) {
+  std::vector<Schedule> schedules;
+  if (word != "token") schedules.push_back(Schedule::kBatch);
+  if (word != "batch") schedules.push_back(Schedule::kTokenByToken);
+  return schedules;
+}
+
+void AddFormatOption(CLI::App& command, std::string& format, std::initializer_list<const char*> formats) {
+  std::string help;
+  for (const char* const* name = formats.begin(); name != formats.end(); ++name) {
+    help += (name == formats.begin() ? "" : name + 1 == formats.end() ? " or " : ", ") + std::string(*name);
+  }
+  command.add_option("--format", format, help)
+      ->check(CLI::IsMember(std::vector<std::string>(formats.begin(), formats.end())))
+      ->capture_default_str();
 }
 
 std::string DumpJson(const nlohmann::json& json) {
@@ -63,6 +92,9 @@ void Progress::Show(const std::string& line) {
   std::fflush(stderr);
 }
 
-bool ColorWanted() { return isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr; }
+bool ColorWanted() {
+  const char* no_color = std::getenv("NO_COLOR");
+  return isatty(STDOUT_FILENO) == 1 && (no_color == nullptr || *no_color == '\0');
+}
 
 }  // namespace parity

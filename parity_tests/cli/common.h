@@ -2,15 +2,19 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_CLI_COMMON_H_
 #define BITNET_PARITY_PARITY_TESTS_CLI_COMMON_H_
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
-#include <memory>
-#include <nlohmann/json.hpp>
-#include <optional>
+#include <initializer_list>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
-#include "parity_tests/judge/thresholds.h"
+#include "parity_tests/harness/comparison.h"
+#include "parity_tests/harness/engines.h"
+#include "reference/capture/request.h"
+
+namespace CLI {
+class App;
+}
 
 namespace parity {
 
@@ -29,16 +33,18 @@ struct RunOptions {
 };
 
 // What judges: --profile, --threshold, --cos-tol, --thresholds.
-struct ProfileOptions {
-  std::string file;
-  std::string name;  // empty: as the caller decides
-  std::vector<std::string> thresholds;
-  std::optional<double> cos_tol;
+void AddProfileOptions(CLI::App& command, ProfileChoice& choice);
 
-  void AddTo(CLI::App& command);
-  // `otherwise`: the profile where --profile is not given. With every override.
-  Profile Load(const std::string& otherwise) const;
-};
+// --candidate and --reference, with the engines that there are in their help.
+void AddCandidateOption(CLI::App& command, std::string& spec, Which which = Which::kAll);
+void AddReferenceOption(CLI::App& command, std::string& spec, Which which = Which::kAll);
+
+// --schedule batch|token, and with `both` that too.
+void AddScheduleOption(CLI::App& command, std::string& word, bool both = false);
+std::vector<Schedule> SchedulesOf(const std::string& word);
+
+// --format, one of these.
+void AddFormatOption(CLI::App& command, std::string& format, std::initializer_list<const char*> formats);
 
 // JSON with two spaces; bytes that are no UTF-8 become U+FFFD.
 std::string DumpJson(const nlohmann::json& json);
@@ -50,7 +56,7 @@ class Progress {
   void Show(const std::string& line);
 };
 
-// True where standard output is a terminal and NO_COLOR is not set.
+// True where standard output is a terminal and NO_COLOR is not set, or empty (no-color.org).
 bool ColorWanted();
 
 }  // namespace parity

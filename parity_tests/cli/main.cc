@@ -1,6 +1,7 @@
 // bitnet-parity: the ladder at the command line. Exit codes: 0 parity, 1 divergence, 2 error.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
 

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -14,30 +13,23 @@
 #include <vector>
 
 #include "engine/gguf/gguf.h"
+#include "parity_tests/cli/cli_for_test.h"
 #include "reference/capture/temporary_directory.h"
-#include "reference/engines/process.h"
 
 namespace parity {
 namespace {
 
 using testing::HasSubstr;
 
-const std::string kModel = PARITY_SOURCE_DIR "/fixtures/models/kjv-bitnet.tq2_0.gguf";
-
-ProcessResult RunCommand(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), BITNET_PARITY_PROGRAM);
-  return RunProcess(arguments, std::chrono::seconds(60));
-}
-
 // The trained model with the gammas of one kind of norm changed in every layer, or in one.
 std::string WithNorm(const std::string& name, const std::string& kind, int layer,
                      const std::function<float(float, size_t)>& change) {
   static const TemporaryDirectory root;
   const std::string path = fmt::format("{}/{}.gguf", root.path(), name);
-  std::filesystem::copy_file(kModel, path, std::filesystem::copy_options::overwrite_existing);
-  const bitnet::GgufFile file = bitnet::GgufFile::Open(kModel);
+  std::filesystem::copy_file(kTrainedModel, path, std::filesystem::copy_options::overwrite_existing);
+  const bitnet::GgufFile file = bitnet::GgufFile::Open(kTrainedModel);
   const std::byte* start = file.Data(file.tensors().front()).data() - file.tensors().front().offset;
-  std::ifstream original(kModel, std::ios::binary);
+  std::ifstream original(kTrainedModel, std::ios::binary);
   const auto data_begin = static_cast<std::streamoff>(file.file_bytes());
   // Where the data section starts in the file: the tensors end with it.
   std::streamoff end = 0;
@@ -59,7 +51,7 @@ std::string WithNorm(const std::string& name, const std::string& kind, int layer
 }
 
 TEST(Inspect, ATrainedModelPasses) {
-  const ProcessResult result = RunCommand({"inspect", kModel});
+  const ProcessResult result = RunParity({"inspect", kTrainedModel});
   EXPECT_EQ(result.exit_code, 0) << result.last_words;
   EXPECT_THAT(result.output, HasSubstr("gate auto: passed"));
   EXPECT_THAT(result.output, HasSubstr("blk.5.ffn_down.weight"));
@@ -67,12 +59,12 @@ TEST(Inspect, ATrainedModelPasses) {
 
 TEST(Inspect, TheSmallAttnNormOfThePublishedModelPasses) {
   const std::string path = WithNorm("small", "attn_norm", -1, [](float v, size_t) { return v * 0.02f; });
-  EXPECT_EQ(RunCommand({"inspect", path, "--ln-stats"}).exit_code, 0);
+  EXPECT_EQ(RunParity({"inspect", path, "--ln-stats"}).exit_code, 0);
 }
 
 TEST(Inspect, DamagedNormsAreRefused) {
   const auto refused = [](const std::string& path) {
-    const ProcessResult result = RunCommand({"inspect", path, "--ln-stats"});
+    const ProcessResult result = RunParity({"inspect", path, "--ln-stats"});
     EXPECT_EQ(result.exit_code, 1);
     std::filesystem::remove(path);
     return result.output;
@@ -93,20 +85,20 @@ TEST(Inspect, AGateFileJudgesInPlaceOfTheArchitecture) {
   const TemporaryDirectory root;
   const std::string gate = root.path() + "/gate.json";
   std::ofstream(gate) << R"({"attn_norm": {"min": 5, "max": 9}})";
-  EXPECT_EQ(RunCommand({"inspect", kModel, "--gate", gate}).exit_code, 1);
-  EXPECT_EQ(RunCommand({"inspect", kModel, "--gate", "none"}).exit_code, 0);
+  EXPECT_EQ(RunParity({"inspect", kTrainedModel, "--gate", gate}).exit_code, 1);
+  EXPECT_EQ(RunParity({"inspect", kTrainedModel, "--gate", "none"}).exit_code, 0);
   std::ofstream(gate) << R"({"attn_norm": 5})";
-  EXPECT_EQ(RunCommand({"inspect", kModel, "--gate", gate}).exit_code, 2);
-  EXPECT_EQ(RunCommand({"inspect", kModel, "--gate", "/no/such/file"}).exit_code, 2);
+  EXPECT_EQ(RunParity({"inspect", kTrainedModel, "--gate", gate}).exit_code, 2);
+  EXPECT_EQ(RunParity({"inspect", kTrainedModel, "--gate", "/no/such/file"}).exit_code, 2);
 }
 
 TEST(CompatCheck, SaysWhatIsInTheFileAndWhatRunsIt) {
-  const ProcessResult result = RunCommand({"compat-check", kModel, "--show-kv"});
+  const ProcessResult result = RunParity({"compat-check", kTrainedModel, "--show-kv"});
   EXPECT_EQ(result.exit_code, 0) << result.last_words;
   EXPECT_THAT(result.output, HasSubstr("6 layers, 256 wide, 4/2 heads of 64"));
   EXPECT_THAT(result.output, HasSubstr("native       runs it"));
   EXPECT_THAT(result.output, HasSubstr("tokenizer.ggml.tokens = [2048 elements: \"!\""));
-  EXPECT_EQ(RunCommand({"compat-check", "--model", "/no/such/model.gguf"}).exit_code, 2);
+  EXPECT_EQ(RunParity({"compat-check", "--model", "/no/such/model.gguf"}).exit_code, 2);
 }
 
 }  // namespace

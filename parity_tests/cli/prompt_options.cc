@@ -2,12 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <stdexcept>
 
-#include "engine/gguf/gguf.h"
-#include "engine/tokenizer/prompt_template.h"
-#include "engine/tokenizer/tokenizer.h"
+#include "parity_tests/harness/matrix.h"
 
 namespace parity {
 
@@ -46,18 +45,12 @@ Request PromptOptions::MakeRequest() const {
     return request;
   }
   if (!prompt) throw std::runtime_error("--prompt: found none, expected the text of a prompt, or --token-ids");
-  bitnet::PromptTemplate chosen = bitnet::ParsePromptTemplate(prompt_template);
-  if (chosen == bitnet::PromptTemplate::kAuto) {
-    chosen =
-        bitnet::ResolveTemplate(chosen, tokenizer.empty() ? bitnet::Tokenizer::FromGguf(bitnet::GgufFile::Open(model))
-                                                          : bitnet::Tokenizer::FromTokenizerJson(tokenizer));
-  }
-  const bitnet::FormattedPrompt formatted = bitnet::FormatPrompt(chosen, *prompt, system);
-  request.prompt = *prompt;
-  request.prompt_template = std::string(bitnet::PromptTemplateName(chosen));
-  request.text = formatted.text;
-  request.add_special = formatted.add_special;
-  request.parse_special = !no_parse_special;
+  SetPrompt({.id = "",
+             .text = *prompt,
+             .prompt_template = prompt_template,
+             .system = system,
+             .parse_special = !no_parse_special},
+            request);
   return request;
 }
 

@@ -2,7 +2,6 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_CLI_PROMPT_OPTIONS_H_
 #define BITNET_PARITY_PARITY_TESTS_CLI_PROMPT_OPTIONS_H_
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 #include <vector>

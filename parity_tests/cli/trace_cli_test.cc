@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -13,9 +12,9 @@
 #include <vector>
 
 #include "fixtures/generate.h"
+#include "parity_tests/cli/cli_for_test.h"
 #include "reference/capture/capture.h"
 #include "reference/capture/temporary_directory.h"
-#include "reference/engines/process.h"
 
 namespace parity {
 namespace {
@@ -24,8 +23,6 @@ namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-const std::string kTokenizer = PARITY_SOURCE_DIR "/fixtures/models/kjv-tokenizer.json";
 
 class TraceCliTest : public testing::Test {
  protected:
@@ -39,19 +36,15 @@ class TraceCliTest : public testing::Test {
   }
   static void TearDownTestSuite() { delete root_; }
   static std::string Path(const std::string& name) { return root_->path() + "/" + name; }
-  static ProcessResult Run(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), BITNET_PARITY_PROGRAM);
-    return RunProcess(arguments, std::chrono::seconds(120));
-  }
   // `command` with the model, its tokenizer, a prompt of one token (BOS) unless `more` has another, and one thread.
   static ProcessResult WithModel(const std::string& command, const std::vector<std::string>& more) {
-    std::vector<std::string> arguments = {command,     "--model", Path("tiny.gguf"), "--tokenizer", kTokenizer,
+    std::vector<std::string> arguments = {command,     "--model", Path("tiny.gguf"), "--tokenizer", kTrainedTokenizer,
                                           "--threads", "1"};
     if (std::find(more.begin(), more.end(), "--prompt") == more.end()) {
       arguments.insert(arguments.end(), {"--prompt", "", "--prompt-template", "raw"});
     }
     arguments.insert(arguments.end(), more.begin(), more.end());
-    return Run(arguments);
+    return RunParity(arguments);
   }
   static ProcessResult Generate(const std::string& traces, std::vector<std::string> more = {}) {
     more.insert(more.end(), {"--max-tokens", "1", "--greedy", "--trace-dir", Path(traces)});
@@ -96,24 +89,24 @@ TEST_F(TraceCliTest, TraceDiff) {
   for (const char* order : {"llama.cpp-avx512", "llama.cpp-avx2"}) {
     ASSERT_EQ(Generate(order, {"--trace", "full", "--dump-raw", "--order", order}).exit_code, 0);
   }
-  const ProcessResult equal = Run({"trace-diff", Path("llama.cpp-avx2"), Path("llama.cpp-avx2")});
+  const ProcessResult equal = RunParity({"trace-diff", Path("llama.cpp-avx2"), Path("llama.cpp-avx2")});
   EXPECT_EQ(equal.exit_code, 0);
   EXPECT_THAT(equal.output, StartsWith("EQUAL\n"));
-  const ProcessResult differs = Run({"trace-diff", Path("llama.cpp-avx512"), Path("llama.cpp-avx2"), "--raw"});
+  const ProcessResult differs = RunParity({"trace-diff", Path("llama.cpp-avx512"), Path("llama.cpp-avx2"), "--raw"});
   EXPECT_EQ(differs.exit_code, 1) << differs.last_words;
   EXPECT_THAT(differs.output, AllOf(StartsWith("DIVERGENCE at t0/blk"), HasSubstr("max abs")));
   const nlohmann::json json = nlohmann::json::parse(
-      Run({"trace-diff", Path("llama.cpp-avx512"), Path("llama.cpp-avx2"), "--format", "json"}).output);
+      RunParity({"trace-diff", Path("llama.cpp-avx512"), Path("llama.cpp-avx2"), "--format", "json"}).output);
   EXPECT_EQ(json["tensors"].size(), 573u);
   EXPECT_THAT(differs.output, HasSubstr("DIVERGENCE at " + json["first"].get<std::string>() + "\n"));
 
   fs::resize_file(Path("llama.cpp-avx2/t0_blk3_q_proj.trace"), 30);
-  const ProcessResult truncated = Run({"trace-diff", Path("llama.cpp-avx512"), Path("llama.cpp-avx2")});
+  const ProcessResult truncated = RunParity({"trace-diff", Path("llama.cpp-avx512"), Path("llama.cpp-avx2")});
   EXPECT_EQ(truncated.exit_code, 2);
   EXPECT_THAT(truncated.last_words, HasSubstr("t0_blk3_q_proj.trace"));
   fs::remove(Path("llama.cpp-avx2/t0_blk3_q_proj.trace"));
-  EXPECT_EQ(Run({"trace-diff", Path("llama.cpp-avx512"), Path("llama.cpp-avx2")}).exit_code, 2);
-  EXPECT_EQ(Run({"trace-diff", Path("nothing"), Path("llama.cpp-avx2")}).exit_code, 2);
+  EXPECT_EQ(RunParity({"trace-diff", Path("llama.cpp-avx512"), Path("llama.cpp-avx2")}).exit_code, 2);
+  EXPECT_EQ(RunParity({"trace-diff", Path("nothing"), Path("llama.cpp-avx2")}).exit_code, 2);
 }
 
 TEST_F(TraceCliTest, ReplayBisectNoise) {

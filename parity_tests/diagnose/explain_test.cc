@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "fixtures/generate.h"
+#include "parity_tests/harness/engines.h"
 #include "parity_tests/harness/native_backend.h"
 #include "parity_tests/harness/own_model.h"
 #include "parity_tests/judge/ladder.h"
@@ -81,7 +82,7 @@ TEST_F(ExplainTest, ARecordedReference) {
   traced.trace = "full";
   traced.raw_tensors = true;
   live->RunTo(traced, root_->path() + "/recorded");
-  const auto reference = MakeAnyBackend("recorded:" + root_->path() + "/recorded");
+  const auto reference = MakeEngine("recorded:" + root_->path() + "/recorded");
   EXPECT_FALSE(reference->live());
   const Request request = TinyRequest();
   const Captures captures = {candidate->Run(request), reference->Run(traced)};

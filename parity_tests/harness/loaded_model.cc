@@ -6,6 +6,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "reference/capture/hash.h"
 
@@ -84,6 +85,26 @@ std::shared_ptr<const bitnet::Tokenizer> LoadTokenizer(const Request& request) {
   if (request.token_ids) return nullptr;
   // Throws, saying what is missing.
   return std::make_shared<const bitnet::Tokenizer>(bitnet::Tokenizer::FromGguf(bitnet::GgufFile::Open(request.model)));
+}
+
+std::function<std::string(int32_t)> PieceLookup(const Request& request) {
+  struct Lookup {
+    Request request;
+    bool read = false;
+    std::shared_ptr<const bitnet::Tokenizer> tokenizer = nullptr;
+  };
+  const auto lookup = std::make_shared<Lookup>(Lookup{request});
+  return [lookup](int32_t id) -> std::string {
+    if (!std::exchange(lookup->read, true)) {
+      try {
+        lookup->tokenizer = LoadTokenizer(lookup->request);
+      } catch (const std::exception&) {
+        // A model without a vocabulary climbs on token ids; its tokens have no text.
+      }
+    }
+    if (!lookup->tokenizer || id < 0 || id >= lookup->tokenizer->n_vocab()) return "";
+    return lookup->tokenizer->Piece(id);
+  };
 }
 
 }  // namespace parity

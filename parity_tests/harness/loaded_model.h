@@ -5,6 +5,8 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_HARNESS_LOADED_MODEL_H_
 #define BITNET_PARITY_PARITY_TESTS_HARNESS_LOADED_MODEL_H_
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -26,6 +28,10 @@ std::shared_ptr<const LoadedModel> LoadModel(const std::string& path);
 // The tokenizer of a request: its tokenizer.json, or the vocabulary in the model's file. Nothing where the request has
 // token ids and the model no vocabulary. The last one is kept, as above.
 std::shared_ptr<const bitnet::Tokenizer> LoadTokenizer(const Request& request);
+
+// Text of a token id of the request's tokenizer, which is read when it is first asked for; ids without a text, and
+// models without a vocabulary, give "".
+std::function<std::string(int32_t)> PieceLookup(const Request& request);
 
 }  // namespace parity
 

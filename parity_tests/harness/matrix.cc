@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "engine/tokenizer/prompt_template.h"
+#include "parity_tests/harness/loaded_model.h"
 #include "parity_tests/judge/ladder.h"
 #include "reference/capture/json_fields.h"
 
@@ -171,17 +172,21 @@ ParityMatrix LoadMatrix(const std::string& matrix_file, const std::string& promp
   return matrix;
 }
 
-Request MakeRequest(const ParityMatrix& matrix, const Case& c) {
-  const Prompt& prompt = matrix.prompts[c.prompt];
-  const bitnet::FormattedPrompt formatted =
-      bitnet::FormatPrompt(bitnet::ParsePromptTemplate(prompt.prompt_template), prompt.text, prompt.system);
-  Request request;
-  request.model = matrix.models[c.model].path;
+void SetPrompt(const Prompt& prompt, Request& request) {
+  bitnet::PromptTemplate chosen = bitnet::ParsePromptTemplate(prompt.prompt_template);
+  if (chosen == bitnet::PromptTemplate::kAuto) chosen = bitnet::ResolveTemplate(chosen, *LoadTokenizer(request));
+  const bitnet::FormattedPrompt formatted = bitnet::FormatPrompt(chosen, prompt.text, prompt.system);
   request.prompt = prompt.text;
-  request.prompt_template = prompt.prompt_template;
+  request.prompt_template = bitnet::PromptTemplateName(chosen);
   request.text = formatted.text;
   request.add_special = formatted.add_special;
   request.parse_special = prompt.parse_special;
+}
+
+Request MakeRequest(const ParityMatrix& matrix, const Case& c) {
+  Request request;
+  request.model = matrix.models[c.model].path;
+  SetPrompt(matrix.prompts[c.prompt], request);
   request.max_tokens = matrix.max_tokens;
   request.schedule = c.schedule;
   request.n_ubatch = matrix.n_ubatch;

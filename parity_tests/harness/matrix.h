@@ -17,7 +17,7 @@ namespace parity {
 struct Prompt {
   std::string id;  // letters, digits, underscores
   std::string text;
-  std::string prompt_template;  // raw, instruct, llama3-chat
+  std::string prompt_template;  // raw, instruct, llama3-chat; not from a file: auto
   std::string system;           // the system turn, where the template has one
   bool parse_special = true;
 };
@@ -56,7 +56,10 @@ struct ParityMatrix {
 // The prompts of a file like fixtures/prompts.json; throws as LoadMatrix does.
 std::vector<Prompt> LoadPrompts(const std::string& file);
 
-// What MakeBackend takes for a reference of the matrix.
+// Gives the request this prompt in its template. "auto" is what the tokenizer of the request's model asks for.
+void SetPrompt(const Prompt& prompt, Request& request);
+
+// What MakeEngine takes for a reference of the matrix.
 std::string ReferenceSpec(const ParityMatrix& matrix, const std::string& reference);
 
 // Throws std::runtime_error naming file, key, what was found and what was expected.

@@ -3,22 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <set>
 #include <string>
 
-#include "parity_tests/harness/native_backend.h"
-#include "parity_tests/harness/pair.h"
-#include "parity_tests/suites/ctest_file.h"
 #include "reference/capture/error_for_test.h"
 
 namespace parity {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::Not;
 
 const std::string kFixtures = PARITY_SOURCE_DIR "/fixtures";
 
@@ -122,96 +116,6 @@ TEST(Matrix, BrokenFilesNameFileAndKey) {
       HasSubstr("prompts[1].id: found \"a\", expected a name not used before"));
   EXPECT_THAT(ErrorOfLoading("", prompts + R"([{"id": "a", "text": "", "template": "raw", "txt": 1}]})"),
               HasSubstr("txt: not a key"));
-}
-
-TEST(CtestFile, EachStageRequiresTheOneBelow) {
-  ParityMatrix matrix = Load();
-  matrix.cases = {Find(matrix, "llama_cpp.kjv_bitnet_tq2_0.hello.batch"),
-                  Find(matrix, "llama_cpp.kjv_bitnet_tq2_0.sum.token")};
-  const std::string text =
-      CtestFile(matrix, "/bin/suites", [](const std::string&, const MatrixModel&) { return std::string(); });
-  EXPECT_THAT(text, HasSubstr("add_test([==[Preflight.llama_cpp.kjv_bitnet_tq2_0]==] [==[/bin/suites]==] "
-                              "[==[--gtest_filter=Preflight.llama_cpp.kjv_bitnet_tq2_0]==])\n"));
-  EXPECT_THAT(text, HasSubstr("LABELS [==[ladder;first-logit;llama.cpp;tq2_0;batch]==]"));
-  EXPECT_THAT(text, HasSubstr("FIXTURES_SETUP [==[FirstLogit.llama_cpp.kjv_bitnet_tq2_0.hello.batch]==] "
-                              "FIXTURES_REQUIRED [==[Shapes.llama_cpp.kjv_bitnet_tq2_0.hello.batch]==])"));
-  EXPECT_THAT(text, HasSubstr("FIXTURES_SETUP [==[Tokens.llama_cpp.kjv_bitnet_tq2_0.sum.token]==] "
-                              "FIXTURES_REQUIRED [==[Preflight.llama_cpp.kjv_bitnet_tq2_0]==])"));
-  EXPECT_THAT(text, Not(HasSubstr("skipped:")));
-  size_t tests = 0;
-  for (size_t at = text.find("add_test("); at != std::string::npos; at = text.find("add_test(", at + 1)) ++tests;
-  EXPECT_EQ(tests, 1u + 2u * 5u);
-}
-
-TEST(CtestFile, AReasonToSkipIsALabel) {
-  ParityMatrix matrix = Load();
-  matrix.cases = {Find(matrix, "llama_cpp.kjv_bitnet_tq2_0.hello.batch")};
-  const std::string text = CtestFile(matrix, "/bin/suites", [](const std::string& reference, const MatrixModel&) {
-    return reference + " is; [not] here";
-  });
-  EXPECT_THAT(text, HasSubstr("LABELS [==[ladder;decode;llama.cpp;tq2_0;batch;skipped: llama.cpp is   not  here]==]"));
-}
-
-TEST(Require, NamesAreSeparatedByCommas) {
-  setenv("PARITY_REQUIRE", "llama.cpp,bitnet.cpp", 1);
-  EXPECT_TRUE(IsRequired("llama.cpp"));
-  EXPECT_TRUE(IsRequired("bitnet.cpp"));
-  EXPECT_FALSE(IsRequired("llama"));
-  unsetenv("PARITY_REQUIRE");
-  EXPECT_FALSE(IsRequired("llama.cpp"));
-}
-
-TEST(Pair, ReportsWhatIsMissing) {
-  Pair pair("native", "recorded:/nonexistent/captures");
-  const std::optional<RungResult> problem = pair.Probe();
-  ASSERT_TRUE(problem.has_value());
-  EXPECT_EQ(problem->status, Status::kFail);
-  EXPECT_THAT(problem->message, HasSubstr("/nonexistent/captures"));
-  EXPECT_FALSE(Pair("native", "native").Probe().has_value());
-  EXPECT_THROW(Pair("native", "gguf.cpp"), std::runtime_error);
-}
-
-TEST(Pair, TheFairProfileDependsOnTheReferencesBuild) {
-  const Pair native("native", "native"), other("exec:/bin/true", "native");
-  std::string note;
-  BackendInfo reference;
-  reference.name = "llama.cpp";
-  reference.simd = "zen4";
-  EXPECT_EQ(native.FairProfile(reference, "strict", "cosine", &note), "strict");
-  EXPECT_EQ(note, "");
-  reference.simd = "sse42";
-  EXPECT_EQ(other.FairProfile(reference, "strict", "cosine", &note), "strict");
-  EXPECT_EQ(note, "");
-  EXPECT_EQ(native.FairProfile(reference, "strict", "cosine", &note), "cosine");
-  EXPECT_THAT(note, HasSubstr("\"sse42\" build"));
-}
-
-TEST(OrderOf, IsThatOfThePluginOrOfTheCompiler) {
-  const auto order = [](const char* name, const char* simd, const char* build) {
-    BackendInfo reference;
-    reference.name = name;
-    reference.simd = simd;
-    reference.build = build;
-    return OrderOf(reference);
-  };
-  EXPECT_EQ(order("llama.cpp", "icelake", ""), "llama.cpp-avx512");
-  EXPECT_EQ(order("llama.cpp", "zen4", ""), "llama.cpp-avx512-bf16");
-  EXPECT_EQ(order("llama.cpp", "haswell", ""), "llama.cpp-avx2");
-  EXPECT_EQ(order("llama.cpp", "ivybridge", ""), "");
-  EXPECT_EQ(order("bitnet.cpp", "avx512", "libllama.so, Debian clang version 19.1.7"), "bitnet.cpp-avx512");
-  EXPECT_EQ(order("bitnet.cpp", "avx2", "libllama.so, GCC: (Debian 12.2.0-14) 12.2.0"), "bitnet.cpp-avx2-gcc");
-  EXPECT_EQ(order("bitnet.cpp", "avx2", "libllama.so, unknown compiler"), "");
-  EXPECT_EQ(order("bitnet.cpp", "built-in", "libllama.so, GCC: (Debian 12.2.0-14) 12.2.0"), "");
-}
-
-TEST(PieceLookup, WithoutAVocabularyThereIsNoText) {
-  Request request;
-  request.model = "/nonexistent/model.gguf";
-  EXPECT_EQ(PieceLookup(request)(5), "");
-  request.tokenizer = kFixtures + "/models/kjv-tokenizer.json";
-  EXPECT_EQ(PieceLookup(request)(2032), "<|begin_of_text|>");
-  EXPECT_EQ(PieceLookup(request)(1 << 30), "");
-  EXPECT_EQ(PieceLookup(request)(-1), "");
 }
 
 }  // namespace

@@ -2,15 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
 #include <optional>
-#include <string_view>
 
 #include "engine/kernels/targets.h"
 #include "engine/model/model.h"
 #include "parity_tests/harness/capture_sink.h"
 #include "parity_tests/harness/loaded_model.h"
+#include "parity_tests/harness/orders.h"
 #include "reference/engines/in_process_backend.h"
 
 namespace parity {
@@ -33,11 +31,11 @@ class NativeSession : public Session {
 
   void Start(int n_ctx, int, CaptureWriter* writer) override {
     if (writer != nullptr && request_.trace != "none") sink_.emplace(request_, writer);
-    context_.emplace(loaded_->model,
-                     bitnet::ContextOptions{.n_ctx = static_cast<size_t>(n_ctx),
-                                            .threads = static_cast<size_t>(request_.threads),
-                                            .order = order_.empty() ? nullptr : &bitnet::FindOrder(order_),
-                                            .trace = sink_ ? &*sink_ : nullptr});
+    context_.emplace(loaded_->model, bitnet::ContextOptions{.n_ctx = static_cast<size_t>(n_ctx),
+                                                            .threads = static_cast<size_t>(request_.threads),
+                                                            .order = order_.empty() ? &UsualOrder(loaded_->model)
+                                                                                    : &bitnet::FindOrder(order_),
+                                                            .trace = sink_ ? &*sink_ : nullptr});
   }
   std::span<const float> Forward(std::span<const int32_t> tokens, bool) override {
     logits_.resize(tokens.size() * h().n_vocab);
@@ -103,40 +101,8 @@ class NativeBackend : public InProcessBackend {
   std::string order_;
 };
 
-bool Contains(std::span<const std::string_view> names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
 }  // namespace
 
 std::unique_ptr<Backend> MakeNativeBackend(const std::string& order) { return std::make_unique<NativeBackend>(order); }
-
-std::unique_ptr<Backend> MakeAnyBackend(const std::string& spec) {
-  if (spec == "native") return MakeNativeBackend();
-  if (spec.starts_with("native:")) return MakeNativeBackend(spec.substr(7));
-  return MakeBackend(spec);
-}
-
-std::string OrderOf(const BackendInfo& reference) {
-  // Names of llama.cpp's CPU plugins, by the vectors that they were compiled for.
-  static constexpr std::array<std::string_view, 4> kAvx512 = {"skylakex", "icelake", "cannonlake", "cascadelake"};
-  static constexpr std::array<std::string_view, 2> kAvx512Bf16 = {"cooperlake", "zen4"};
-  static constexpr std::array<std::string_view, 2> kAvx2 = {"haswell", "alderlake"};
-  if (reference.name == "llama.cpp") {
-    if (Contains(kAvx512, reference.simd)) return "llama.cpp-avx512";
-    if (Contains(kAvx512Bf16, reference.simd)) return "llama.cpp-avx512-bf16";
-    if (Contains(kAvx2, reference.simd)) return "llama.cpp-avx2";
-  }
-  if (reference.name == "bitnet.cpp" && (reference.simd == "avx512" || reference.simd == "avx2")) {
-    // The compiler decides which products are fused.
-    if (reference.build.find("clang") != std::string::npos) return "bitnet.cpp-" + reference.simd;
-    if (reference.build.find("GCC") != std::string::npos) return fmt::format("bitnet.cpp-{}-gcc", reference.simd);
-  }
-  return "";
-}
-
-std::unique_ptr<Backend> MakeCandidateFor(const std::string& spec, const BackendInfo& reference) {
-  return spec == "native" ? MakeNativeBackend(OrderOf(reference)) : MakeAnyBackend(spec);
-}
 
 }  // namespace parity

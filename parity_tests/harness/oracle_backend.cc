@@ -8,7 +8,7 @@
 #include "engine/model/model.h"
 #include "parity_tests/harness/capture_sink.h"
 #include "parity_tests/harness/loaded_model.h"
-#include "parity_tests/harness/native_backend.h"
+#include "parity_tests/harness/orders.h"
 #include "parity_tests/mistakes/mistake.h"
 #include "parity_tests/oracle/pass.h"
 #include "reference/engines/in_process_backend.h"
@@ -26,7 +26,7 @@ class OracleSession : public Session {
         mistake_(mistake),
         loaded_(LoadModel(request.model)),
         tokenizer_(LoadTokenizer(request)),
-        order_(spec.order.empty() ? bitnet::DefaultOrder(loaded_->model) : bitnet::FindOrder(spec.order)) {
+        order_(spec.order.empty() ? UsualOrder(loaded_->model) : bitnet::FindOrder(spec.order)) {
     if (spec.layer >= static_cast<int>(h().n_layer)) {
       throw std::runtime_error(
           fmt::format("mistake {}: found layer {}, expected 0 to {}", spec.mistake, spec.layer, h().n_layer - 1));

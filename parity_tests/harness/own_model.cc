@@ -4,7 +4,7 @@
 
 #include <exception>
 
-#include "parity_tests/harness/native_backend.h"
+#include "parity_tests/harness/orders.h"
 
 namespace parity {
 
@@ -13,8 +13,7 @@ HeldModel HoldModel(const std::string& path, const BackendInfo& reference) {
   try {
     held.loaded = LoadModel(path);
     held.own.model = &held.loaded->model;
-    const std::string order = OrderOf(reference);
-    held.own.order = order.empty() ? &bitnet::DefaultOrder(*held.own.model) : &bitnet::FindOrder(order);
+    held.own.order = &OrderFor(reference, *held.own.model);
   } catch (const std::exception& error) {
     held.own.problem = fmt::format("Not replayed: {}", error.what());
   }

@@ -10,6 +10,7 @@
 #include "engine/model/model.h"
 #include "parity_tests/harness/capture_sink.h"
 #include "parity_tests/harness/native_backend.h"
+#include "parity_tests/harness/orders.h"
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/locate/replay.h"
 #include "parity_tests/oracle/pass.h"
@@ -97,7 +98,7 @@ struct BitFlips::Impl {
   TemporaryDirectory directory;
 
   Impl(const std::string& path, const std::string& thresholds)
-      : model(bitnet::Model::Load(path)), order(bitnet::DefaultOrder(model)), arithmetic(model.hyperparameters, order) {
+      : model(bitnet::Model::Load(path)), order(UsualOrder(model)), arithmetic(model.hyperparameters, order) {
     options.profile = LoadProfile(thresholds, "exact");
     Request request;
     request.model = path;

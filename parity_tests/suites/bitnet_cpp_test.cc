@@ -129,7 +129,7 @@ TEST_F(BitnetCpp, SixteenBitSumsOfTheReferenceWrap) {
   request.threads = 1;
   request.trace = "full";
   request.raw_tensors = true;
-  const Captures c = pair_.Run(request);
+  const Captures c = comparison_.Run(request);
   const auto tensor = [](const Capture& capture, Point point) {
     for (const TraceRecord& record : capture.traces) {
       if (record.point == point) return ReadTensor(capture, record);

@@ -2,28 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <set>
 
 #include "parity_tests/judge/ladder.h"
+#include "parity_tests/judge/rungs.h"
 
 namespace parity {
 namespace {
 
-constexpr int kTimeoutSeconds = 600;
-
-std::string Test(Rung rung, const std::string& name, const std::string& program, const std::string& labels,
-                 const std::string& required) {
-  const std::string full = fmt::format("{}.{}", InfoOf(rung).suite, name);
-  std::string text = fmt::format("add_test([==[{0}]==] [==[{1}]==] [==[--gtest_filter={0}]==])\n", full, program);
-  text += fmt::format("set_tests_properties([==[{}]==] PROPERTIES TIMEOUT {} LABELS [==[{}]==]", full, kTimeoutSeconds,
-                      labels);
-  text += fmt::format(" SKIP_REGULAR_EXPRESSION [==[\\[  SKIPPED \\]]==] FIXTURES_SETUP [==[{}]==]", full);
-  if (!required.empty()) text += fmt::format(" FIXTURES_REQUIRED [==[{}]==]", required);
-  return text + ")\n";
-}
-
-}  // namespace
-
+// One short line, without what would end a CMake list or an argument.
 std::string LabelText(std::string text) {
   constexpr size_t kLongest = 72;
   if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
@@ -33,30 +21,61 @@ std::string LabelText(std::string text) {
   return text;
 }
 
-std::string CtestFile(const ParityMatrix& matrix, const std::string& program,
-                      const std::function<std::string(const std::string&, const MatrixModel&)>& skip_reason) {
+}  // namespace
+
+std::string CtestFile(const std::vector<CtestTest>& tests, const std::string& program) {
+  std::set<std::string> below;
+  for (const CtestTest& t : tests) below.insert(t.below);
   std::string text;
+  for (const CtestTest& t : tests) {
+    text += fmt::format("add_test([==[{}]==] [==[{}]==] [==[--gtest_filter={}]==])\n", t.name, program, t.filter);
+    text += fmt::format("set_tests_properties([==[{}]==] PROPERTIES TIMEOUT {} LABELS [==[{}{}]==]", t.name,
+                        t.timeout_seconds, t.labels, t.skipped.empty() ? "" : ";skipped: " + LabelText(t.skipped));
+    text += " SKIP_REGULAR_EXPRESSION [==[\\[  SKIPPED \\]]==]";
+    if (below.contains(t.name)) text += fmt::format(" FIXTURES_SETUP [==[{}]==]", t.name);
+    if (!t.below.empty()) text += fmt::format(" FIXTURES_REQUIRED [==[{}]==]", t.below);
+    text += ")\n";
+  }
+  return text;
+}
+
+std::string ParameterName(const std::string& name) {
+  std::string parameter;
+  for (const char c : name) parameter += c == '.' ? std::string("__") : std::string(1, c);
+  return parameter;
+}
+
+std::vector<CtestTest> LadderTests(
+    const ParityMatrix& matrix, const std::function<std::string(const std::string&, const MatrixModel&)>& skip_reason) {
+  std::vector<CtestTest> tests;
+  const auto add = [&tests](Rung rung, const std::string& name, std::string labels, const std::string& skipped,
+                            const std::string& below) {
+    tests.push_back({.name = fmt::format("{}.{}", InfoOf(rung).suite, name),
+                     .filter = fmt::format("{}.Passes/{}", InfoOf(rung).suite, ParameterName(name)),
+                     .labels = std::move(labels),
+                     .skipped = skipped,
+                     .below = below});
+    return tests.back().name;
+  };
   std::set<std::string> models;
   for (const Case& c : matrix.cases) {
     const MatrixModel& model = matrix.models[c.model];
-    const std::string reason = skip_reason(c.reference, model);
-    const std::string skipped = reason.empty() ? "" : fmt::format(";skipped: {}", LabelText(reason));
-    const std::string preflight = ModelName(matrix, c), climb = CaseName(matrix, c);
+    const std::string skipped = skip_reason(c.reference, model);
+    const std::string preflight = ModelName(matrix, c);
     if (models.insert(preflight).second) {
-      text +=
-          Test(Rung::kPreflight, preflight, program,
-               fmt::format("ladder;{};{};{}{}", RungName(Rung::kPreflight), c.reference, model.format, skipped), "");
+      add(Rung::kPreflight, preflight,
+          fmt::format("ladder;{};{};{}", RungName(Rung::kPreflight), c.reference, model.format), skipped, "");
     }
     std::string below = fmt::format("{}.{}", InfoOf(Rung::kPreflight).suite, preflight);
     for (const RungInfo& info : Rungs()) {
       if (info.rung == Rung::kPreflight) continue;
-      const std::string labels =
-          fmt::format("ladder;{};{};{};{}{}", info.name, c.reference, model.format, ScheduleName(c.schedule), skipped);
-      text += Test(info.rung, climb, program, labels, below);
-      below = fmt::format("{}.{}", info.suite, climb);
+      below =
+          add(info.rung, CaseName(matrix, c),
+              fmt::format("ladder;{};{};{};{}", info.name, c.reference, model.format, ScheduleName(c.schedule)), skipped,
+              below);
     }
   }
-  return text;
+  return tests;
 }
 
 }  // namespace parity

@@ -4,20 +4,35 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "parity_tests/findings/verdict.h"
 #include "parity_tests/harness/matrix.h"
 
 namespace parity {
 
-// `text` as a label: one short line, without what would end a CMake list or an argument.
-std::string LabelText(std::string text);
+struct CtestTest {
+  std::string name;    // "FirstLogit.llama_cpp.kjv_bitnet_tq2_0.hello.batch"
+  std::string filter;  // GoogleTest's: "FirstLogit.Passes/llama_cpp__kjv_bitnet_tq2_0__hello__batch"
+  std::string labels;  // separated by semicolons
+  // Why it will be skipped, or empty: a label too, so that CTest's summary says it.
+  std::string skipped = {};
+  // The test, if any, that must pass first, or this one is not run.
+  std::string below = {};
+  int timeout_seconds = 600;
+};
 
-// A file of add_test() and set_tests_properties() calls for every stage of every case, each running `program` with a
-// --gtest_filter. Each stage is a fixture that the next one requires, so that a stage that fails stops those above it.
-// Labels: ladder, the stage, the reference, the model's format, the schedule; and where `skip_reason` (of a reference
-// and a model) is not empty, that too: CTest's summary lists labels, so that it shows why tests were skipped.
-std::string CtestFile(const ParityMatrix& matrix, const std::string& program,
-                      const std::function<std::string(const std::string&, const MatrixModel&)>& skip_reason);
+// A file of add_test() and set_tests_properties() calls, each running `program` with the test's filter.
+std::string CtestFile(const std::vector<CtestTest>& tests, const std::string& program);
+
+// A name of the matrix as the parameter's name of a GoogleTest, which has letters, digits and _ only.
+std::string ParameterName(const std::string& name);
+
+// Every stage of every case, each on top of the one below. Labels: ladder, the stage, the reference, the model's
+// format, the schedule. `skip_reason`: of a reference and a model, empty where it is climbed.
+std::vector<CtestTest> LadderTests(
+    const ParityMatrix& matrix, const std::function<std::string(const std::string&, const MatrixModel&)>& skip_reason);
 
 }  // namespace parity
 

@@ -5,9 +5,8 @@
 #include <filesystem>
 #include <memory>
 
-#include "parity_tests/diagnose/explain.h"
-#include "parity_tests/harness/native_backend.h"
-#include "parity_tests/harness/own_model.h"
+#include "parity_tests/harness/comparison.h"
+#include "parity_tests/harness/engines.h"
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/mistakes/mistake.h"
 #include "reference/capture/temporary_directory.h"
@@ -100,24 +99,23 @@ FaultFinding FindFault(const FaultCase& c, const std::string& models, const std:
       c.fault.mistake == "pre_tokenizer" ? "the LORD.\nAnd he" : "In the beginning God created";
   request.max_tokens = 1;
   request.threads = 1;
-  const std::unique_ptr<Backend> reference = MakeAnyBackend(reference_spec);
+  const auto make_candidate = [&c](const BackendInfo& reference) {
+    OracleSpec fault = c.fault;
+    fault.order = OrderOf(reference);
+    return MakeOracleBackend(fault);
+  };
+  Comparison comparison(make_candidate, reference_spec);
   std::unique_ptr<TemporaryDirectory> scratch;
   if (c.fault.mistake == "argmax_last") {
     scratch = std::make_unique<TemporaryDirectory>();
-    request.model = ModelWithTie(request.model, reference->Run(request).generated.at(0), scratch->path());
+    request.model = ModelWithTie(request.model, comparison.reference().Run(request).generated.at(0), scratch->path());
   }
-  Captures captures;
-  captures.reference = reference->Run(request);
-  OracleSpec fault = c.fault;
-  fault.order = OrderOf(captures.reference.backend);
-  const std::unique_ptr<Backend> candidate = MakeOracleBackend(fault);
-  captures.candidate = candidate->Run(request);
-  const Profile profile = LoadProfile(thresholds, "strict");
-  const Verdict verdict = Climb(captures.candidate, captures.reference, {.profile = profile, .piece_of = {}});
+  const Captures captures = comparison.Run(request);
+  const Verdict verdict =
+      Climb(captures.candidate, captures.reference, {.profile = LoadProfile(thresholds, "strict"), .piece_of = {}});
   FaultFinding finding;
   finding.failed_rung = verdict.failed_rung() ? std::string(RungName(*verdict.failed_rung())) : "none";
-  const HeldModel held = HoldModel(request.model, captures.reference.backend);
-  finding.explanation = Explain(*candidate, *reference, request, captures, verdict, held.own);
+  finding.explanation = comparison.Explain(request, captures, verdict);
   return finding;
 }
 

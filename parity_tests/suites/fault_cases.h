@@ -32,7 +32,7 @@ struct FaultFinding {
 };
 
 // Runs the ladder and the explanation, as a user would. `models`: the folder of the trained models; `reference`: any
-// engine that is right, as MakeAnyBackend knows it.
+// engine that is right, as MakeEngine knows it.
 FaultFinding FindFault(const FaultCase& c, const std::string& models, const std::string& thresholds,
                        const std::string& reference = "native");
 

@@ -8,8 +8,8 @@
 #include <sstream>
 
 #include "parity_tests/diagnose/diagnosis.h"
+#include "parity_tests/harness/engines.h"
 #include "parity_tests/harness/native_backend.h"
-#include "parity_tests/harness/pair.h"
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/mistakes/mistake.h"
 #include "parity_tests/report/explanation_report.h"
@@ -38,7 +38,7 @@ INSTANTIATE_TEST_SUITE_P(All, Fault, testing::ValuesIn(AllFaultCases()),
 
 // The same against a live llama.cpp: what it leaves behind is enough to name the mistake.
 TEST(LiveFault, IsFoundAgainstLlamaCpp) {
-  if (!MakeAnyBackend("llama.cpp")->Probe().available) {
+  if (!MakeEngine("llama.cpp")->Probe().available) {
     if (IsRequired("llama.cpp")) FAIL() << "llama.cpp is not here, and PARITY_REQUIRE asks for it";
     GTEST_SKIP() << "llama.cpp is not here";
   }

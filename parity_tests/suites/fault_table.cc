@@ -12,6 +12,7 @@
 #include <random>
 #include <sstream>
 
+#include "parity_tests/harness/engines.h"
 #include "parity_tests/harness/native_backend.h"
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/mistakes/pages.h"
@@ -79,7 +80,7 @@ int PrintTable(const std::string& reference, bool write_pages) {
 
 int CompareSoundEngines(int n) {
   std::mt19937 random(20);
-  const auto native = MakeNativeBackend(), scalar = MakeOracleBackend(), llama = MakeAnyBackend("llama.cpp");
+  const auto native = MakeNativeBackend(), scalar = MakeOracleBackend(), llama = MakeEngine("llama.cpp");
   const bool live = llama->Probe().available;
   LadderOptions options;
   options.profile = LoadProfile(kThresholds, "strict");

@@ -1,5 +1,5 @@
-// The ladder as GoogleTest suites, one test for each stage of each (reference, model, prompt, schedule):
-// FirstLogit.llama_cpp.kjv_bitnet_tq2_0.capital_of_france.batch.
+// The ladder as GoogleTest suites, one for each stage, with the cases of the matrix as parameters:
+// FirstLogit.Passes/llama_cpp__kjv_bitnet_tq2_0__capital_of_france__batch.
 //
 //   ladder_suites --gtest_filter='FirstLogit.*tq2_0*'
 //   ladder_suites --write-ctest FILE       what CTest includes
@@ -8,35 +8,22 @@
 // under test, "native" if it is not set.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <map>
+#include <memory>
+#include <set>
 #include <stdexcept>
 
-#include "parity_tests/diagnose/explain.h"
-#include "parity_tests/harness/matrix.h"
-#include "parity_tests/harness/own_model.h"
-#include "parity_tests/harness/pair.h"
-#include "parity_tests/judge/ladder.h"
+#include "parity_tests/harness/comparison.h"
+#include "parity_tests/harness/engines.h"
+#include "parity_tests/judge/rungs.h"
 #include "parity_tests/report/explanation_report.h"
 #include "parity_tests/report/report.h"
-#include "parity_tests/suites/ctest_file.h"
+#include "parity_tests/suites/suite_main.h"
 
 namespace parity {
 namespace {
-
-const char* const kFixtures = PARITY_SOURCE_DIR "/fixtures";
-const char* const kModels = PARITY_BINARY_DIR "/fixtures/models";
-const char* const kCaptures = PARITY_BINARY_DIR "/captures";
-
-ParityMatrix Load() {
-  return LoadMatrix(fmt::format("{}/parity_matrix.json", kFixtures), fmt::format("{}/prompts.json", kFixtures),
-                    kModels);
-}
 
 std::string CandidateSpec() {
   const char* spec = std::getenv("PARITY_CANDIDATE");
@@ -49,24 +36,22 @@ class Skip : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// What the tests of one process share: the pairs of engines, the captures of the last case, and what has failed so far
-// (CTest stops a case by its fixtures; a run of the whole program by this).
+// What the tests of one process share: the engines, the captures of the last case, and what has failed so far (CTest
+// stops a case by its fixtures; a run of the whole program by this).
 class Climbs {
  public:
-  explicit Climbs(const ParityMatrix& matrix) : matrix_(matrix) {}
-
   const Captures& Get(const Case& c) {
     const std::string name = CaseName(matrix_, c);
     if (name == name_) return captures_;
-    Pair& pair = PairFor(c.reference);
-    if (const std::optional<RungResult> problem = pair.Probe()) {
+    Comparison& comparison = ComparisonFor(c.reference);
+    if (const std::optional<RungResult> problem = comparison.Probe()) {
       if (IsRequired(c.reference)) throw std::runtime_error(problem->message + "\n(PARITY_REQUIRE asks for it)");
       throw Skip(problem->message);
     }
     const auto& not_supported = matrix_.models[c.model].not_supported_by;
     const auto expected = not_supported.find(c.reference);
     try {
-      captures_ = pair.Run(MakeRequest(matrix_, c));
+      captures_ = comparison.Run(MakeRequest(matrix_, c));
       name_ = name;
     } catch (const ModelNotSupported& error) {
       if (expected == not_supported.end()) throw;
@@ -81,55 +66,62 @@ class Climbs {
     return captures_;
   }
 
-  Pair& PairFor(const std::string& reference) {
-    const auto [entry, added] = pairs_.try_emplace(reference);
-    if (added) entry->second = std::make_unique<Pair>(CandidateSpec(), ReferenceSpec(matrix_, reference), kCaptures);
-    return *entry->second;
+  Comparison& ComparisonFor(const std::string& reference) {
+    std::unique_ptr<Comparison>& comparison = comparisons_[reference];
+    if (comparison == nullptr) {
+      comparison = std::make_unique<Comparison>(CandidateSpec(), ReferenceSpec(matrix_, reference), SharedCaptures());
+    }
+    return *comparison;
   }
 
-  const ParityMatrix& matrix() const { return matrix_; }
   std::map<std::string, Rung> failed;  // case or model name -> stage
 
  private:
-  const ParityMatrix& matrix_;
-  std::map<std::string, std::unique_ptr<Pair>> pairs_;
+  const ParityMatrix& matrix_ = ShippedMatrix();
+  std::map<std::string, std::unique_ptr<Comparison>> comparisons_;
   std::string name_;
   Captures captures_;
 };
 
-class RungTest : public testing::Test {
- public:
-  RungTest(Rung rung, Case c, Climbs* climbs) : stage_(rung), case_(std::move(c)), climbs_(climbs) {}
+Climbs& TheClimbs() {
+  static Climbs climbs;
+  return climbs;
+}
 
-  void TestBody() override {
-    const ParityMatrix& matrix = climbs_->matrix();
-    const std::string climb = CaseName(matrix, case_), model = ModelName(matrix, case_);
+class RungTest : public testing::TestWithParam<Case> {
+ protected:
+  void Check(Rung rung) {
+    const ParityMatrix& matrix = ShippedMatrix();
+    std::map<std::string, Rung>& failed = TheClimbs().failed;
+    const std::string climb = CaseName(matrix, GetParam()), model = ModelName(matrix, GetParam());
     for (const std::string& name : {climb, model}) {
-      const auto below = climbs_->failed.find(name);
-      if (below != climbs_->failed.end()) GTEST_SKIP() << "not reached: " << RungName(below->second) << " failed";
+      const auto below = failed.find(name);
+      if (below != failed.end()) GTEST_SKIP() << "not reached: " << RungName(below->second) << " failed";
     }
     try {
-      Judge(matrix);
+      Judge(rung);
     } catch (const Skip& skip) {
       GTEST_SKIP() << skip.what();
     } catch (const std::exception& error) {
       ADD_FAILURE() << error.what();
     }
-    if (HasFailure()) climbs_->failed.emplace(stage_ == Rung::kPreflight ? model : climb, stage_);
+    if (HasFailure()) failed.emplace(rung == Rung::kPreflight ? model : climb, rung);
   }
 
  private:
-  void Judge(const ParityMatrix& matrix) {
-    const Captures& captures = climbs_->Get(case_);
-    const BackendInfo &candidate = captures.candidate.backend, &reference = captures.reference.backend;
+  void Judge(Rung rung) {
+    const ParityMatrix& matrix = ShippedMatrix();
+    const Captures& captures = TheClimbs().Get(GetParam());
     std::string note;
-    const std::string profile =
-        climbs_->PairFor(case_.reference).FairProfile(reference, matrix.profile, matrix.profile_elsewhere, &note);
-    LadderOptions options;
-    options.profile = LoadProfile(fmt::format("{}/thresholds.json", kFixtures), profile);
-    options.piece_of = PieceLookup(captures.reference.request);
-    const RungResult result = JudgeRung(stage_, captures.candidate, captures.reference, options);
-    const std::string report = RungReport(result, candidate.name, reference.name);
+    const LadderOptions options = TheClimbs()
+                                      .ComparisonFor(GetParam().reference)
+                                      .Limits(captures,
+                                              {.profile = {.file = PARITY_SOURCE_DIR "/fixtures/thresholds.json"},
+                                               .expected = matrix.profile,
+                                               .elsewhere = matrix.profile_elsewhere},
+                                              &note);
+    const RungResult result = JudgeRung(rung, captures.candidate, captures.reference, options);
+    const std::string report = RungReport(result, captures.candidate.backend.name, captures.reference.backend.name);
     if (!note.empty()) fmt::print("note: {}\n", note);
     if (result.status == Status::kFail) {
       ADD_FAILURE() << report << Why(captures, options.profile);
@@ -139,90 +131,72 @@ class RungTest : public testing::Test {
   }
 
   // Where and why the engines part; both run again, without the store.
-  std::string Why(const Captures& captures, const Profile& profile) const {
+  static std::string Why(const Captures& captures, const Profile& profile) {
     try {
-      Pair& pair = climbs_->PairFor(case_.reference);
-      const Request request = MakeRequest(climbs_->matrix(), case_);
+      Comparison& comparison = TheClimbs().ComparisonFor(GetParam().reference);
+      const Request request = MakeRequest(ShippedMatrix(), GetParam());
       const Verdict verdict = Climb(captures.candidate, captures.reference, {.profile = profile, .piece_of = {}});
-      const HeldModel held = HoldModel(request.model, captures.reference.backend);
-      return "\n" +
-             ExplanationText(Explain(pair.candidate(), pair.reference(), request, captures, verdict, held.own), false);
+      return "\n" + ExplanationText(comparison.Explain(request, captures, verdict), false);
     } catch (const std::exception& error) {
       return fmt::format("\nnot explained: {}\n", error.what());
     }
   }
-
-  Rung stage_;
-  Case case_;
-  Climbs* climbs_;
 };
 
-void Register(Rung rung, const std::string& name, const Case& c, Climbs* climbs) {
-  testing::RegisterTest(std::string(InfoOf(rung).suite).c_str(), name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
-                        [rung, c, climbs]() -> testing::Test* { return new RungTest(rung, c, climbs); });
+class Preflight : public RungTest {};
+class Tokens : public RungTest {};
+class Shapes : public RungTest {};
+class FirstLogit : public RungTest {};
+class Positions : public RungTest {};
+class Decode : public RungTest {};
+
+TEST_P(Preflight, Passes) { Check(Rung::kPreflight); }
+TEST_P(Tokens, Passes) { Check(Rung::kTokens); }
+TEST_P(Shapes, Passes) { Check(Rung::kShapes); }
+TEST_P(FirstLogit, Passes) { Check(Rung::kFirstLogit); }
+TEST_P(Positions, Passes) { Check(Rung::kPositions); }
+TEST_P(Decode, Passes) { Check(Rung::kDecode); }
+
+// One case of each reference and model: preflight asks for no more.
+std::vector<Case> Models() {
+  std::vector<Case> cases;
+  std::set<std::string> models;
+  for (const Case& c : ShippedMatrix().cases) {
+    if (models.insert(ModelName(ShippedMatrix(), c)).second) cases.push_back(c);
+  }
+  return cases;
 }
 
-void RegisterAll(const ParityMatrix& matrix, Climbs* climbs) {
-  std::map<std::string, bool> models;
-  for (const Case& c : matrix.cases) {
-    const std::string model = ModelName(matrix, c);
-    if (models.emplace(model, true).second) Register(Rung::kPreflight, model, c, climbs);
-  }
-  for (const RungInfo& info : Rungs()) {
-    if (info.rung == Rung::kPreflight) continue;
-    for (const Case& c : matrix.cases) Register(info.rung, CaseName(matrix, c), c, climbs);
-  }
+std::string NameOfModel(const testing::TestParamInfo<Case>& info) {
+  return ParameterName(ModelName(ShippedMatrix(), info.param));
 }
+std::string NameOfCase(const testing::TestParamInfo<Case>& info) {
+  return ParameterName(CaseName(ShippedMatrix(), info.param));
+}
+
+INSTANTIATE_TEST_SUITE_P(, Preflight, testing::ValuesIn(Models()), NameOfModel);
+INSTANTIATE_TEST_SUITE_P(, Tokens, testing::ValuesIn(ShippedMatrix().cases), NameOfCase);
+INSTANTIATE_TEST_SUITE_P(, Shapes, testing::ValuesIn(ShippedMatrix().cases), NameOfCase);
+INSTANTIATE_TEST_SUITE_P(, FirstLogit, testing::ValuesIn(ShippedMatrix().cases), NameOfCase);
+INSTANTIATE_TEST_SUITE_P(, Positions, testing::ValuesIn(ShippedMatrix().cases), NameOfCase);
+INSTANTIATE_TEST_SUITE_P(, Decode, testing::ValuesIn(ShippedMatrix().cases), NameOfCase);
 
 // Why the tests of a reference and a model will be skipped; "" if they will not.
-std::string SkipReason(const ParityMatrix& matrix, const std::string& reference, const MatrixModel& model) {
+std::string SkipReason(const std::string& reference, const MatrixModel& model) {
   static std::map<std::string, std::string> absent;
-  if (!absent.contains(reference)) {
-    const std::optional<RungResult> problem = Pair(CandidateSpec(), ReferenceSpec(matrix, reference)).Probe();
-    absent[reference] =
-        problem && !IsRequired(reference) ? problem->message.substr(0, problem->message.find('\n')) : "";
+  const auto [entry, added] = absent.try_emplace(reference);
+  if (added && !IsRequired(reference)) {
+    const auto problem = Comparison(CandidateSpec(), ReferenceSpec(ShippedMatrix(), reference)).Probe();
+    if (problem) entry->second = problem->message.substr(0, problem->message.find('\n'));
   }
-  if (!absent[reference].empty()) return absent[reference];
+  if (!entry->second.empty()) return entry->second;
   const auto found = model.not_supported_by.find(reference);
   return found == model.not_supported_by.end() ? "" : found->second;
-}
-
-void WriteCtest(const ParityMatrix& matrix, const std::string& file) {
-  const std::string program = std::filesystem::canonical("/proc/self/exe").string();
-  const std::string temporary = fmt::format("{}.{}", file, getpid());
-  std::ofstream out(temporary);
-  out << CtestFile(matrix, program, [&](const std::string& reference, const MatrixModel& model) {
-    return SkipReason(matrix, reference, model);
-  });
-  out.close();
-  if (!out) throw std::runtime_error(fmt::format("{}: cannot be written", temporary));
-  std::filesystem::rename(temporary, file);
-}
-
-int Main(int argc, char** argv) {
-  const ParityMatrix matrix = Load();
-  if (argc == 3 && std::string_view(argv[1]) == "--write-ctest") {
-    WriteCtest(matrix, argv[2]);
-    return 0;
-  }
-  Climbs climbs(matrix);
-  RegisterAll(matrix, &climbs);
-  testing::InitGoogleTest(&argc, argv);
-  if (argc > 1) {
-    fmt::print(stderr, "ladder_suites: unknown argument {}; known are --write-ctest FILE and GoogleTest's\n", argv[1]);
-    return 2;
-  }
-  return RUN_ALL_TESTS();
 }
 
 }  // namespace
 }  // namespace parity
 
 int main(int argc, char** argv) {
-  try {
-    return parity::Main(argc, argv);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "ladder_suites: {}\n", error.what());
-    return 2;
-  }
+  return parity::SuiteMain(argc, argv, [] { return parity::LadderTests(parity::ShippedMatrix(), parity::SkipReason); });
 }

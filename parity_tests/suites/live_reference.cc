@@ -6,6 +6,8 @@
 #include <cstring>
 
 #include "engine/formats/format.h"
+#include "engine/gguf/tensor_type.h"
+#include "parity_tests/harness/engines.h"
 #include "parity_tests/report/report.h"
 
 namespace parity {
@@ -30,7 +32,7 @@ std::vector<int32_t> RandomTokens(std::mt19937& random, uint32_t n, uint32_t n_v
 }
 
 void LiveReference::SetUp() {
-  if (const auto problem = pair_.Probe()) {
+  if (const auto problem = comparison_.Probe()) {
     if (IsRequired(reference_)) FAIL() << problem->message;
     GTEST_SKIP() << problem->message;
   }
@@ -41,15 +43,16 @@ void LiveReference::ExpectSameBits(GenerateOptions model, Request request) {
   GenerateModel(model);
   request.ignore_eos = true;
   request.threads = 1;
-  LadderOptions options;
-  options.profile = LoadProfile(PARITY_SOURCE_DIR "/fixtures/thresholds.json", "exact");
+  const ClimbOptions options = {.profile = {.file = PARITY_SOURCE_DIR "/fixtures/thresholds.json"},
+                                .expected = "exact"};
   for (const Schedule schedule : {Schedule::kBatch, Schedule::kTokenByToken}) {
     request.schedule = schedule;
-    const Captures c = pair_.Run(request);
-    std::string note;
-    if (pair_.FairProfile(c.reference.backend, "exact", "cosine", &note) != "exact") GTEST_SKIP() << note;
-    ASSERT_EQ(c.candidate.logits.rows, static_cast<int64_t>(request.token_ids->size()));
-    const Verdict verdict = Climb(c.candidate, c.reference, options);
+    const Climbed climbed = comparison_.Climb(request, options);
+    const Verdict& verdict = climbed.verdict;
+    if (verdict.profile.name != "exact") GTEST_SKIP() << verdict.notes.back();
+    if (climbed.captures) {
+      ASSERT_EQ(climbed.captures->candidate.logits.rows, static_cast<int64_t>(request.token_ids->size()));
+    }
     EXPECT_TRUE(verdict.parity()) << DescribeShape(model) << ", batches of " << request.n_ubatch << "\n"
                                   << TextReport(verdict, {});
   }

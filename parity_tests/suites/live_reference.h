@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "fixtures/generate.h"
-#include "parity_tests/harness/pair.h"
+#include "parity_tests/harness/comparison.h"
 #include "reference/capture/temporary_directory.h"
 
 namespace parity {
@@ -32,7 +32,7 @@ std::vector<int32_t> RandomTokens(std::mt19937& random, uint32_t n, uint32_t n_v
 
 class LiveReference : public testing::Test {
  protected:
-  explicit LiveReference(const std::string& reference) : reference_(reference), pair_("native", reference) {}
+  explicit LiveReference(const std::string& reference) : reference_(reference), comparison_("native", reference) {}
   void SetUp() override;
 
   std::string Path(const std::string& name) const { return directory_.path() + "/" + name; }
@@ -43,7 +43,7 @@ class LiveReference : public testing::Test {
 
   std::string reference_;
   TemporaryDirectory directory_;
-  Pair pair_;
+  Comparison comparison_;
 };
 
 }  // namespace parity

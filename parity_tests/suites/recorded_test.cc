@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "parity_tests/harness/pair.h"
+#include "parity_tests/harness/engines.h"
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/thresholds.h"
 #include "reference/engines/backend.h"
@@ -83,13 +83,13 @@ Reproduction Compare(const Capture& live, const Capture& recorded) {
   return r;
 }
 
-class RecordedTest : public testing::TestWithParam<const char*> {};
+class RecordedTest : public testing::TestWithParam<std::string> {};
 
 TEST_P(RecordedTest, ALiveEngineReproducesIt) {
-  const std::string engine = GetParam();
+  const std::string& engine = GetParam();
   const std::vector<std::string> directories = CapturesOf(engine);
   ASSERT_FALSE(directories.empty()) << kRecorded << ": no capture of " << engine;
-  const std::unique_ptr<Backend> backend = MakeBackend(engine);
+  const std::unique_ptr<Backend> backend = MakeEngine(engine);
   const ProbeResult probe = backend->Probe();
   if (!probe.available) {
     const std::string reason = fmt::format("{}: {}; {}", engine, probe.problem, probe.remedy);
@@ -112,7 +112,16 @@ TEST_P(RecordedTest, ALiveEngineReproducesIt) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, RecordedTest, testing::Values("llama.cpp", "bitnet.cpp"), [](const auto& info) {
+// The references that run in a program of their own.
+std::vector<std::string> RecordedEngines() {
+  std::vector<std::string> names;
+  for (const EngineRow& row : ReferenceEngines()) {
+    if (!row.runner.program.empty()) names.push_back(row.name);
+  }
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, RecordedTest, testing::ValuesIn(RecordedEngines()), [](const auto& info) {
   std::string name = info.param;
   std::replace(name.begin(), name.end(), '.', '_');
   return name;

@@ -1,6 +1,7 @@
 // Replay as GoogleTest suites: every operation of the forward pass, ours on the reference's own inputs, one test for
-// each (reference, model, schedule, operation, layer): Replay.llama_cpp.kjv_bitnet_tq2_0.batch.ffn_down.layer_3. Exact
-// where the order of operations of the reference's build is known, within the operation's tolerance elsewhere.
+// each (reference, model, schedule, operation, layer):
+// Replay.Passes/llama_cpp__kjv_bitnet_tq2_0__batch__ffn_down__layer_3. Exact where the order of operations of the
+// reference's build is known, within the operation's tolerance elsewhere.
 //
 //   replay_suites --gtest_filter='Replay.*tq2_0*ffn_down*'
 //   replay_suites --write-ctest FILE       what CTest includes: one test for each operation, over all layers
@@ -8,36 +9,29 @@
 // PARITY_REQUIRE=llama.cpp,...: references whose absence fails instead of being skipped.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
-#include <stdexcept>
+#include <ostream>
 
 #include "engine/model/model.h"
-#include "parity_tests/harness/matrix.h"
-#include "parity_tests/harness/native_backend.h"
-#include "parity_tests/harness/pair.h"
+#include "parity_tests/harness/engines.h"
+#include "parity_tests/harness/orders.h"
+#include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/replay_verdict.h"
 #include "parity_tests/locate/replay.h"
-#include "parity_tests/suites/ctest_file.h"
+#include "parity_tests/suites/suite_main.h"
 #include "reference/engines/capture_store.h"
 
 namespace parity {
 namespace {
 
-constexpr const char* kFixtures = PARITY_SOURCE_DIR "/fixtures";
-constexpr const char* kModels = PARITY_BINARY_DIR "/fixtures/models";
-constexpr const char* kCaptures = PARITY_BINARY_DIR "/captures";
 constexpr std::string_view kPrompt = "capital_of_france";
-constexpr int kTimeoutSeconds = 300;
 
 // Live references and models that they run, with one prompt: nothing accumulates, so more of them show little more.
-std::vector<Case> ReplayCases(const ParityMatrix& matrix) {
+std::vector<Case> ReplayCases() {
+  const ParityMatrix& matrix = ShippedMatrix();
   std::vector<Case> cases;
   for (const Case& c : matrix.cases) {
     if (matrix.prompts[c.prompt].id == kPrompt && c.reference != "recorded" &&
@@ -48,8 +42,9 @@ std::vector<Case> ReplayCases(const ParityMatrix& matrix) {
   return cases;
 }
 
-std::string TestName(const ParityMatrix& matrix, const Case& c, bitnet::Point point) {
-  return fmt::format("{}.{}.{}", ModelName(matrix, c), ScheduleName(c.schedule), bitnet::PointName(point));
+// "llama_cpp.kjv_bitnet_tq2_0.batch.ffn_down"
+std::string NameOf(const Case& c, Point point) {
+  return fmt::format("{}.{}.{}", ModelName(ShippedMatrix(), c), ScheduleName(c.schedule), PointName(point));
 }
 
 // Why a reference is absent; "" if it is there.
@@ -57,7 +52,7 @@ std::string Absence(const std::string& reference) {
   static std::map<std::string, std::string> known;
   const auto [entry, added] = known.try_emplace(reference);
   if (added) {
-    const ProbeResult probe = MakeAnyBackend(reference)->Probe();
+    const ProbeResult probe = MakeEngine(reference)->Probe();
     if (!probe.available) entry->second = fmt::format("{} is not available: {}", reference, probe.problem);
   }
   return entry->second;
@@ -66,29 +61,24 @@ std::string Absence(const std::string& reference) {
 // The capture and the model of one case, shared by the tests of a process.
 class Replays {
  public:
-  explicit Replays(const ParityMatrix& matrix) : matrix_(matrix) {}
-
   Replay& Get(const Case& c) {
-    const std::string name = CaseName(matrix_, c);
+    const std::string name = CaseName(ShippedMatrix(), c);
     if (name == name_) return *replay_;
     replay_.reset();
-    Request request = MakeRequest(matrix_, c);
+    Request request = MakeRequest(ShippedMatrix(), c);
     request.max_tokens = 0;
     request.trace = "full";
     request.raw_tensors = true;
-    capture_ = CaptureStore(kCaptures).Get(*MakeAnyBackend(c.reference), request);
+    capture_ = CaptureStore(SharedCaptures()).Get(*MakeEngine(c.reference), request);
     model_.emplace(bitnet::Model::Load(request.model));
-    const std::string order = OrderOf(capture_.backend);
-    exact_ = !order.empty();
-    replay_ =
-        std::make_unique<Replay>(*model_, capture_, exact_ ? bitnet::FindOrder(order) : bitnet::DefaultOrder(*model_));
+    exact_ = !OrderOf(capture_.backend).empty();
+    replay_ = std::make_unique<Replay>(*model_, capture_, OrderFor(capture_.backend, *model_));
     name_ = name;
     return *replay_;
   }
   bool exact() const { return exact_; }
 
  private:
-  const ParityMatrix& matrix_;
   std::string name_;
   Capture capture_;
   std::optional<bitnet::Model> model_;
@@ -96,130 +86,99 @@ class Replays {
   bool exact_ = false;
 };
 
-class OperationTest : public testing::Test {
- public:
-  OperationTest(Case c, bitnet::Point point, int layer, Replays* replays)
-      : case_(std::move(c)), stage_(point), layer_(layer), replays_(replays) {}
+Replays& TheReplays() {
+  static Replays replays;
+  return replays;
+}
 
-  void TestBody() override {
-    if (const std::string absence = Absence(case_.reference); !absence.empty()) {
-      if (!IsRequired(case_.reference)) GTEST_SKIP() << absence;
+struct Operation {
+  Case c;
+  Point point;
+  int layer;  // -1 outside the layers
+
+  std::string Name() const { return NameOf(c, point) + (layer < 0 ? ".outside" : fmt::format(".layer_{}", layer)); }
+  friend std::ostream& operator<<(std::ostream& out, const Operation& o) { return out << o.Name(); }
+};
+
+bitnet::Hyperparameters HyperparametersOf(const Case& c) {
+  return bitnet::ReadHyperparameters(bitnet::GgufFile::Open(ShippedMatrix().models[c.model].path));
+}
+
+// In the order of the computation.
+std::vector<Operation> AllOperations() {
+  std::vector<Operation> operations;
+  for (const Case& c : ReplayCases()) {
+    const bitnet::Hyperparameters h = HyperparametersOf(c);
+    for (const bitnet::PointInfo& p : bitnet::kGraph) {
+      if (!bitnet::Exists(p, {.has_sub_norms = h.has_sub_norms})) continue;
+      const int first = p.in_layer ? 0 : -1, last = p.in_layer ? static_cast<int>(h.n_layer) - 1 : -1;
+      for (int layer = first; layer <= last; ++layer) operations.push_back({c, p.point, layer});
+    }
+  }
+  return operations;
+}
+
+namespace suite {
+
+class Replay : public testing::TestWithParam<Operation> {
+ protected:
+  static void Check() {
+    const auto& [c, point, layer] = GetParam();
+    if (const std::string absence = Absence(c.reference); !absence.empty()) {
+      if (!IsRequired(c.reference)) GTEST_SKIP() << absence;
       FAIL() << absence << "\n(PARITY_REQUIRE asks for it)";
     }
     try {
-      Judge(replays_->Get(case_).Operation(stage_, layer_));
+      Judge(TheReplays().Get(c).Operation(point, layer));
     } catch (const std::exception& error) {
       ADD_FAILURE() << error.what();
     }
   }
 
  private:
-  void Judge(const ReplayResult& r) const {
+  static void Judge(const ReplayResult& r) {
+    const auto& [c, point, layer] = GetParam();
     const std::string what =
         fmt::format("{}{}: {}, {} of {} elements differ, max abs {:.3g}, {:.3g} of the tolerance ({:.3g} units)",
-                    layer_ < 0 ? "" : fmt::format("layer {} ", layer_), bitnet::PointName(stage_),
+                    layer < 0 ? "" : fmt::format("layer {} ", layer), bitnet::PointName(point),
                     ReplayVerdictName(r.verdict), r.differing, r.elements, r.max_abs, r.max_error, r.tolerance_units);
     fmt::print("{}\n", what);
     ASSERT_NE(r.verdict, ReplayVerdict::kNotTraced) << what << "; missing: " << r.missing;
     EXPECT_GT(r.elements, 0) << what;
-    const bool good = !Fails(r, replays_->exact());
+    const bool good = !Fails(r, TheReplays().exact());
     EXPECT_TRUE(good) << what
                       << fmt::format(
                              "\nposition {}, element {}: {:.9g} follows from the reference's inputs, it has {:.9g}",
                              r.place.position, r.index, r.ours, r.reference)
-                      << (replays_->exact() ? "\nthe order of the reference's build is known: every bit must agree"
-                                            : "");
+                      << (TheReplays().exact() ? "\nthe order of the reference's build is known: every bit must agree"
+                                               : "");
   }
-
-  Case case_;
-  bitnet::Point stage_;
-  int layer_;
-  Replays* replays_;
 };
 
-// The operations of a model, in the order of the computation.
-std::vector<bitnet::Point> Operations(const bitnet::Hyperparameters& h) {
-  std::vector<bitnet::Point> points;
-  for (int s = 0; s < bitnet::kPointCount; ++s) {
-    const auto point = static_cast<bitnet::Point>(s);
-    const bool sub_norm = point == bitnet::Point::kAttnSubNorm || point == bitnet::Point::kFfnSubNorm;
-    if (!sub_norm || h.has_sub_norms) points.push_back(point);
-  }
-  return points;
-}
+TEST_P(Replay, Passes) { Check(); }
 
-bool InLayer(bitnet::Point point) {
-  return point != bitnet::Point::kEmbeddings && point != bitnet::Point::kOutputNorm && point != bitnet::Point::kLogits;
-}
+INSTANTIATE_TEST_SUITE_P(, Replay, testing::ValuesIn(AllOperations()),
+                         [](const auto& info) { return ParameterName(info.param.Name()); });
 
-bitnet::Hyperparameters HyperparametersOf(const MatrixModel& model) {
-  return bitnet::ReadHyperparameters(bitnet::GgufFile::Open(model.path));
-}
+}  // namespace suite
 
-void RegisterAll(const ParityMatrix& matrix, Replays* replays) {
-  for (const Case& c : ReplayCases(matrix)) {
-    const bitnet::Hyperparameters h = HyperparametersOf(matrix.models[c.model]);
-    for (const bitnet::Point point : Operations(h)) {
-      const int first = InLayer(point) ? 0 : -1, last = InLayer(point) ? static_cast<int>(h.n_layer) - 1 : -1;
-      for (int layer = first; layer <= last; ++layer) {
-        const std::string name =
-            TestName(matrix, c, point) + (layer < 0 ? ".outside" : fmt::format(".layer_{}", layer));
-        testing::RegisterTest(
-            "Replay", name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
-            [c, point, layer, replays]() -> testing::Test* { return new OperationTest(c, point, layer, replays); });
-      }
-    }
+// One for each operation, over all layers.
+std::vector<CtestTest> ReplayTests() {
+  std::vector<CtestTest> tests;
+  for (const Operation& o : AllOperations()) {
+    if (o.layer > 0) continue;
+    const std::string name = NameOf(o.c, o.point);
+    tests.push_back({.name = "Replay." + name,
+                     .filter = fmt::format("Replay.Passes/{}__*", ParameterName(name)),
+                     .labels = fmt::format("replay;{};{};{}", o.c.reference, ShippedMatrix().models[o.c.model].format,
+                                           ScheduleName(o.c.schedule)),
+                     .skipped = IsRequired(o.c.reference) ? "" : Absence(o.c.reference),
+                     .timeout_seconds = 300});
   }
-}
-
-void WriteCtest(const ParityMatrix& matrix, const std::string& file) {
-  const std::string program = std::filesystem::canonical("/proc/self/exe").string();
-  const std::string temporary = fmt::format("{}.{}", file, getpid());
-  std::ofstream out(temporary);
-  for (const Case& c : ReplayCases(matrix)) {
-    const MatrixModel& model = matrix.models[c.model];
-    const std::string absence = IsRequired(c.reference) ? "" : Absence(c.reference);
-    const std::string labels = fmt::format("replay;{};{};{}{}", c.reference, model.format, ScheduleName(c.schedule),
-                                           absence.empty() ? "" : ";skipped: " + LabelText(absence));
-    for (const bitnet::Point point : Operations(HyperparametersOf(model))) {
-      const std::string name = "Replay." + TestName(matrix, c, point);
-      out << fmt::format("add_test([==[{0}]==] [==[{1}]==] [==[--gtest_filter={0}.*]==])\n", name, program);
-      out << fmt::format(
-          "set_tests_properties([==[{}]==] PROPERTIES TIMEOUT {} LABELS [==[{}]==] SKIP_REGULAR_EXPRESSION "
-          "[==[\\[  SKIPPED \\]]==])\n",
-          name, kTimeoutSeconds, labels);
-    }
-  }
-  out.close();
-  if (!out) throw std::runtime_error(fmt::format("{}: cannot be written", temporary));
-  std::filesystem::rename(temporary, file);
-}
-
-int Main(int argc, char** argv) {
-  const ParityMatrix matrix =
-      LoadMatrix(fmt::format("{}/parity_matrix.json", kFixtures), fmt::format("{}/prompts.json", kFixtures), kModels);
-  if (argc == 3 && std::string_view(argv[1]) == "--write-ctest") {
-    WriteCtest(matrix, argv[2]);
-    return 0;
-  }
-  Replays replays(matrix);
-  RegisterAll(matrix, &replays);
-  testing::InitGoogleTest(&argc, argv);
-  if (argc > 1) {
-    fmt::print(stderr, "replay_suites: unknown argument {}; known are --write-ctest FILE and GoogleTest's\n", argv[1]);
-    return 2;
-  }
-  return RUN_ALL_TESTS();
+  return tests;
 }
 
 }  // namespace
 }  // namespace parity
 
-int main(int argc, char** argv) {
-  try {
-    return parity::Main(argc, argv);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "replay_suites: {}\n", error.what());
-    return 2;
-  }
-}
+int main(int argc, char** argv) { return parity::SuiteMain(argc, argv, parity::ReplayTests); }

@@ -23,7 +23,7 @@
 
 #include "engine/gguf/gguf.h"
 #include "engine/tokenizer/tokenizer.h"
-#include "parity_tests/harness/pair.h"
+#include "parity_tests/harness/engines.h"
 #include "reference/capture/json_fields.h"
 #include "reference/capture/temporary_directory.h"
 #include "reference/engines/backend.h"
@@ -69,7 +69,7 @@ std::string Escaped(const std::string& text) { return TextToJson(text).dump(-1, 
 
 // The runner, or "" and the reason.
 std::pair<std::string, std::string> FindRunner() {
-  const ProbeResult probe = MakeBackend("llama.cpp")->Probe();
+  const ProbeResult probe = MakeEngine("llama.cpp")->Probe();
   if (!probe.available) return {"", fmt::format("llama.cpp: {}; {}", probe.problem, probe.remedy)};
   return {probe.found.at(0), ""};
 }

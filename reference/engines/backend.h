@@ -1,6 +1,6 @@
 // An engine that turns a Request into a Capture.
 //
-//   std::unique_ptr<Backend> backend = MakeBackend("llama.cpp");
+//   std::unique_ptr<Backend> backend = MakeBackend("llama.cpp");    // registry.h
 //   if (!backend->Probe().available) ...
 //   Capture capture = backend->Run(request);
 #ifndef BITNET_PARITY_REFERENCE_ENGINES_BACKEND_H_
@@ -52,10 +52,6 @@ class ModelNotSupported : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
-
-// "llama.cpp", "bitnet.cpp", "recorded:DIR", "exec:COMMAND". Throws on anything else and lists these. The native engine
-// is not known here: see parity_tests/candidate.
-std::unique_ptr<Backend> MakeBackend(const std::string& spec);
 
 }  // namespace parity
 

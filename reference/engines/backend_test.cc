@@ -16,6 +16,7 @@
 #include "reference/capture/hash.h"
 #include "reference/capture/json_fields.h"
 #include "reference/capture/temporary_directory.h"
+#include "reference/engines/registry.h"
 #include "reference/engines/runner_backend.h"
 #include "reference/engines/small_capture_for_test.h"
 
@@ -26,6 +27,11 @@ namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
+
+Runner NoSuchRunner(const std::string& built_at) {
+  return {
+      .program = "no_such_runner", .variable = "PARITY_NO_SUCH_VARIABLE", .built_at = built_at, .remedy = "build it"};
+}
 
 class BackendTest : public testing::Test {
  protected:
@@ -51,7 +57,7 @@ class BackendTest : public testing::Test {
     const std::string info = info_body.empty() ? R"(echo '{"version": "v9", "libraries": []}'; exit 0)" : info_body;
     const std::string program =
         Script("runner.sh", fmt::format("if [ \"$1\" = info ]; then {}; fi\n{}", info, run_body));
-    return MakeRunnerBackend({"llama.cpp", "no_such_runner", "PARITY_NO_SUCH_VARIABLE", program, "build it"});
+    return MakeRunnerBackend("llama.cpp", NoSuchRunner(program));
   }
 
   std::string ErrorOfRunning(Backend& backend) const {
@@ -65,7 +71,8 @@ class BackendTest : public testing::Test {
 };
 
 TEST_F(BackendTest, UnknownSpecsListTheKnownOnes) {
-  for (const char* spec : {"", "llama", "recorded:", "exec:", "native"}) {
+  for (const char* spec :
+       {"", ":", "llama", "llama.cpp:", "llama.cpp:zen4", "recorded", "recorded:", "exec:", "native"}) {
     try {
       MakeBackend(spec);
       FAIL() << spec;
@@ -154,8 +161,7 @@ TEST_F(BackendTest, NoCaptureHalfACaptureAndGarbageAreErrors) {
 }
 
 TEST_F(BackendTest, ProbesTellWhatIsMissing) {
-  const auto missing =
-      MakeRunnerBackend({"llama.cpp", "no_such_runner", "PARITY_NO_SUCH_VARIABLE", "/nowhere/runner", "build it"});
+  const auto missing = MakeRunnerBackend("llama.cpp", NoSuchRunner("/nowhere/runner"));
   EXPECT_FALSE(missing->Probe().available);
   EXPECT_THAT(missing->Probe().problem, AllOf(HasSubstr("no runner at"), HasSubstr("/nowhere/runner")));
   EXPECT_THAT(ErrorOfRunning(*missing), AllOf(HasSubstr("/nowhere/runner"), HasSubstr("build it")));

@@ -23,9 +23,9 @@ bool IsExecutable(const std::string& path) { return fs::is_regular_file(path) &&
 
 class RunnerBackend : public Backend {
  public:
-  explicit RunnerBackend(RunnerNames names) : names_(std::move(names)) {}
+  RunnerBackend(std::string engine, Runner runner) : engine_(std::move(engine)), runner_(std::move(runner)) {}
 
-  std::string name() const override { return names_.engine; }
+  std::string name() const override { return engine_; }
 
   ProbeResult Probe() override {
     if (!probe_) probe_ = DoProbe();
@@ -35,7 +35,7 @@ class RunnerBackend : public Backend {
   std::string Identity(const FileHasher& hash) override {
     RequireAvailable();
     if (identity_.empty()) {
-      identity_ = fmt::format("{}\n{}\nrunner {}\n", names_.engine, info_.dump(), hash(program_));
+      identity_ = fmt::format("{}\n{}\nrunner {}\n", engine_, info_.dump(), hash(program_));
       for (const std::string& library : libraries_) identity_ += fmt::format("{} {}\n", library, hash(library));
     }
     return identity_;
@@ -49,7 +49,7 @@ class RunnerBackend : public Backend {
 
   void RunTo(const Request& request, const std::string& directory) override {
     RequireAvailable();
-    RunEngineProcess(names_.engine, request, directory, [&](const std::string& request_file, const std::string& out) {
+    RunEngineProcess(engine_, request, directory, [&](const std::string& request_file, const std::string& out) {
       return std::vector<std::string>{program_, "run", "--request", request_file, "--out", out};
     });
   }
@@ -57,19 +57,18 @@ class RunnerBackend : public Backend {
  private:
   void RequireAvailable() {
     const ProbeResult probe = Probe();
-    if (!probe.available)
-      throw std::runtime_error(fmt::format("{}: {}; {}", names_.engine, probe.problem, probe.remedy));
+    if (!probe.available) throw std::runtime_error(fmt::format("{}: {}; {}", engine_, probe.problem, probe.remedy));
   }
 
   ProbeResult DoProbe() {
     ProbeResult result;
-    result.remedy = names_.remedy;
+    result.remedy = runner_.remedy;
     std::vector<std::string> places;
-    if (const char* value = std::getenv(names_.variable.c_str()); value && *value) {
+    if (const char* value = std::getenv(runner_.variable.c_str()); value && *value) {
       places = {value};
     } else {
-      places.push_back((fs::read_symlink("/proc/self/exe").parent_path() / names_.program).string());
-      if (!names_.built_at.empty()) places.push_back(names_.built_at);
+      places.push_back((fs::read_symlink("/proc/self/exe").parent_path() / runner_.program).string());
+      if (!runner_.built_at.empty()) places.push_back(runner_.built_at);
     }
     for (const std::string& place : places) {
       result.looked_in.push_back(place);
@@ -83,7 +82,7 @@ class RunnerBackend : public Backend {
     const ProcessResult process = RunProcess({program_, "info"}, TimeLimit());
     if (!process.ok()) {
       // A library that is missing is told by the dynamic loader, on standard error.
-      result.problem = DescribeFailure(names_.engine, program_ + " info", process);
+      result.problem = DescribeFailure(engine_, program_ + " info", process);
       return result;
     }
     try {
@@ -104,7 +103,8 @@ class RunnerBackend : public Backend {
     return result;
   }
 
-  RunnerNames names_;
+  std::string engine_;
+  Runner runner_;
   std::optional<ProbeResult> probe_;
   std::string program_;
   nlohmann::json info_;
@@ -116,20 +116,8 @@ class RunnerBackend : public Backend {
 
 }  // namespace
 
-std::unique_ptr<Backend> MakeRunnerBackend(const RunnerNames& names) { return std::make_unique<RunnerBackend>(names); }
-
-std::unique_ptr<Backend> MakeLlamaCppBackend() {
-  return MakeRunnerBackend(
-      {"llama.cpp", "llama_cpp_runner", "PARITY_LLAMA_CPP_RUNNER", PARITY_LLAMA_CPP_RUNNER_PATH,
-       "run `npm ci --ignore-scripts` in reference/llama_family/package (or set LLAMA_CPP_DIR to a checkout with a "
-       "shared build), then configure and build again"});
-}
-
-std::unique_ptr<Backend> MakeBitnetCppBackend() {
-  return MakeRunnerBackend(
-      {"bitnet.cpp", "bitnet_cpp_runner", "PARITY_BITNET_CPP_RUNNER", PARITY_BITNET_CPP_RUNNER_PATH,
-       "build bitnet.cpp with shared libraries, set BITNET_CPP_DIR to its checkout, then configure and build "
-       "again"});
+std::unique_ptr<Backend> MakeRunnerBackend(const std::string& engine, const Runner& runner) {
+  return std::make_unique<RunnerBackend>(engine, runner);
 }
 
 }  // namespace parity

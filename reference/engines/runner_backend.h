@@ -1,4 +1,5 @@
-// llama.cpp and bitnet.cpp: a runner program, compiled against the engine's own headers, in a process of its own.
+// An engine behind a runner: a program compiled against the engine's own headers, in a
+// process of its own.
 #ifndef BITNET_PARITY_REFERENCE_ENGINES_RUNNER_BACKEND_H_
 #define BITNET_PARITY_REFERENCE_ENGINES_RUNNER_BACKEND_H_
 
@@ -10,17 +11,17 @@
 
 namespace parity {
 
-struct RunnerNames {
-  std::string engine;    // "llama.cpp"
-  std::string program;   // "llama_cpp_runner"
-  std::string variable;  // environment variable that names the program
-  std::string built_at;  // where this build puts it; "" where it does not build it
-  std::string remedy;    // how to get it
+struct Runner {
+  std::string program = {};            // "llama_cpp_runner"; empty: the engine has none
+  std::string variable = {};           // environment variable that names the program
+  std::string built_at = {};           // where this build puts it
+  std::string package = {};            // the engine as an npm package, by its place in the source tree
+  std::string checkout_variable = {};  // environment variable that names a checkout of the engine
+  std::string checkout = {};           // where else one is looked for, below the user's home
+  std::string remedy = {};             // how to get it
 };
 
-std::unique_ptr<Backend> MakeRunnerBackend(const RunnerNames& names);
-std::unique_ptr<Backend> MakeLlamaCppBackend();
-std::unique_ptr<Backend> MakeBitnetCppBackend();
+std::unique_ptr<Backend> MakeRunnerBackend(const std::string& engine, const Runner& runner);
 
 }  // namespace parity
 

@@ -1,10 +1,9 @@
 # Finds a bitnet.cpp that the user has built by its own README, with shared libraries. BITNET_CPP_DIR (cache or environment
-# variable) names the checkout, BITNET_CPP_LIB_DIR where libllama.so and libggml.so are, if elsewhere than its build tree. Sets
-#   PARITY_BITNET_CPP_USABLE   TRUE if a program against it compiles and links; then the target bitnet_cpp exists
+# variable) names the checkout, BITNET_CPP_LIB_DIR where libllama.so and libggml.so are, if elsewhere than its build tree. Makes the
+# target bitnet_cpp, if a program against it compiles and links.
 
 set(BITNET_CPP_DIR "" CACHE PATH "A bitnet.cpp checkout; where empty, the environment's, or ~/.cache/bitnet_cpp")
 set(BITNET_CPP_LIB_DIR "" CACHE PATH "bitnet.cpp's libraries, where not in its build tree")
-set(PARITY_BITNET_CPP_USABLE FALSE)
 foreach(name DIR LIB_DIR)
   string(TOLOWER bitnet_cpp_${name} variable)
   set(${variable} "${BITNET_CPP_${name}}")
@@ -72,28 +71,14 @@ if(bitnet_cpp_signatures)
   string(REGEX REPLACE "[\"\\]" "" bitnet_cpp_compiler "${bitnet_cpp_compiler}")
   string(STRIP "${bitnet_cpp_compiler}" bitnet_cpp_compiler)
 endif()
-set(bitnet_cpp_definitions
-  PARITY_ENGINE_API="reference/llama_family/api_bitnet_cpp.h"
-  PARITY_BITNET_CPP_VERSION="${bitnet_cpp_version}"
-  PARITY_BITNET_CPP_COMPILER="${bitnet_cpp_compiler}")
-
-set(bitnet_cpp_includes ${bitnet_cpp_llama}/include ${bitnet_cpp_llama}/ggml/include)
-list(TRANSFORM bitnet_cpp_definitions PREPEND -D OUTPUT_VARIABLE bitnet_cpp_flags)
-try_compile(bitnet_cpp_compiles ${CMAKE_BINARY_DIR}/try_bitnet_cpp
-  SOURCES ${CMAKE_CURRENT_LIST_DIR}/try_bitnet_cpp.cc
-  CMAKE_FLAGS "-DINCLUDE_DIRECTORIES=${bitnet_cpp_includes};${CMAKE_CURRENT_LIST_DIR}/../.."
-  COMPILE_DEFINITIONS ${bitnet_cpp_flags}
-  LINK_LIBRARIES ${bitnet_cpp_libraries}
-  CXX_STANDARD 20
-  NO_CACHE
-  OUTPUT_VARIABLE bitnet_cpp_output)
-if(NOT bitnet_cpp_compiles)
-  message(WARNING "bitnet.cpp: the runner does not compile against ${bitnet_cpp_dir}; ${bitnet_cpp_skipped}:\n${bitnet_cpp_output}")
-  return()
+include(${CMAKE_CURRENT_LIST_DIR}/TryApi.cmake)
+parity_try_api(bitnet_cpp bitnet.cpp ${bitnet_cpp_dir}
+  INCLUDES ${bitnet_cpp_llama}/include ${bitnet_cpp_llama}/ggml/include
+  LIBRARIES ${bitnet_cpp_libraries}
+  DEFINITIONS
+    PARITY_ENGINE_API="reference/llama_family/api_bitnet_cpp.h"
+    PARITY_BITNET_CPP_VERSION="${bitnet_cpp_version}"
+    PARITY_BITNET_CPP_COMPILER="${bitnet_cpp_compiler}")
+if(bitnet_cpp_usable)
+  message(STATUS "bitnet.cpp: ${bitnet_cpp_dir} (${bitnet_cpp_version}, ${bitnet_cpp_compiler})")
 endif()
-
-add_library(bitnet_cpp INTERFACE)
-target_include_directories(bitnet_cpp SYSTEM INTERFACE ${bitnet_cpp_includes})
-target_link_libraries(bitnet_cpp INTERFACE ${bitnet_cpp_libraries} ${CMAKE_DL_LIBS})
-message(STATUS "bitnet.cpp: ${bitnet_cpp_dir} (${bitnet_cpp_version}, ${bitnet_cpp_compiler})")
-set(PARITY_BITNET_CPP_USABLE TRUE)

@@ -1,7 +1,7 @@
 # Finds llama.cpp: a checkout or build of the user's (LLAMA_CPP_DIR, a cache or environment variable), else the pinned npm
 # package under package/node_modules. Sets
 #   PARITY_LLAMA_CPP_SOURCE   folder with include/, ggml/include/ and models/ (cache), or "" where there is none
-#   PARITY_LLAMA_CPP_USABLE   TRUE if a program against it compiles and links; then the target llama_cpp exists
+# and the target llama_cpp, if a program against it compiles and links.
 
 set(LLAMA_CPP_DIR "" CACHE PATH "A llama.cpp checkout with a shared build, in place of the pinned package")
 if(LLAMA_CPP_DIR)
@@ -9,7 +9,6 @@ if(LLAMA_CPP_DIR)
 else()
   set(llama_cpp_dir $ENV{LLAMA_CPP_DIR})
 endif()
-set(PARITY_LLAMA_CPP_USABLE FALSE)
 set(PARITY_LLAMA_CPP_SOURCE "" CACHE INTERNAL "llama.cpp's headers and vocabularies")
 set(llama_cpp_package ${CMAKE_CURRENT_LIST_DIR}/package/node_modules)
 set(llama_cpp_bundle ${llama_cpp_package}/node-llama-cpp/llama/gitRelease.bundle)
@@ -67,22 +66,12 @@ foreach(name libllama libggml libggml-base)
   list(APPEND llama_cpp_libraries ${found})
 endforeach()
 
-set(llama_cpp_includes ${PARITY_LLAMA_CPP_SOURCE}/include ${PARITY_LLAMA_CPP_SOURCE}/ggml/include)
-try_compile(PARITY_LLAMA_CPP_COMPILES ${CMAKE_BINARY_DIR}/try_llama_cpp
-  SOURCES ${CMAKE_CURRENT_LIST_DIR}/try_llama_cpp.cc
-  CMAKE_FLAGS "-DINCLUDE_DIRECTORIES=${llama_cpp_includes};${CMAKE_CURRENT_LIST_DIR}/../.."
-  LINK_LIBRARIES ${llama_cpp_libraries}
-  CXX_STANDARD 20
-  OUTPUT_VARIABLE llama_cpp_output)
-if(NOT PARITY_LLAMA_CPP_COMPILES)
-  message(WARNING "llama.cpp: the runner does not compile against ${PARITY_LLAMA_CPP_SOURCE}; its suites will be skipped:\n${llama_cpp_output}")
-  unset(PARITY_LLAMA_CPP_COMPILES CACHE)
-  return()
+include(${CMAKE_CURRENT_LIST_DIR}/TryApi.cmake)
+parity_try_api(llama_cpp llama.cpp ${PARITY_LLAMA_CPP_SOURCE}
+  INCLUDES ${PARITY_LLAMA_CPP_SOURCE}/include ${PARITY_LLAMA_CPP_SOURCE}/ggml/include
+  LIBRARIES ${llama_cpp_libraries}
+  DEFINITIONS PARITY_ENGINE_API="reference/llama_family/api_llama_cpp.h")
+if(llama_cpp_usable)
+  list(GET llama_cpp_libraries 0 llama_cpp_first)
+  message(STATUS "llama.cpp: ${llama_cpp_first}")
 endif()
-
-add_library(llama_cpp INTERFACE)
-target_include_directories(llama_cpp SYSTEM INTERFACE ${llama_cpp_includes})
-target_link_libraries(llama_cpp INTERFACE ${llama_cpp_libraries} ${CMAKE_DL_LIBS})
-list(GET llama_cpp_libraries 0 llama_cpp_first)
-message(STATUS "llama.cpp: ${llama_cpp_first}")
-set(PARITY_LLAMA_CPP_USABLE TRUE)

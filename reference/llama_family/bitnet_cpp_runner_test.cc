@@ -48,7 +48,7 @@ TEST_F(BitnetCppRunnerTest, TellsCommitCompilerAndInstructionSet) {
   EXPECT_EQ(info["name"], "bitnet.cpp");
   EXPECT_FALSE(info["version"].get<std::string>().empty());
   EXPECT_THAT(info["build"], testing::ContainsRegex("clang|GCC"));
-  EXPECT_THAT(info["cpu_variant"], testing::AnyOf("avx512", "avx2"));
+  EXPECT_THAT(info["cpu_variant"], testing::AnyOf("avx512-bf16", "avx512", "avx2"));
   EXPECT_GE(info["libraries"].size(), 2u);
 }
 

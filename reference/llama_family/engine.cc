@@ -80,6 +80,8 @@ std::string PickedVariant(const std::vector<std::string>& files, const std::stri
       return file.substr(sizeof kPluginPrefix - 1, file.size() - (sizeof kPluginPrefix - 1) - 3);
     }
   }
+  // BF16 products then add pairs of neighbours.
+  if (features.find("AVX512_BF16 = 1") != std::string::npos) return "avx512-bf16";
   if (features.find("AVX512 = 1") != std::string::npos) return "avx512";
   if (features.find("AVX2 = 1") != std::string::npos) return "avx2";
   return "built-in";

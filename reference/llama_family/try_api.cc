@@ -1,7 +1,5 @@
-// Compiled at configure time: does this engine have the API that the runner needs?
-#ifndef PARITY_ENGINE_API
-#define PARITY_ENGINE_API "reference/llama_family/api_llama_cpp.h"
-#endif
+// Compiled at configure time, by TryApi.cmake: does this engine have the API that the runner needs? PARITY_ENGINE_API
+// names the header that it is asked for.
 #include PARITY_ENGINE_API
 
 int main() {

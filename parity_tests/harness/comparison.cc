@@ -1,0 +1,140 @@
+#include "parity_tests/harness/comparison.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <utility>
+
+#include "parity_tests/diagnose/explain.h"
+#include "parity_tests/harness/engines.h"
+#include "parity_tests/harness/loaded_model.h"
+#include "parity_tests/harness/own_model.h"
+
+namespace parity {
+namespace {
+
+std::optional<std::string> ProblemOf(Backend& backend) {
+  const ProbeResult probe = backend.Probe();
+  if (probe.available) return std::nullopt;
+  std::string message = fmt::format("{} is not available: {}", backend.name(), probe.problem);
+  if (!probe.looked_in.empty()) message += fmt::format("\nlooked in: {}", fmt::join(probe.looked_in, ", "));
+  if (!probe.remedy.empty()) message += fmt::format("\nremedy: {}", probe.remedy);
+  return message;
+}
+
+}  // namespace
+
+Profile ProfileChoice::Load(const std::string& otherwise) const {
+  Profile profile = LoadProfile(file, name.empty() ? otherwise : name);
+  for (const std::string& threshold : thresholds) Override(profile, threshold);
+  if (cos_tol) OverrideCosine(profile, *cos_tol);
+  return profile;
+}
+
+Verdict Refuse(Status status, const std::string& message, const Request& request, const Profile& profile) {
+  RungResult preflight;
+  preflight.status = status;
+  preflight.message = message;
+  return NotClimbed(std::move(preflight), request, profile);
+}
+
+Comparison::Comparison(const std::string& candidate, const std::string& reference, const std::string& store)
+    : Comparison([candidate](const BackendInfo& info) { return MakeCandidateFor(candidate, info); }, reference) {
+  follows_reference_ = candidate == "native";
+  if (!store.empty()) store_.emplace(store);
+}
+
+Comparison::Comparison(MakeCandidate make_candidate, const std::string& reference)
+    : make_candidate_(std::move(make_candidate)),
+      candidate_(make_candidate_(BackendInfo())),
+      reference_(MakeEngine(reference)) {}
+
+std::optional<RungResult> Comparison::Probe() {
+  for (Backend* backend : {reference_.get(), candidate_.get()}) {
+    if (std::optional<std::string> problem = ProblemOf(*backend)) {
+      RungResult result;
+      result.rung = Rung::kPreflight;
+      result.status = Status::kFail;
+      result.message = std::move(*problem);
+      return result;
+    }
+  }
+  return std::nullopt;
+}
+
+Captures Comparison::Run(const Request& request) {
+  Captures captures;
+  captures.reference = CaptureOf(Side::kReference, request);
+  candidate_ = make_candidate_(captures.reference.backend);
+  captures.candidate = CaptureOf(Side::kCandidate, request);
+  return captures;
+}
+
+Capture Comparison::CaptureOf(Side side, const Request& request) {
+  Backend& backend = side == Side::kReference ? *reference_ : *candidate_;
+  if (progress) progress(fmt::format("running {} ...", backend.name()));
+  try {
+    return store_ ? store_->Get(backend, request) : backend.Run(request);
+  } catch (const ModelNotSupported&) {
+    throw;
+  } catch (const std::runtime_error& error) {
+    throw std::runtime_error(
+        fmt::format("{} {}: {}", side == Side::kReference ? "reference" : "candidate", backend.name(), error.what()));
+  }
+}
+
+LadderOptions Comparison::Limits(const Captures& captures, const ClimbOptions& options, std::string* note) const {
+  const BackendInfo& reference = captures.reference.backend;
+  const bool fair = !follows_reference_ || reference.name == "native" || !OrderOf(reference).empty();
+  if (!fair) {
+    *note = fmt::format(
+        "{} picked its \"{}\" build, whose order of operations the native engine does not follow; equal bits are not "
+        "expected here, and the profile {} judges",
+        reference.name, reference.simd, options.elsewhere);
+  }
+  return {.profile = options.profile.Load(fair ? options.expected : options.elsewhere),
+          .last = options.last,
+          .piece_of = PieceLookup(captures.reference.request)};
+}
+
+Climbed Comparison::Climb(const Request& request, const ClimbOptions& options) {
+  Climbed climbed;
+  try {
+    climbed.captures = Run(request);
+  } catch (const std::exception& error) {
+    climbed.not_supported = dynamic_cast<const ModelNotSupported*>(&error) != nullptr;
+    climbed.verdict = Refuse(Status::kFail, error.what(), request, options.profile.Load(options.expected));
+    return climbed;
+  }
+  const Captures& captures = *climbed.captures;
+  std::string note;
+  Verdict& verdict = climbed.verdict =
+      parity::Climb(captures.candidate, captures.reference, Limits(captures, options, &note));
+  if (!note.empty() && options.profile.name.empty()) verdict.notes.push_back(note);
+  if (!request.token_ids && request.prompt.empty()) {
+    verdict.notes.push_back("the prompt is empty: nothing but the template and BOS was compared");
+  }
+  if (!options.explain) return climbed;
+  // Where and why, if a stage failed; where the first bit differs, if none did.
+  const WorstRows& figures = Figures(verdict);
+  const bool identical = figures.rows() == 0 || figures.identical_share() == 1;
+  const std::optional<Rung> failed = verdict.failed_rung();
+  if (failed == Rung::kPreflight || (!failed && identical)) return climbed;
+  if (failed) {
+    climbed.explanation = Explain(request, captures, verdict);
+  } else {
+    const Verdict exact =
+        parity::Climb(captures.candidate, captures.reference, {.profile = ExactProfile(), .piece_of = {}});
+    climbed.explanation = Explain(request, captures, exact, /*first_bit=*/true);
+  }
+  return climbed;
+}
+
+Explanation Comparison::Explain(const Request& request, const Captures& captures, const Verdict& verdict,
+                                bool first_bit) {
+  const HeldModel held = HoldModel(request.model, captures.reference.backend);
+  return parity::Explain(*candidate_, *reference_, request, captures, verdict, held.own,
+                         {.first_bit = first_bit, .progress = progress});
+}
+
+}  // namespace parity

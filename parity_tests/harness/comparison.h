@@ -1,0 +1,103 @@
+// A candidate and a reference on one request: both run, the limits that are fair are picked, the ladder is climbed, and
+// where it stops, the reason is sought.
+//
+//   Comparison comparison("native", "llama.cpp");
+//   if (auto problem = comparison.Probe()) ... problem->message ...
+//   Climbed climbed = comparison.Climb(request, {.profile = {.file = "thresholds.json"}, .explain = true});
+#ifndef BITNET_PARITY_PARITY_TESTS_HARNESS_COMPARISON_H_
+#define BITNET_PARITY_PARITY_TESTS_HARNESS_COMPARISON_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "parity_tests/findings/captures.h"
+#include "parity_tests/findings/explanation.h"
+#include "parity_tests/findings/verdict.h"
+#include "parity_tests/judge/ladder.h"
+#include "reference/engines/backend.h"
+#include "reference/engines/capture_store.h"
+
+namespace parity {
+
+// The limits that judge: a profile of a file, and what a user changes in it.
+struct ProfileChoice {
+  std::string file = {};
+  std::string name = {};  // empty: whoever compares decides
+  std::vector<std::string> thresholds = {};
+  std::optional<double> cos_tol = {};
+
+  // `otherwise`: the profile where none is named. With every change.
+  Profile Load(const std::string& otherwise) const;
+};
+
+struct ClimbOptions {
+  ProfileChoice profile;
+  // Where the choice names none: the profile that judges, and the one that does where equal bits cannot be expected.
+  std::string expected = "strict";
+  std::string elsewhere = "cosine";
+  Rung last = Rung::kDecode;
+  bool explain = false;  // run the engines again to find where and why they part
+};
+
+struct Climbed {
+  Verdict verdict;
+  std::optional<Captures> captures;        // nothing where an engine could not answer
+  std::optional<Explanation> explanation;  // where a stage fails or a bit differs
+  bool not_supported = false;              // an engine is sound but cannot run this model
+};
+
+class Comparison {
+ public:
+  // The candidate for a reference whose build is known; an empty BackendInfo is one of which nothing is known.
+  using MakeCandidate = std::function<std::unique_ptr<Backend>(const BackendInfo& reference)>;
+
+  // Specs as MakeEngine knows them; throws on others. `store`: where captures are shared; empty: every run is live.
+  Comparison(const std::string& candidate, const std::string& reference, const std::string& store = "");
+  Comparison(MakeCandidate make_candidate, const std::string& reference);
+
+  // Whether both engines are there: nothing, or a preflight result with status fail and a message that says what is
+  // missing, where it was looked for and how to get it.
+  std::optional<RungResult> Probe();
+
+  // Called with what is about to happen.
+  std::function<void(const std::string&)> progress;
+
+  // The reference first: "native" follows the order of operations of the reference's build. Throws what Backend::Run
+  // throws. The captures' raw tensors are readable until the next Run.
+  Captures Run(const Request& request);
+
+  // What judges these captures. The profile is `elsewhere` where the candidate is "native" and the reference's build
+  // has no order of operations that it could follow; `note` then says so.
+  LadderOptions Limits(const Captures& captures, const ClimbOptions& options, std::string* note) const;
+
+  // Runs both and climbs. Never throws for what an engine does: that is a verdict too. Both engines must be there.
+  Climbed Climb(const Request& request, const ClimbOptions& options);
+
+  // Where and why the captures of the last Run part. `verdict`: the ladder's, of these captures. first_bit: see
+  // BisectOptions.
+  Explanation Explain(const Request& request, const Captures& captures, const Verdict& verdict, bool first_bit = false);
+
+  // As the last Run used them.
+  Backend& candidate() { return *candidate_; }
+  Backend& reference() { return *reference_; }
+
+ private:
+  enum class Side { kCandidate, kReference };
+  Capture CaptureOf(Side side, const Request& request);
+
+  MakeCandidate make_candidate_;
+  bool follows_reference_ = false;  // the candidate takes the reference's order
+  std::unique_ptr<Backend> candidate_;
+  std::unique_ptr<Backend> reference_;
+  std::optional<CaptureStore> store_;
+};
+
+// The verdict where nothing was compared: preflight has this status and message.
+Verdict Refuse(Status status, const std::string& message, const Request& request, const Profile& profile);
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_PARITY_TESTS_HARNESS_COMPARISON_H_

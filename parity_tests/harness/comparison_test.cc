@@ -1,0 +1,116 @@
+#include "parity_tests/harness/comparison.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "parity_tests/harness/native_backend.h"
+
+namespace parity {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+const ProfileChoice kShipped = {.file = PARITY_SOURCE_DIR "/fixtures/thresholds.json"};
+
+Request Hello() {
+  Request request;
+  request.model = PARITY_SOURCE_DIR "/fixtures/models/kjv-bitnet.tq2_0.gguf";
+  request.prompt = request.text = "In the beginning";
+  request.max_tokens = 2;
+  request.threads = 1;
+  return request;
+}
+
+TEST(Comparison, ReportsWhatIsMissing) {
+  Comparison missing("native", "recorded:/nonexistent/captures");
+  const std::optional<RungResult> problem = missing.Probe();
+  ASSERT_TRUE(problem.has_value());
+  EXPECT_EQ(problem->status, Status::kFail);
+  EXPECT_THAT(problem->message, HasSubstr("/nonexistent/captures"));
+  EXPECT_FALSE(Comparison("native", "native").Probe().has_value());
+  EXPECT_THROW(Comparison("native", "gguf.cpp"), std::runtime_error);
+}
+
+TEST(Comparison, TheFairProfileDependsOnTheReferencesBuild) {
+  const Comparison native("native", "native"), other("exec:/bin/true", "native");
+  const ClimbOptions options = {.profile = kShipped};
+  std::string note;
+  Captures captures;
+  captures.reference.backend.name = "llama.cpp";
+  captures.reference.backend.simd = "zen4";
+  EXPECT_EQ(native.Limits(captures, options, &note).profile.name, "strict");
+  EXPECT_EQ(note, "");
+  captures.reference.backend.simd = "sse42";
+  EXPECT_EQ(other.Limits(captures, options, &note).profile.name, "strict");
+  EXPECT_EQ(note, "");
+  EXPECT_EQ(native.Limits(captures, options, &note).profile.name, "cosine");
+  EXPECT_THAT(note, HasSubstr("\"sse42\" build"));
+  // What a user names counts.
+  EXPECT_EQ(native.Limits(captures, {.profile = {.file = kShipped.file, .name = "exact"}}, &note).profile.name,
+            "exact");
+}
+
+TEST(Comparison, EqualEnginesReachTheTopAndNeedNoExplanation) {
+  Comparison comparison("native", "native");
+  std::vector<std::string> said;
+  comparison.progress = [&said](const std::string& what) { said.push_back(what); };
+  const Climbed climbed = comparison.Climb(Hello(), {.profile = kShipped, .explain = true});
+  EXPECT_TRUE(climbed.verdict.parity());
+  ASSERT_TRUE(climbed.captures.has_value());
+  EXPECT_EQ(climbed.captures->candidate.generated.size(), 2u);
+  EXPECT_FALSE(climbed.explanation.has_value());
+  EXPECT_THAT(said, ElementsAre("running native ...", "running native ..."));
+}
+
+// An engine that reads the prompt without its first token.
+class Forgetful : public Backend {
+ public:
+  std::string name() const override { return "forgetful"; }
+  ProbeResult Probe() override { return {}; }
+  std::string Identity(const FileHasher&) override { return "forgetful"; }
+  Capture Run(const Request& request) override {
+    Request shorter = request;
+    shorter.add_special = false;
+    Capture capture = MakeNativeBackend()->Run(shorter);
+    capture.request = request;
+    return capture;
+  }
+};
+
+TEST(Comparison, WhereAStageFailsItIsExplained) {
+  std::vector<std::string> known;
+  Comparison comparison(
+      [&known](const BackendInfo& reference) {
+        known.push_back(reference.name);
+        return std::make_unique<Forgetful>();
+      },
+      "native");
+  const Climbed climbed = comparison.Climb(Hello(), {.profile = kShipped, .explain = true});
+  EXPECT_THAT(known, ElementsAre("", "native"));
+  EXPECT_EQ(climbed.verdict.failed_rung(), Rung::kTokens);
+  ASSERT_TRUE(climbed.explanation.has_value());
+  ASSERT_FALSE(climbed.explanation->diagnosis.causes.empty());
+  EXPECT_EQ(climbed.explanation->diagnosis.causes[0].id, "bos_missing");
+  EXPECT_FALSE(comparison.Climb(Hello(), {.profile = kShipped}).explanation.has_value());
+}
+
+TEST(Comparison, WhatAnEngineCannotDoIsAVerdict) {
+  Climbed climbed = Comparison("native", "exec:exit 3 #").Climb(Hello(), {.profile = kShipped, .expected = "exact"});
+  EXPECT_EQ(climbed.verdict.failed_rung(), Rung::kPreflight);
+  EXPECT_EQ(climbed.verdict.profile.name, "exact");
+  EXPECT_TRUE(climbed.not_supported);
+  EXPECT_FALSE(climbed.captures.has_value());
+  climbed = Comparison("exec:exit 4 #", "native").Climb(Hello(), {.profile = kShipped});
+  EXPECT_FALSE(climbed.not_supported);
+  EXPECT_THAT(climbed.verdict.rung(Rung::kPreflight).message,
+              AllOf(StartsWith("candidate exec:exit 4 #: "), HasSubstr("exited with code 4")));
+}
+
+}  // namespace
+}  // namespace parity

@@ -1,0 +1,74 @@
+#include "parity_tests/harness/engines.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "engine/kernels/order.h"
+
+namespace parity {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+TEST(Require, NamesAreSeparatedByCommas) {
+  setenv("PARITY_REQUIRE", "llama.cpp,bitnet.cpp", 1);
+  EXPECT_TRUE(IsRequired("llama.cpp"));
+  EXPECT_TRUE(IsRequired("bitnet.cpp"));
+  EXPECT_FALSE(IsRequired("llama"));
+  unsetenv("PARITY_REQUIRE");
+  EXPECT_FALSE(IsRequired("llama.cpp"));
+}
+
+TEST(Engines, ASpecOfNoRowListsThem) {
+  EXPECT_EQ(MakeEngine("native")->name(), "native");
+  EXPECT_EQ(MakeEngine("native:llama.cpp-avx2")->name(), "native");
+  EXPECT_THROW(MakeEngine("native:abacus"), std::runtime_error);
+  for (const char* spec : {"", "gguf.cpp", "native:", "exec", "recorded:"}) {
+    try {
+      MakeEngine(spec);
+      FAIL() << spec;
+    } catch (const std::runtime_error& error) {
+      EXPECT_THAT(error.what(), AllOf(HasSubstr("native, native:ORDER, llama.cpp, "), HasSubstr("recorded:DIR")));
+    }
+  }
+  EXPECT_THAT(EngineHelp(), AllOf(HasSubstr("native, native:ORDER, "), HasSubstr(", recorded:DIR, ")));
+  EXPECT_THAT(EngineHelp(Which::kLive), AllOf(HasSubstr("exec:COMMAND"), Not(HasSubstr("recorded"))));
+}
+
+TEST(Engines, EveryOrderOfARowIsOneThatTheEngineKnows) {
+  size_t orders = 0;
+  for (const EngineRow& row : Engines()) {
+    for (const BuildOrder& build : row.orders) {
+      EXPECT_EQ(bitnet::FindOrder(build.order).name, build.order);
+      ++orders;
+    }
+  }
+  EXPECT_GT(orders, 8u);
+}
+
+TEST(OrderOf, IsThatOfThePluginOrOfTheCompiler) {
+  const auto order = [](const char* name, const char* simd, const char* build) {
+    BackendInfo reference;
+    reference.name = name;
+    reference.simd = simd;
+    reference.build = build;
+    return OrderOf(reference);
+  };
+  EXPECT_EQ(order("llama.cpp", "icelake", ""), "llama.cpp-avx512");
+  EXPECT_EQ(order("llama.cpp", "zen4", ""), "llama.cpp-avx512-bf16");
+  EXPECT_EQ(order("llama.cpp", "haswell", ""), "llama.cpp-avx2");
+  EXPECT_EQ(order("llama.cpp", "ivybridge", ""), "");
+  EXPECT_EQ(order("bitnet.cpp", "avx512-bf16", "libllama.so, Debian clang version 19.1.7"), "bitnet.cpp-avx512-bf16");
+  EXPECT_EQ(order("bitnet.cpp", "avx512", "libllama.so, Debian clang version 19.1.7"), "bitnet.cpp-avx512");
+  EXPECT_EQ(order("bitnet.cpp", "avx2", "libllama.so, GCC: (Debian 12.2.0-14) 12.2.0"), "bitnet.cpp-avx2-gcc");
+  EXPECT_EQ(order("bitnet.cpp", "avx2", "libllama.so, unknown compiler"), "");
+  EXPECT_EQ(order("bitnet.cpp", "built-in", "libllama.so, GCC: (Debian 12.2.0-14) 12.2.0"), "");
+}
+
+}  // namespace
+}  // namespace parity

@@ -1,0 +1,114 @@
+#include "reference/engines/registry.h"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+#include "reference/engines/exec_backend.h"
+#include "reference/engines/recorded_backend.h"
+
+namespace parity {
+namespace {
+
+std::unique_ptr<Backend> MakeRunner(const EngineRow& row, const std::string&) {
+  return MakeRunnerBackend(row.name, row.runner);
+}
+std::unique_ptr<Backend> MakeRecorded(const EngineRow&, const std::string& directory) {
+  return MakeRecordedBackend(directory);
+}
+std::unique_ptr<Backend> MakeExec(const EngineRow&, const std::string& command) { return MakeExecBackend(command); }
+
+std::vector<EngineRow> MakeRows() {
+  return {
+      {.name = "llama.cpp",
+       .argument = "",
+       .what = "",
+       .make = MakeRunner,
+       .runner = {.program = "llama_cpp_runner",
+                  .variable = "PARITY_LLAMA_CPP_RUNNER",
+                  .built_at = PARITY_RUNNERS "/llama_cpp_runner",
+                  .package = "reference/llama_family/package",
+                  .remedy =
+                      "run `npm ci --ignore-scripts` in reference/llama_family/package (or set LLAMA_CPP_DIR to a "
+                      "checkout with a shared build), then configure and build again"},
+       // By the names of its CPU plugins.
+       .orders = {{"skylakex", "", "llama.cpp-avx512"},
+                  {"icelake", "", "llama.cpp-avx512"},
+                  {"cannonlake", "", "llama.cpp-avx512"},
+                  {"cascadelake", "", "llama.cpp-avx512"},
+                  {"cooperlake", "", "llama.cpp-avx512-bf16"},
+                  {"zen4", "", "llama.cpp-avx512-bf16"},
+                  {"haswell", "", "llama.cpp-avx2"},
+                  {"alderlake", "", "llama.cpp-avx2"}}},
+      {.name = "bitnet.cpp",
+       .argument = "",
+       .what = "",
+       .make = MakeRunner,
+       .runner = {.program = "bitnet_cpp_runner",
+                  .variable = "PARITY_BITNET_CPP_RUNNER",
+                  .built_at = PARITY_RUNNERS "/bitnet_cpp_runner",
+                  .checkout_variable = "BITNET_CPP_DIR",
+                  .checkout = ".cache/bitnet_cpp",
+                  .remedy = "build bitnet.cpp with shared libraries, set BITNET_CPP_DIR to its checkout, then "
+                            "configure and build again"},
+       // The compiler decides which products are fused.
+       .orders = {{"avx512", "clang", "bitnet.cpp-avx512"},
+                  {"avx512-bf16", "clang", "bitnet.cpp-avx512-bf16"},
+                  {"avx2", "clang", "bitnet.cpp-avx2"},
+                  {"avx512", "GCC", "bitnet.cpp-avx512-gcc"},
+                  {"avx512-bf16", "GCC", "bitnet.cpp-avx512-bf16-gcc"},
+                  {"avx2", "GCC", "bitnet.cpp-avx2-gcc"}}},
+      {.name = "recorded",
+       .argument = "DIR",
+       .needs_argument = true,
+       .what = "captures on disk",
+       .live = false,
+       .make = MakeRecorded},
+      {.name = "exec",
+       .argument = "COMMAND",
+       .needs_argument = true,
+       .what = "a program that is given REQUEST.json and OUTDIR",
+       .make = MakeExec},
+  };
+}
+
+// Of a message: "llama.cpp, recorded:DIR (captures on disk), or exec:COMMAND (...)".
+std::string Listing(std::span<const EngineRow> rows) {
+  std::string text;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (i > 0) text += i + 1 < rows.size() ? ", " : ", or ";
+    text += rows[i].Help();
+    if (!rows[i].what.empty()) text += fmt::format(" ({})", rows[i].what);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::span<const EngineRow> ReferenceEngines() {
+  static const std::vector<EngineRow> rows = MakeRows();
+  return rows;
+}
+
+std::unique_ptr<Backend> MakeBackend(const std::string& spec, std::span<const EngineRow> rows) {
+  const size_t colon = spec.find(':');
+  const std::string argument = colon == std::string::npos ? "" : spec.substr(colon + 1);
+  for (const EngineRow& row : rows) {
+    if (row.name != spec.substr(0, colon)) continue;
+    const bool fits = argument.empty() ? colon == std::string::npos && !row.needs_argument : !row.argument.empty();
+    if (fits) return row.make(row, argument);
+  }
+  throw std::runtime_error(fmt::format("backend: found '{}', expected {}", spec, Listing(rows)));
+}
+
+std::string OrderOf(const BackendInfo& backend) {
+  for (const EngineRow& row : ReferenceEngines()) {
+    if (row.name != backend.name) continue;
+    for (const BuildOrder& b : row.orders) {
+      if (b.simd == backend.simd && backend.build.find(b.build) != std::string::npos) return b.order;
+    }
+  }
+  return "";
+}
+
+}  // namespace parity
