@@ -335,7 +335,8 @@ TEST_P(TernaryMatMul, TakesTheLeastInt8AndTheCodeThree) {
     for (const size_t n : {1, 5, 16}) {
       const std::vector<int8_t> q(n * cols, -128);
       const std::vector<float> d(n * scales, 0.5f);
-      const std::vector<scalar::Input> x(n, {.f32 = {}, .q = std::vector<int8_t>(cols, -128), .d = {d.begin(), d.begin() + scales}});
+      const std::vector<scalar::Input> x(
+          n, {.f32 = {}, .q = std::vector<int8_t>(cols, -128), .d = {d.begin(), d.begin() + scales}});
       std::vector<float> expected(n * rows);
       scalar::MatMul(w.matrix, x, order, expected.data());
       OnEveryTarget([&] {

@@ -1,6 +1,8 @@
 // bitnet-parity matrix: the ladder over every shipped model, prompt and schedule, as one table.
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>

@@ -1,6 +1,8 @@
 // bitnet-parity noise: a reference against itself.
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 

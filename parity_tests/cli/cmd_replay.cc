@@ -1,6 +1,8 @@
 // bitnet-parity replay: every operation of ours on the reference's own inputs.
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>

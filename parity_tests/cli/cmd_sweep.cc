@@ -1,6 +1,8 @@
 // bitnet-parity sweep: the ladder on a few prompts of one model, with everything kept for reading afterwards.
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>

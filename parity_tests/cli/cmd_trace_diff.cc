@@ -1,6 +1,8 @@
 // bitnet-parity trace-diff A B: two engines' tensors, side by side.
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 

@@ -73,8 +73,7 @@ class Bisector {
     runs_.count = 2;  // those that made `whole`
     b_.failed_rung = verdict.failed_rung();
     b_.prompt_length = static_cast<int>(runs_.n_prompt);
-    const nlohmann::json& h = whole.reference.model.hyperparameters;
-    if (const auto layers = h.find("n_layer"); layers != h.end()) n_layer_ = layers->get<int>();
+    n_layer_ = static_cast<int>(CountOf(whole.reference.model, "n_layer"));
   }
 
   Bisection Run() {

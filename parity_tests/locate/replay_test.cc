@@ -47,7 +47,7 @@ class ReplayTest : public testing::Test {
       std::vector<float> data = ReadTensor(capture_, r);
       data[index] += by;
       WriteNpy(capture_.directory + "/" + r.tensor_file, r.shape, data);
-      FillFigures(&r, data);
+      FillHashAndRms(&r, data);
       return;
     }
     FAIL() << "not traced: " << PointName(point);

@@ -69,10 +69,9 @@ std::vector<CtestTest> LadderTests(
     std::string below = fmt::format("{}.{}", InfoOf(Rung::kPreflight).suite, preflight);
     for (const RungInfo& info : Rungs()) {
       if (info.rung == Rung::kPreflight) continue;
-      below =
-          add(info.rung, CaseName(matrix, c),
-              fmt::format("ladder;{};{};{};{}", info.name, c.reference, model.format, ScheduleName(c.schedule)), skipped,
-              below);
+      below = add(info.rung, CaseName(matrix, c),
+                  fmt::format("ladder;{};{};{};{}", info.name, c.reference, model.format, ScheduleName(c.schedule)),
+                  skipped, below);
     }
   }
   return tests;

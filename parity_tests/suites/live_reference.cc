@@ -6,7 +6,6 @@
 #include <cstring>
 
 #include "engine/formats/format.h"
-#include "engine/gguf/tensor_type.h"
 #include "parity_tests/harness/engines.h"
 #include "parity_tests/report/report.h"
 
