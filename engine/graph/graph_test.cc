@@ -79,7 +79,9 @@ TEST(Graph, WidthsFitTheWeights) {
   for (const PointInfo& p : kGraph) {
     if (p.op != Op::kProduct && p.op != Op::kNorm) continue;
     const WeightInfo& w = InfoOf(p.weight);
-    if (p.op == Op::kProduct) EXPECT_EQ(w.rows, p.width) << p.name;
+    if (p.op == Op::kProduct) {
+      EXPECT_EQ(w.rows, p.width) << p.name;
+    }
     for (const GraphShape& shape : {kShape, WithoutSubNorms()}) {
       if (!Exists(p, shape)) continue;
       const Source from = SourceOf(p, 0, p.in_layer ? 1 : -1, shape);

@@ -44,7 +44,7 @@ class Fixture {
 
   std::vector<Cause> CausesAt(const Capture& capture, const Place& place) const {
     Causes causes;
-    OperationCauses({.model = &*model_, .order = &Order()}, capture, place, causes);
+    OperationCauses({.model = &*model_, .order = &Order(), .problem = {}}, capture, place, causes);
     return causes.Sorted();
   }
 
