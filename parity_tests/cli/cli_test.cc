@@ -62,6 +62,13 @@ class CliTest : public testing::Test {
   static inline std::string directory;
 };
 
+TEST(Version, NamesTheEnginesToo) {
+  const ProcessResult result = RunParity({"--version"});
+  EXPECT_EQ(result.exit_code, 0) << result.last_words;
+  EXPECT_THAT(result.output, AllOf(StartsWith("bitnet-parity "), HasSubstr("\n  native "), HasSubstr("kernels for"),
+                                   HasSubstr("\n  llama.cpp ")));
+}
+
 TEST_F(CliTest, ParityIsZero) {
   const ProcessResult result = Ladder({});
   EXPECT_EQ(result.exit_code, 0) << result.last_words;

@@ -4,14 +4,34 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <memory>
+#include <string>
 
 #include "parity_tests/cli/commands.h"
+#include "parity_tests/harness/engines.h"
+
+namespace {
+
+// This program's version, and the engines that it finds with theirs.
+std::string Versions() {
+  std::string text = "bitnet-parity " PARITY_VERSION;
+  for (const parity::EngineRow& row : parity::Engines()) {
+    if (row.needs_argument) continue;
+    const parity::ProbeResult probe = parity::MakeEngine(std::string(row.name))->Probe();
+    text += fmt::format("\n  {} {}", row.name, probe.available ? probe.version : "(not available)");
+    if (probe.available && row.runner.program.empty()) text += fmt::format(", {}", fmt::join(probe.found, ", "));
+  }
+  return text;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Parity of 1-bit LLM inference engines, stage by stage.\nExit codes: 0 parity, 1 divergence, 2 error.",
                "bitnet-parity");
   app.require_subcommand(0, 1);  // none is looked at below: a misspelt one is to be named
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.set_version_flag("--version", Versions, "this program's version, and those of the engines that it finds");
   int exit_code = 0;
   parity::AddLadderCommand(app, exit_code);
   parity::AddMatrixCommand(app, exit_code);

@@ -14,7 +14,7 @@
 namespace parity {
 namespace {
 
-constexpr const char* kVersion = "0.1.0";
+constexpr const char* kVersion = PARITY_VERSION;
 
 class NativeSession : public Session {
  public:
