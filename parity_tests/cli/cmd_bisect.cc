@@ -1,7 +1,6 @@
 // bitnet-parity bisect: the shortest failing prefix, the position, the layer, the operation, the cause.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -54,17 +53,15 @@ int Run(const BisectCommand& command) {
 
 void AddBisectCommand(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<BisectCommand>();
-  CLI::App* sub = app.add_subcommand("bisect", "Where the ladder fails: prefix, position, layer, operation");
-  command->prompt.AddTo(*sub);
-  AddProfileOptions(*sub, command->profile);
-  AddCandidateOption(*sub, command->candidate, Which::kLive);
-  AddReferenceOption(*sub, command->reference, Which::kLive);
-  sub->add_option("--max-tokens", command->max_tokens, "greedy tokens to generate")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  AddScheduleOption(*sub, command->schedule);
-  AddFormatOption(*sub, command->format, {"text", "json"});
-  sub->callback([command, &exit_code] { exit_code = Run(*command); });
+  Options options(app, "bisect", "Where the ladder fails: prefix, position, layer, operation");
+  command->prompt.AddTo(options);
+  AddProfileOptions(options, command->profile);
+  AddCandidateOption(options, command->candidate, Which::kLive);
+  AddReferenceOption(options, command->reference, Which::kLive);
+  options.Add("--max-tokens", command->max_tokens, "greedy tokens to generate", {.at_least = 0});
+  AddScheduleOption(options, command->schedule);
+  AddFormatOption(options, command->format, {"text", "json"});
+  options.Run(exit_code, [command] { return Run(*command); });
 }
 
 }  // namespace parity

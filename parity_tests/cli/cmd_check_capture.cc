@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -102,10 +101,10 @@ int CheckCapture(const std::string& directory) {
 
 void AddCheckCaptureCommand(CLI::App& app, int& exit_code) {
   auto directory = std::make_shared<std::string>();
-  CLI::App& command = *app.add_subcommand(
-      "check-capture", "What is wrong with a capture: 0 nothing, 1 it contradicts itself, 2 it cannot be read");
-  command.add_option("directory", *directory, "Directory with capture.json")->required();
-  command.callback([directory, &exit_code] { exit_code = CheckCapture(*directory); });
+  Options options(app, "check-capture",
+                  "What is wrong with a capture: 0 nothing, 1 it contradicts itself, 2 it cannot be read");
+  options.Add("directory", *directory, "Directory with capture.json", {.required = true});
+  options.Run(exit_code, [directory] { return CheckCapture(*directory); });
 }
 
 }  // namespace parity

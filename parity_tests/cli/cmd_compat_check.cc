@@ -1,7 +1,6 @@
 // `compat-check`: what a model file says of itself, and which engines here can run it.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <map>
 #include <memory>
 #include <string>
@@ -153,13 +152,12 @@ void CompatCheck(const CompatCheckOptions& o) {
 
 void AddCompatCheckCommand(CLI::App& app, int& exit_code) {
   auto o = std::make_shared<CompatCheckOptions>();
-  CLI::App& command =
-      *app.add_subcommand("compat-check", "What a model file says of itself, and which engines here run it");
-  command.add_option("model,--model", o->model, "GGUF file")->required();
-  command.add_flag("--show-kv", o->show_kv, "Every metadata key; long arrays and texts are cut short");
-  command.callback([o, &exit_code] {
+  Options options(app, "compat-check", "What a model file says of itself, and which engines here run it");
+  options.Add("model,--model", o->model, "GGUF file", {.required = true});
+  options.Flag("--show-kv", o->show_kv, "Every metadata key; long arrays and texts are cut short");
+  options.Run(exit_code, [o] {
     CompatCheck(*o);
-    exit_code = 0;
+    return 0;
   });
 }
 

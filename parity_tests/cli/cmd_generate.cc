@@ -1,7 +1,6 @@
 // `generate`: our engine alone, without a reference.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -155,38 +154,34 @@ void Generate(const GenerateOptions& o) {
 
 void AddGenerateCommand(CLI::App& app, int& exit_code) {
   auto o = std::make_shared<GenerateOptions>();
-  CLI::App& command = *app.add_subcommand("generate", "Run our engine alone: the prompt, and what follows it");
-  command.add_option("--model", o->model, "GGUF file")->required();
-  command.add_option("--tokenizer", o->tokenizer, "tokenizer.json; without it the vocabulary in the GGUF file");
-  command.add_option("--prompt", o->prompt, "Text to go on from")->required();
-  command.add_option("--system", o->system, "System text, for templates that have one");
-  command.add_option("--prompt-template", o->prompt_template, "raw, instruct, llama3-chat or auto")
-      ->capture_default_str();
-  command.add_option("--max-tokens", o->max_tokens, "Tokens to generate")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 1 << 20));
-  command.add_option("--n-ctx", o->n_ctx, "Positions that the KV cache holds; 0: as many as are needed")
-      ->check(CLI::Range(0, 1 << 24));
-  command.add_option("--temperature", o->sampler.temperature, "0: greedy")->capture_default_str();
-  command.add_option("--top-k", o->sampler.top_k, "Draw from the k largest; 0: from all")->capture_default_str();
-  command.add_option("--top-p", o->sampler.top_p, "Draw from the fewest tokens whose probabilities add up to p")
-      ->capture_default_str();
-  command.add_flag("--greedy", o->greedy, "The largest logit, whatever the other options say");
-  command.add_flag("--ignore-eos", o->ignore_eos, "Go on after an end-of-generation token");
-  command.add_flag("--dump-ids", o->dump_ids, "Print token ids in place of text");
-  command.add_option("--order", o->order,
-                     "Order of operations (llama.cpp-avx512, ...); without it the one of the weights' usual reference");
-  AddFormatOption(command, o->format, {"text", "json"});
-  command.add_option("--trace-dir", o->trace_dir, "Write the forward pass's tensors there, a .trace file each")
-      ->envname("BITNET_TRACE_DIR");
-  command.add_option("--trace", o->trace, "What is traced: core (default), full, or globs over stages");
-  command.add_option("--trace-select", o->trace_select, "Filters, as seq=0-3;layer=0,5-7;stage=attn_*")
-      ->envname("BITNET_TRACE_SELECT");
-  command.add_flag("--dump-raw", o->dump_raw, "Keep the traced tensors as .npy too");
-  o->run.AddTo(command);
-  command.callback([o, &exit_code] {
+  Options options(app, "generate", "Run our engine alone: the prompt, and what follows it");
+  options.Add("--model", o->model, "GGUF file", {.required = true});
+  options.Add("--tokenizer", o->tokenizer, "tokenizer.json; without it the vocabulary in the GGUF file");
+  options.Add("--prompt", o->prompt, "Text to go on from", {.required = true});
+  options.Add("--system", o->system, "System text, for templates that have one");
+  options.Add("--prompt-template", o->prompt_template, "raw, instruct, llama3-chat or auto");
+  options.Add("--max-tokens", o->max_tokens, "Tokens to generate", {.range = {{0, 1 << 20}}});
+  options.Add("--n-ctx", o->n_ctx, "Positions that the KV cache holds; 0: as many as are needed",
+              {.range = {{0, 1 << 24}}, .show_default = false});
+  options.Add("--temperature", o->sampler.temperature, "0: greedy");
+  options.Add("--top-k", o->sampler.top_k, "Draw from the k largest; 0: from all");
+  options.Add("--top-p", o->sampler.top_p, "Draw from the fewest tokens whose probabilities add up to p");
+  options.Flag("--greedy", o->greedy, "The largest logit, whatever the other options say");
+  options.Flag("--ignore-eos", o->ignore_eos, "Go on after an end-of-generation token");
+  options.Flag("--dump-ids", o->dump_ids, "Print token ids in place of text");
+  options.Add("--order", o->order,
+              "Order of operations (llama.cpp-avx512, ...); without it the one of the weights' usual reference");
+  AddFormatOption(options, o->format, {"text", "json"});
+  options.Add("--trace-dir", o->trace_dir, "Write the forward pass's tensors there, a .trace file each",
+              {.environment = "BITNET_TRACE_DIR"});
+  options.Add("--trace", o->trace, "What is traced: core (default), full, or globs over stages");
+  options.Add("--trace-select", o->trace_select, "Filters, as seq=0-3;layer=0,5-7;stage=attn_*",
+              {.environment = "BITNET_TRACE_SELECT"});
+  options.Flag("--dump-raw", o->dump_raw, "Keep the traced tensors as .npy too");
+  o->run.AddTo(options);
+  options.Run(exit_code, [o] {
     Generate(*o);
-    exit_code = 0;
+    return 0;
   });
 }
 

@@ -1,7 +1,6 @@
 // `inspect`: are a model's norms and projections what a trained model's are?
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -211,16 +210,13 @@ int Inspect(const InspectOptions& o) {
 
 void AddInspectCommand(CLI::App& app, int& exit_code) {
   auto o = std::make_shared<InspectOptions>();
-  CLI::App& command =
-      *app.add_subcommand("inspect", "Norms and projections of a model: are they what a trained model's are?");
-  command.add_option("model,--model", o->model, "GGUF file")->required();
-  command.add_flag("--ln-stats", o->ln_stats, "The norms alone");
-  command
-      .add_option("--gate", o->gate,
-                  "auto (by architecture), none, or a JSON file of limits; exit code 1 where it refuses")
-      ->capture_default_str();
-  AddFormatOption(command, o->format, {"text", "json"});
-  command.callback([o, &exit_code] { exit_code = Inspect(*o); });
+  Options options(app, "inspect", "Norms and projections of a model: are they what a trained model's are?");
+  options.Add("model,--model", o->model, "GGUF file", {.required = true});
+  options.Flag("--ln-stats", o->ln_stats, "The norms alone");
+  options.Add("--gate", o->gate,
+              "auto (by architecture), none, or a JSON file of limits; exit code 1 where it refuses");
+  AddFormatOption(options, o->format, {"text", "json"});
+  options.Run(exit_code, [o] { return Inspect(*o); });
 }
 
 }  // namespace parity

@@ -1,7 +1,6 @@
 // bitnet-parity ladder: one model, one prompt, two engines.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -138,32 +137,27 @@ int Run(const LadderCommand& command) {
 
 void AddLadderCommand(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<LadderCommand>();
-  CLI::App* sub = app.add_subcommand("ladder", "Compare two engines on one model and one prompt, stage by stage");
-  command->prompt.AddTo(*sub);
-  AddCandidateOption(*sub, command->candidate);
-  AddReferenceOption(*sub, command->reference);
-  sub->add_option("--stage", command->rung, "stop after this stage")
-      ->check(CLI::IsMember(RungNames()))
-      ->capture_default_str();
-  sub->add_option("--positions", command->positions, "compare the first N prompt positions; 0: all")
-      ->check(CLI::NonNegativeNumber);
-  sub->add_option("--max-tokens", command->max_tokens, "greedy tokens to generate")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  AddScheduleOption(*sub, command->schedule, /*both=*/true);
-  AddFormatOption(*sub, command->format, {"text", "json", "markdown", "html"});
-  sub->add_flag("--dump-ids", command->dump_ids, "print the candidate's token ids");
-  sub->add_flag("--dump-ref-ids,--dump-cpp-ids", command->dump_ref_ids, "print the reference's token ids");
-  sub->add_flag("--noise", command->noise, "measure the reference's noise floor too, and set the limits beside it");
-  sub->add_flag("--no-explanation", command->no_explanation,
-                "the verdict alone: engines are not run again to find where and why they part");
-  sub->add_flag("--verbose", command->verbose, "print every metric at every position");
-  sub->add_option("--keep", command->keep, "directory for both captures; --reference recorded:DIR reads them again");
-  sub->add_option("--trace", command->trace, "with --keep: none, core, full or a selection, of both engines")
-      ->capture_default_str();
-  sub->add_flag("--dump-raw", command->dump_raw, "with --keep: traced tensors as .npy too");
-  AddProfileOptions(*sub, command->profile);
-  sub->callback([command, &exit_code] { exit_code = Run(*command); });
+  Options options(app, "ladder", "Compare two engines on one model and one prompt, stage by stage");
+  command->prompt.AddTo(options);
+  AddCandidateOption(options, command->candidate);
+  AddReferenceOption(options, command->reference);
+  options.Add("--stage", command->rung, "stop after this stage", {.words = RungNames()});
+  options.Add("--positions", command->positions, "compare the first N prompt positions; 0: all",
+              {.at_least = 0, .show_default = false});
+  options.Add("--max-tokens", command->max_tokens, "greedy tokens to generate", {.at_least = 0});
+  AddScheduleOption(options, command->schedule, /*both=*/true);
+  AddFormatOption(options, command->format, {"text", "json", "markdown", "html"});
+  options.Flag("--dump-ids", command->dump_ids, "print the candidate's token ids");
+  options.Flag("--dump-ref-ids,--dump-cpp-ids", command->dump_ref_ids, "print the reference's token ids");
+  options.Flag("--noise", command->noise, "measure the reference's noise floor too, and set the limits beside it");
+  options.Flag("--no-explanation", command->no_explanation,
+               "the verdict alone: engines are not run again to find where and why they part");
+  options.Flag("--verbose", command->verbose, "print every metric at every position");
+  options.Add("--keep", command->keep, "directory for both captures; --reference recorded:DIR reads them again");
+  options.Add("--trace", command->trace, "with --keep: none, core, full or a selection, of both engines");
+  options.Flag("--dump-raw", command->dump_raw, "with --keep: traced tensors as .npy too");
+  AddProfileOptions(options, command->profile);
+  options.Run(exit_code, [command] { return Run(*command); });
 }
 
 }  // namespace parity

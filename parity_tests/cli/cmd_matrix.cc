@@ -1,11 +1,9 @@
 // bitnet-parity matrix: the ladder over every shipped model, prompt and schedule, as one table.
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
@@ -83,22 +81,20 @@ int Run(const MatrixCommand& command) {
 
 void AddMatrixCommand(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<MatrixCommand>();
-  CLI::App* sub = app.add_subcommand("matrix", "Climb the ladder over every shipped model, prompt and schedule");
-  sub->add_option("--reference", command->references, "only these references")->expected(1)->take_all();
-  AddCandidateOption(*sub, command->candidate);
-  sub->add_option("--model", command->only_models, "only these models, by their id in the matrix")
-      ->expected(1)
-      ->take_all();
-  sub->add_option("--prompt", command->only_prompts, "only these prompts, by their id")->expected(1)->take_all();
-  sub->add_option("--models", command->models, "directory of the models")->capture_default_str();
-  sub->add_option("--matrix", command->matrix_file, "file of models, schedules and references")->capture_default_str();
-  sub->add_option("--prompts", command->prompts_file, "file of prompts")->capture_default_str();
-  sub->add_option("--captures", command->captures,
-                  "directory in which captures are kept and found again; without it every run is live");
-  AddFormatOption(*sub, command->format, {"text", "json", "markdown"});
-  command->run.AddTo(*sub);
-  AddProfileOptions(*sub, command->profile);
-  sub->callback([command, &exit_code] { exit_code = Run(*command); });
+  Options options(app, "matrix", "Climb the ladder over every shipped model, prompt and schedule");
+  options.Add("--reference", command->references, "only these references");
+  AddCandidateOption(options, command->candidate);
+  options.Add("--model", command->only_models, "only these models, by their id in the matrix");
+  options.Add("--prompt", command->only_prompts, "only these prompts, by their id");
+  options.Add("--models", command->models, "directory of the models");
+  options.Add("--matrix", command->matrix_file, "file of models, schedules and references");
+  options.Add("--prompts", command->prompts_file, "file of prompts");
+  options.Add("--captures", command->captures,
+              "directory in which captures are kept and found again; without it every run is live");
+  AddFormatOption(options, command->format, {"text", "json", "markdown"});
+  command->run.AddTo(options);
+  AddProfileOptions(options, command->profile);
+  options.Run(exit_code, [command] { return Run(*command); });
 }
 
 }  // namespace parity

@@ -1,10 +1,8 @@
 // bitnet-parity noise: a reference against itself.
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
-#include <CLI/CLI.hpp>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
@@ -41,11 +39,11 @@ int Run(const NoiseCommand& command) {
 
 void AddNoiseCommand(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<NoiseCommand>();
-  CLI::App* sub = app.add_subcommand("noise", "How far a reference is from itself: schedules, threads, batches");
-  command->prompt.AddTo(*sub);
-  AddReferenceOption(*sub, command->reference, Which::kLive);
-  AddFormatOption(*sub, command->format, {"text", "json"});
-  sub->callback([command, &exit_code] { exit_code = Run(*command); });
+  Options options(app, "noise", "How far a reference is from itself: schedules, threads, batches");
+  command->prompt.AddTo(options);
+  AddReferenceOption(options, command->reference, Which::kLive);
+  AddFormatOption(options, command->format, {"text", "json"});
+  options.Run(exit_code, [command] { return Run(*command); });
 }
 
 }  // namespace parity

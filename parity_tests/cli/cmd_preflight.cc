@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -136,23 +135,20 @@ int SetupCppAuto(const std::string& shell) {
 }  // namespace
 
 void AddPreflightCommand(CLI::App& app, int& exit_code) {
-  struct Options {
+  struct Command {
     bool verbose = false;
     std::string format = "text", emit = "sh";
   };
-  auto o = std::make_shared<Options>();
-  CLI::App& preflight =
-      *app.add_subcommand("preflight", "Which engines are here; exit code 0 where all are that PARITY_REQUIRE names");
-  preflight.add_flag("--verbose", o->verbose, "Where each was looked for, and what was found");
+  auto o = std::make_shared<Command>();
+  Options preflight(app, "preflight", "Which engines are here; exit code 0 where all are that PARITY_REQUIRE names");
+  preflight.Flag("--verbose", o->verbose, "Where each was looked for, and what was found");
   AddFormatOption(preflight, o->format, {"text", "json"});
-  preflight.callback([o, &exit_code] { exit_code = Preflight(o->verbose, o->format); });
+  preflight.Run(exit_code, [o] { return Preflight(o->verbose, o->format); });
 
-  CLI::App& setup = *app.add_subcommand(
-      "setup-cpp-auto", "Install the packaged llama.cpp where it is missing, and print the environment for eval");
-  setup.add_option("--emit", o->emit, "sh, fish or pwsh")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"sh", "fish", "pwsh"}));
-  setup.callback([o, &exit_code] { exit_code = SetupCppAuto(o->emit); });
+  Options setup(app, "setup-cpp-auto",
+                "Install the packaged llama.cpp where it is missing, and print the environment for eval");
+  setup.Add("--emit", o->emit, "sh, fish or pwsh", {.words = {"sh", "fish", "pwsh"}});
+  setup.Run(exit_code, [o] { return SetupCppAuto(o->emit); });
 }
 
 }  // namespace parity

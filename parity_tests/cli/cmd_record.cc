@@ -1,7 +1,6 @@
 // `record`: keep what a live reference says, for machines that do not have it (recorded:DIR).
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <memory>
@@ -97,29 +96,23 @@ void Record(const RecordOptions& o) {
 
 void AddRecordCommand(CLI::App& app, int& exit_code) {
   auto o = std::make_shared<RecordOptions>();
-  CLI::App& command =
-      *app.add_subcommand("record", "Keep what a live reference says, for machines without it (recorded:DIR)");
-  command.add_option("--reference", o->reference, EngineHelp(Which::kLive))->required();
-  command.add_option("--model", o->model, "GGUF file; without it the cases that the matrix lists as recorded");
-  command.add_option("--prompt", o->prompt, "with --model: the prompt");
-  command.add_option("--prompt-template", o->prompt_template, "with --model: raw, instruct, llama3-chat or auto")
-      ->capture_default_str();
-  command.add_option("--schedule", o->schedule, "with --model: batch or token")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"batch", "token"}));
-  command.add_option("--max-tokens", o->max_tokens, "with --model: greedy tokens")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 1 << 20));
-  command.add_option("--trace", o->trace, "none, core, full or a selection")->capture_default_str();
-  command.add_flag("--dump-raw", o->dump_raw, "with --model: traced tensors as .npy too");
-  command.add_option("--out", o->out, "directory of the capture, or of all (fixtures/recorded)");
-  command.add_option("--matrix", o->matrix_file, "file of models and references")->capture_default_str();
-  command.add_option("--prompts", o->prompts_file, "file of prompts")->capture_default_str();
-  command.add_option("--models", o->models, "directory of the matrix's models")->capture_default_str();
-  o->run.AddTo(command);
-  command.callback([o, &exit_code] {
+  Options options(app, "record", "Keep what a live reference says, for machines without it (recorded:DIR)");
+  options.Add("--reference", o->reference, EngineHelp(Which::kLive), {.required = true});
+  options.Add("--model", o->model, "GGUF file; without it the cases that the matrix lists as recorded");
+  options.Add("--prompt", o->prompt, "with --model: the prompt");
+  options.Add("--prompt-template", o->prompt_template, "with --model: raw, instruct, llama3-chat or auto");
+  options.Add("--schedule", o->schedule, "with --model: batch or token", {.words = {"batch", "token"}});
+  options.Add("--max-tokens", o->max_tokens, "with --model: greedy tokens", {.range = {{0, 1 << 20}}});
+  options.Add("--trace", o->trace, "none, core, full or a selection");
+  options.Flag("--dump-raw", o->dump_raw, "with --model: traced tensors as .npy too");
+  options.Add("--out", o->out, "directory of the capture, or of all (fixtures/recorded)");
+  options.Add("--matrix", o->matrix_file, "file of models and references");
+  options.Add("--prompts", o->prompts_file, "file of prompts");
+  options.Add("--models", o->models, "directory of the matrix's models");
+  o->run.AddTo(options);
+  options.Run(exit_code, [o] {
     Record(*o);
-    exit_code = 0;
+    return 0;
   });
 }
 

@@ -1,11 +1,9 @@
 // bitnet-parity replay: every operation of ours on the reference's own inputs.
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "engine/model/model.h"
 #include "parity_tests/cli/commands.h"
@@ -97,15 +95,15 @@ int Run(const ReplayCommand& command) {
 
 void AddReplayCommand(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<ReplayCommand>();
-  CLI::App* sub = app.add_subcommand("replay", "Run our operations on the reference's own inputs: which one is guilty");
-  command->prompt.AddTo(*sub);
-  sub->add_option("--reference", command->reference, EngineHelp() + ", or a capture")->capture_default_str();
-  sub->add_option("--layer", command->layer, "one layer; -1: embeddings, output_norm and logits")
-      ->check(CLI::Range(-1, 100000));
-  sub->add_option("--stage", command->point, "one operation, as ffn_down");
-  AddScheduleOption(*sub, command->schedule);
-  AddFormatOption(*sub, command->format, {"text", "json"});
-  sub->callback([command, &exit_code] { exit_code = Run(*command); });
+  Options options(app, "replay", "Run our operations on the reference's own inputs: which one is guilty");
+  command->prompt.AddTo(options);
+  options.Add("--reference", command->reference, EngineHelp() + ", or a capture");
+  options.Add("--layer", command->layer, "one layer; -1: embeddings, output_norm and logits",
+              {.range = {{-1, 100000}}, .show_default = false});
+  options.Add("--stage", command->point, "one operation, as ffn_down");
+  AddScheduleOption(options, command->schedule);
+  AddFormatOption(options, command->format, {"text", "json"});
+  options.Run(exit_code, [command] { return Run(*command); });
 }
 
 }  // namespace parity

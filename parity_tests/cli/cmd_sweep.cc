@@ -1,13 +1,11 @@
 // bitnet-parity sweep: the ladder on a few prompts of one model, with everything kept for reading afterwards.
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "parity_tests/cli/climb.h"
 #include "parity_tests/cli/commands.h"
@@ -143,28 +141,21 @@ int Run(const SweepCommand& command) {
 
 void AddSweepCommand(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<SweepCommand>();
-  CLI::App* sub = app.add_subcommand("sweep", "Climb the ladder on a few prompts of one model, and keep everything");
-  sub->add_option("--model", command->prompt.model, "GGUF file")->required();
-  sub->add_option("--tokenizer", command->prompt.tokenizer,
-                  "tokenizer.json; without it the vocabulary in the GGUF file");
-  AddCandidateOption(*sub, command->candidate);
-  AddReferenceOption(*sub, command->reference);
-  sub->add_option("--out", command->out, "directory for reports and captures")->capture_default_str();
-  sub->add_option("--prompts", command->prompts_file, "file of prompts")->capture_default_str();
-  sub->add_option("--prompt", command->only_prompts, "only these prompts, by their id")
-      ->expected(1)
-      ->take_all()
-      ->capture_default_str();
-  AddScheduleOption(*sub, command->schedule, /*both=*/true);
-  sub->add_option("--max-tokens", command->max_tokens, "greedy tokens to generate")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  sub->add_option("--trace", command->trace, "what is traced of both engines: none, core, full or a selection")
-      ->capture_default_str();
-  sub->add_flag("--dump-raw", command->dump_raw, "traced tensors as .npy too");
-  command->prompt.run.AddTo(*sub);
-  AddProfileOptions(*sub, command->climb.profile);
-  sub->callback([command, &exit_code] { exit_code = Run(*command); });
+  Options options(app, "sweep", "Climb the ladder on a few prompts of one model, and keep everything");
+  options.Add("--model", command->prompt.model, "GGUF file", {.required = true});
+  options.Add("--tokenizer", command->prompt.tokenizer, "tokenizer.json; without it the vocabulary in the GGUF file");
+  AddCandidateOption(options, command->candidate);
+  AddReferenceOption(options, command->reference);
+  options.Add("--out", command->out, "directory for reports and captures");
+  options.Add("--prompts", command->prompts_file, "file of prompts");
+  options.Add("--prompt", command->only_prompts, "only these prompts, by their id");
+  AddScheduleOption(options, command->schedule, /*both=*/true);
+  options.Add("--max-tokens", command->max_tokens, "greedy tokens to generate", {.at_least = 0});
+  options.Add("--trace", command->trace, "what is traced of both engines: none, core, full or a selection");
+  options.Flag("--dump-raw", command->dump_raw, "traced tensors as .npy too");
+  command->prompt.run.AddTo(options);
+  AddProfileOptions(options, command->climb.profile);
+  options.Run(exit_code, [command] { return Run(*command); });
 }
 
 }  // namespace parity

@@ -1,7 +1,6 @@
 // `tokenize`: one prompt through the native tokenizer and a reference's, side by side.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -91,22 +90,20 @@ int Tokenize(const TokenizeOptions& o) {
 
 void AddTokenizeCommand(CLI::App& app, int& exit_code) {
   auto o = std::make_shared<TokenizeOptions>();
-  CLI::App& command = *app.add_subcommand("tokenize", "The ids of a prompt, the native tokenizer's and a reference's");
+  Options options(app, "tokenize", "The ids of a prompt, the native tokenizer's and a reference's");
   PromptOptions& p = o->prompt;
-  command.add_option("--model", p.model, "GGUF file")->required();
-  command.add_option(
-      "--tokenizer", p.tokenizer,
-      "tokenizer.json for the native side; without it the vocabulary in the GGUF file, as the reference");
-  command.add_option("--prompt", p.prompt, "text of the prompt")->required();
-  command.add_option("--system", p.system, "system turn, where the template has one");
-  command.add_option("--prompt-template", p.prompt_template, "raw, instruct, llama3-chat, or auto")
-      ->check(CLI::IsMember({"raw", "instruct", "llama3-chat", "auto"}))
-      ->capture_default_str();
-  command.add_flag("--no-parse-special", p.no_parse_special, "text that spells a special token stays text");
-  AddReferenceOption(command, o->reference);
-  AddFormatOption(command, o->format, {"text", "json"});
-  p.run.AddTo(command);
-  command.callback([o, &exit_code] { exit_code = Tokenize(*o); });
+  options.Add("--model", p.model, "GGUF file", {.required = true});
+  options.Add("--tokenizer", p.tokenizer,
+              "tokenizer.json for the native side; without it the vocabulary in the GGUF file, as the reference");
+  options.Add("--prompt", p.prompt, "text of the prompt", {.required = true});
+  options.Add("--system", p.system, "system turn, where the template has one");
+  options.Add("--prompt-template", p.prompt_template, "raw, instruct, llama3-chat, or auto",
+              {.words = {"raw", "instruct", "llama3-chat", "auto"}});
+  options.Flag("--no-parse-special", p.no_parse_special, "text that spells a special token stays text");
+  AddReferenceOption(options, o->reference);
+  AddFormatOption(options, o->format, {"text", "json"});
+  p.run.AddTo(options);
+  options.Run(exit_code, [o] { return Tokenize(*o); });
 }
 
 }  // namespace parity

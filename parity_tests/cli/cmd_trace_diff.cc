@@ -1,10 +1,8 @@
 // bitnet-parity trace-diff A B: two engines' tensors, side by side.
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
-#include <CLI/CLI.hpp>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
@@ -36,14 +34,13 @@ int Run(const TraceDiffCommand& command) {
 
 void AddTraceDiffCommand(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<TraceDiffCommand>();
-  CLI::App* sub =
-      app.add_subcommand("trace-diff", "Compare the tensors that two engines traced; first divergence first");
-  sub->add_option("a", command->a, "a capture or a trace directory")->required();
-  sub->add_option("b", command->b, "another of the same model and prompt")->required();
-  sub->add_flag("--raw", command->raw, "raw tensors must be there on both sides");
-  sub->add_flag("--all", command->all, "list every tensor that differs");
-  AddFormatOption(*sub, command->format, {"text", "json"});
-  sub->callback([command, &exit_code] { exit_code = Run(*command); });
+  Options options(app, "trace-diff", "Compare the tensors that two engines traced; first divergence first");
+  options.Add("a", command->a, "a capture or a trace directory", {.required = true});
+  options.Add("b", command->b, "another of the same model and prompt", {.required = true});
+  options.Flag("--raw", command->raw, "raw tensors must be there on both sides");
+  options.Flag("--all", command->all, "list every tensor that differs");
+  AddFormatOption(options, command->format, {"text", "json"});
+  options.Run(exit_code, [command] { return Run(*command); });
 }
 
 }  // namespace parity

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -12,17 +11,15 @@
 
 namespace parity {
 
-void RunOptions::AddTo(CLI::App& command) {
-  command.add_option("--threads", threads, "threads of each engine; 0: as many as the machine has")
-      ->check(CLI::Range(0, 1024));
-  command.add_option("--seed", seed, "seed given to the engines (greedy decoding does not use it)")
-      ->envname("BITNET_SEED");
-  command.add_flag("--deterministic", deterministic, "one thread, unless --threads says otherwise")
-      ->envname("BITNET_DETERMINISTIC");
-  command.add_option("--timeout", timeout_seconds, "seconds that one run of an engine may take (180)")
-      ->envname("CROSSVAL_TIMEOUT_SECS")
-      ->check(CLI::Range(1, 86400));
-  command.add_option("--cpu-variant", cpu_variant, "build of the reference's kernels to use, as zen4 or haswell");
+void RunOptions::AddTo(Options& options) {
+  options.Add("--threads", threads, "threads of each engine; 0: as many as the machine has",
+              {.range = {{0, 1024}}, .show_default = false});
+  options.Add("--seed", seed, "seed given to the engines (greedy decoding does not use it)",
+              {.show_default = false, .environment = "BITNET_SEED"});
+  options.Flag("--deterministic", deterministic, "one thread, unless --threads says otherwise", "BITNET_DETERMINISTIC");
+  options.Add("--timeout", timeout_seconds, "seconds that one run of an engine may take (180)",
+              {.range = {{1, 86400}}, .show_default = false, .environment = "CROSSVAL_TIMEOUT_SECS"});
+  options.Add("--cpu-variant", cpu_variant, "build of the reference's kernels to use, as zen4 or haswell");
 }
 
 int RunOptions::Threads() const {
@@ -34,32 +31,29 @@ void RunOptions::ApplyTimeout() const {
   if (timeout_seconds > 0) setenv("CROSSVAL_TIMEOUT_SECS", std::to_string(timeout_seconds).c_str(), 1);
 }
 
-void AddProfileOptions(CLI::App& command, ProfileChoice& choice) {
+void AddProfileOptions(Options& options, ProfileChoice& choice) {
   choice.file = PARITY_SOURCE_DIR "/fixtures/thresholds.json";
-  command.add_option("--profile", choice.name, "limits that judge: strict (default), cosine, exact");
-  command.add_option("--threshold", choice.thresholds, "one limit, as positions.mse=1e-5; may be repeated")
-      ->expected(1)
-      ->take_all();
-  command.add_option("--cos-tol", choice.cos_tol, "least cosine of the first logits and of every position");
-  command.add_option("--thresholds", choice.file, "file of profiles")->capture_default_str();
+  options.Add("--profile", choice.name, "limits that judge: strict (default), cosine, exact");
+  options.Add("--threshold", choice.thresholds, "one limit, as positions.mse=1e-5; may be repeated");
+  options.Add("--cos-tol", choice.cos_tol, "least cosine of the first logits and of every position");
+  options.Add("--thresholds", choice.file, "file of profiles");
 }
 
-void AddCandidateOption(CLI::App& command, std::string& spec, Which which) {
-  command.add_option("--candidate", spec, "engine under test: " + EngineHelp(which))->capture_default_str();
+void AddCandidateOption(Options& options, std::string& spec, Which which) {
+  options.Add("--candidate", spec, "engine under test: " + EngineHelp(which));
 }
 
-void AddReferenceOption(CLI::App& command, std::string& spec, Which which) {
-  command.add_option("--reference", spec, EngineHelp(which))->capture_default_str();
+void AddReferenceOption(Options& options, std::string& spec, Which which) {
+  options.Add("--reference", spec, EngineHelp(which));
 }
 
-void AddScheduleOption(CLI::App& command, std::string& word, bool both) {
-  command
-      .add_option(
-          "--schedule", word,
-          both ? "the prompt as one batch, a token at a time, or both" : "the prompt as one batch or a token at a time")
-      ->check(CLI::IsMember(both ? std::vector<std::string>{"batch", "token", "both"}
-                                 : std::vector<std::string>{"batch", "token"}))
-      ->capture_default_str();
+void AddScheduleOption(Options& options, std::string& word, bool both) {
+  if (both) {
+    options.Add("--schedule", word, "the prompt as one batch, a token at a time, or both",
+                {.words = {"batch", "token", "both"}});
+  } else {
+    options.Add("--schedule", word, "the prompt as one batch or a token at a time", {.words = {"batch", "token"}});
+  }
 }
 
 std::vector<Schedule> SchedulesOf(const std::string& word) {
@@ -69,14 +63,12 @@ std::vector<Schedule> SchedulesOf(const std::string& word) {
   return schedules;
 }
 
-void AddFormatOption(CLI::App& command, std::string& format, std::initializer_list<const char*> formats) {
+void AddFormatOption(Options& options, std::string& format, const std::vector<std::string>& formats) {
   std::string help;
-  for (const char* const* name = formats.begin(); name != formats.end(); ++name) {
-    help += (name == formats.begin() ? "" : name + 1 == formats.end() ? " or " : ", ") + std::string(*name);
+  for (size_t i = 0; i < formats.size(); ++i) {
+    help += (i == 0 ? "" : i + 1 == formats.size() ? " or " : ", ") + formats[i];
   }
-  command.add_option("--format", format, help)
-      ->check(CLI::IsMember(std::vector<std::string>(formats.begin(), formats.end())))
-      ->capture_default_str();
+  options.Add("--format", format, help, {.words = formats});
 }
 
 std::string DumpJson(const nlohmann::json& json) {

@@ -3,18 +3,14 @@
 #define BITNET_PARITY_PARITY_TESTS_CLI_COMMON_H_
 
 #include <cstdint>
-#include <initializer_list>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
+#include "parity_tests/cli/options.h"
 #include "parity_tests/harness/comparison.h"
 #include "parity_tests/harness/engines.h"
 #include "reference/capture/request.h"
-
-namespace CLI {
-class App;
-}
 
 namespace parity {
 
@@ -27,24 +23,24 @@ struct RunOptions {
   int timeout_seconds = 0;  // 0: CROSSVAL_TIMEOUT_SECS, or 180
   std::string cpu_variant;
 
-  void AddTo(CLI::App& command);
+  void AddTo(Options& options);
   int Threads() const;
   void ApplyTimeout() const;  // for the backends, which read CROSSVAL_TIMEOUT_SECS
 };
 
 // What judges: --profile, --threshold, --cos-tol, --thresholds.
-void AddProfileOptions(CLI::App& command, ProfileChoice& choice);
+void AddProfileOptions(Options& options, ProfileChoice& choice);
 
 // --candidate and --reference, with the engines that there are in their help.
-void AddCandidateOption(CLI::App& command, std::string& spec, Which which = Which::kAll);
-void AddReferenceOption(CLI::App& command, std::string& spec, Which which = Which::kAll);
+void AddCandidateOption(Options& options, std::string& spec, Which which = Which::kAll);
+void AddReferenceOption(Options& options, std::string& spec, Which which = Which::kAll);
 
 // --schedule batch|token, and with `both` that too.
-void AddScheduleOption(CLI::App& command, std::string& word, bool both = false);
+void AddScheduleOption(Options& options, std::string& word, bool both = false);
 std::vector<Schedule> SchedulesOf(const std::string& word);
 
 // --format, one of these.
-void AddFormatOption(CLI::App& command, std::string& format, std::initializer_list<const char*> formats);
+void AddFormatOption(Options& options, std::string& format, const std::vector<std::string>& formats);
 
 // JSON with two spaces; bytes that are no UTF-8 become U+FFFD.
 std::string DumpJson(const nlohmann::json& json);

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <stdexcept>
 
@@ -10,23 +9,19 @@
 
 namespace parity {
 
-void PromptOptions::AddTo(CLI::App& command) {
-  command.add_option("--model", model, "GGUF file")->required();
-  command.add_option("--tokenizer", tokenizer, "tokenizer.json; without it the vocabulary in the GGUF file");
-  CLI::Option* text = command.add_option("--prompt", prompt, "text of the prompt");
-  command.add_option("--token-ids", token_ids, "ids in place of a prompt, as 1,2,3")->delimiter(',')->excludes(text);
-  command.add_option("--system", system, "system turn, where the template has one");
-  command
-      .add_option("--prompt-template", prompt_template, "raw, instruct, llama3-chat, or auto: what the model asks for")
-      ->check(CLI::IsMember({"raw", "instruct", "llama3-chat", "auto"}))
-      ->capture_default_str();
-  command.add_flag("--no-parse-special", no_parse_special, "text that spells a special token stays text");
-  command.add_option("--n-ctx", n_ctx, "context; 0: prompt and tokens, rounded up to a multiple of 256")
-      ->check(CLI::NonNegativeNumber);
-  command.add_option("--n-ubatch", n_ubatch, "positions in one batch")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  run.AddTo(command);
+void PromptOptions::AddTo(Options& options) {
+  options.Add("--model", model, "GGUF file", {.required = true});
+  options.Add("--tokenizer", tokenizer, "tokenizer.json; without it the vocabulary in the GGUF file");
+  options.Add("--prompt", prompt, "text of the prompt");
+  options.Add("--token-ids", token_ids, "ids in place of a prompt, as 1,2,3", {.excludes = "--prompt"});
+  options.Add("--system", system, "system turn, where the template has one");
+  options.Add("--prompt-template", prompt_template, "raw, instruct, llama3-chat, or auto: what the model asks for",
+              {.words = {"raw", "instruct", "llama3-chat", "auto"}});
+  options.Flag("--no-parse-special", no_parse_special, "text that spells a special token stays text");
+  options.Add("--n-ctx", n_ctx, "context; 0: prompt and tokens, rounded up to a multiple of 256",
+              {.at_least = 0, .show_default = false});
+  options.Add("--n-ubatch", n_ubatch, "positions in one batch", {.at_least = 1});
+  run.AddTo(options);
 }
 
 Request PromptOptions::MakeRequest() const {

@@ -21,7 +21,7 @@ struct PromptOptions {
   int n_ctx = 0, n_ubatch = 512;
   RunOptions run;
 
-  void AddTo(CLI::App& command);
+  void AddTo(Options& options);
   // Without tokens to generate, as one batch. Throws where the model is not there, and where neither a prompt nor token
   // ids were given, or both.
   Request MakeRequest() const;
