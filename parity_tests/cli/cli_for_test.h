@@ -9,11 +9,13 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <list>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "reference/engines/process.h"
+#include "reference/engines/registry.h"
 
 namespace parity {
 
@@ -55,20 +57,24 @@ inline ProcessResult RunParity(std::vector<std::string> arguments) {
   return RunProcess(arguments, std::chrono::seconds(120));
 }
 
-// Which of the two runners are there. Nothing is installed: npm is a script that fails.
+// These two runners, and no other, are there. Nothing is installed: npm is a script that fails.
 class Runners {
  public:
   Runners(const std::string& scratch, const std::string& llama_cpp, const std::string& bitnet_cpp,
           const std::string& required = "")
-      : llama_cpp_("PARITY_LLAMA_CPP_RUNNER", llama_cpp),
-        bitnet_cpp_("PARITY_BITNET_CPP_RUNNER", bitnet_cpp),
-        required_("PARITY_REQUIRE", required),
+      : required_("PARITY_REQUIRE", required),
         path_("PATH", scratch + "/bin:" + (std::getenv("PATH") ? std::getenv("PATH") : "")) {
     WriteProgram(scratch + "/bin/npm", "#!/bin/sh\necho no registry here >&2\nexit 1\n");
+    for (const EngineRow& row : ReferenceEngines()) {
+      if (row.runner.program.empty()) continue;
+      const std::string& path = row.name == "llama.cpp" ? llama_cpp : row.name == "bitnet.cpp" ? bitnet_cpp : "/none";
+      runners_.emplace_back(row.runner.variable, path);
+    }
   }
 
  private:
-  Environment llama_cpp_, bitnet_cpp_, required_, path_;
+  Environment required_, path_;
+  std::list<Environment> runners_;
 };
 
 }  // namespace parity

@@ -65,7 +65,7 @@ TEST_F(PreflightTest, LlamaCppAlone) {
                                      HasSubstr("found /opt/llama_cpp/lib/libllama.so"), HasSubstr("features: AVX2 = 1"),
                                      HasSubstr("bitnet.cpp  NOT AVAILABLE")));
     const nlohmann::json json = nlohmann::json::parse(RunParity({"preflight", "--format", "json"}).output);
-    ASSERT_EQ(json.size(), 3u);
+    ASSERT_GE(json.size(), 3u);
     EXPECT_EQ(json[1]["backend"], "llama.cpp");
     EXPECT_EQ(json[1]["available"], true);
     EXPECT_EQ(json[2]["available"], false);

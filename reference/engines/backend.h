@@ -8,12 +8,14 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "reference/capture/capture.h"
 #include "reference/capture/request.h"
+#include "reference/capture/temporary_directory.h"
 
 namespace parity {
 
@@ -45,6 +47,18 @@ class Backend {
   virtual Capture Run(const Request& request) = 0;
   // The same, as a capture at `directory`.
   virtual void RunTo(const Request& request, const std::string& directory);
+};
+
+// A backend that leaves its captures on disk: RunTo is what it does, and Run reads the answer from a directory that
+// lives as long as the backend.
+class DirectoryBackend : public Backend {
+ public:
+  Capture Run(const Request& request) override;
+  void RunTo(const Request& request, const std::string& directory) override = 0;
+
+ private:
+  std::optional<TemporaryDirectory> work_;  // made by the first run
+  int n_runs_ = 0;
 };
 
 // Thrown by Run where the engine is sound but cannot run this model ("unknown model architecture"). A reason to skip.

@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <sstream>
 
-#include "reference/capture/temporary_directory.h"
 #include "reference/engines/engine_process.h"
 
 namespace parity {
@@ -28,7 +27,7 @@ std::string FindFile(const std::string& word) {
   return fs::is_regular_file(word, error) ? word : "";
 }
 
-class ExecBackend : public Backend {
+class ExecBackend : public DirectoryBackend {
  public:
   explicit ExecBackend(std::string command) : command_(std::move(command)) {
     std::stringstream words(command_);
@@ -68,12 +67,6 @@ class ExecBackend : public Backend {
     return identity;
   }
 
-  Capture Run(const Request& request) override {
-    const std::string directory = fmt::format("{}/{}", work_.path(), n_runs_++);
-    RunTo(request, directory);
-    return ReadCapture(directory);
-  }
-
   void RunTo(const Request& request, const std::string& directory) override {
     RunEngineProcess(name(), request, directory, [&](const std::string& request_file, const std::string& out) {
       return std::vector<std::string>{"/bin/sh", "-c", command_ + " \"$@\"", "sh", request_file, out};
@@ -83,8 +76,6 @@ class ExecBackend : public Backend {
  private:
   std::string command_;
   std::vector<std::string> words_;
-  TemporaryDirectory work_;
-  int n_runs_ = 0;
 };
 
 }  // namespace

@@ -1,7 +1,5 @@
 #include "reference/engines/in_process_backend.h"
 
-#include <fmt/format.h>
-
 #include <chrono>
 
 #include "reference/capture/capture_writer.h"
@@ -11,14 +9,9 @@ namespace parity {
 using Clock = std::chrono::steady_clock;
 
 Capture InProcessBackend::Run(const Request& request) {
-  if (request.trace == "none") {
-    const Clock::time_point start = Clock::now();
-    return Serve(request, *Open(request), nullptr, start);
-  }
-  if (!work_) work_.emplace();
-  const std::string directory = fmt::format("{}/{}", work_->path(), n_runs_++);
-  RunTo(request, directory);
-  return ReadCapture(directory);
+  if (request.trace != "none") return DirectoryBackend::Run(request);
+  const Clock::time_point start = Clock::now();
+  return Serve(request, *Open(request), nullptr, start);
 }
 
 void InProcessBackend::RunTo(const Request& request, const std::string& directory) {

@@ -10,7 +10,6 @@
 #include <optional>
 
 #include "reference/capture/json_fields.h"
-#include "reference/capture/temporary_directory.h"
 #include "reference/engines/engine_process.h"
 #include "reference/engines/process.h"
 
@@ -21,7 +20,7 @@ namespace fs = std::filesystem;
 
 bool IsExecutable(const std::string& path) { return fs::is_regular_file(path) && access(path.c_str(), X_OK) == 0; }
 
-class RunnerBackend : public Backend {
+class RunnerBackend : public DirectoryBackend {
  public:
   RunnerBackend(std::string engine, Runner runner) : engine_(std::move(engine)), runner_(std::move(runner)) {}
 
@@ -39,12 +38,6 @@ class RunnerBackend : public Backend {
       for (const std::string& library : libraries_) identity_ += fmt::format("{} {}\n", library, hash(library));
     }
     return identity_;
-  }
-
-  Capture Run(const Request& request) override {
-    const std::string directory = fmt::format("{}/{}", work_.path(), n_runs_++);
-    RunTo(request, directory);
-    return ReadCapture(directory);
   }
 
   void RunTo(const Request& request, const std::string& directory) override {
@@ -110,8 +103,6 @@ class RunnerBackend : public Backend {
   nlohmann::json info_;
   std::vector<std::string> libraries_;
   std::string identity_;
-  TemporaryDirectory work_;
-  int n_runs_ = 0;
 };
 
 }  // namespace
