@@ -174,6 +174,7 @@ TEST_F(CliTest, NothingToCompareIsNoParity) {
   const ProcessResult empty = RunParity({"ladder", "--model", Model(), "--tokenizer", kTrainedTokenizer, "--prompt", "",
                                          "--reference", "native", "--threads", "1"});
   EXPECT_THAT(empty.output, HasSubstr("the prompt is empty"));
+  EXPECT_EQ(empty.output.find("the prompt is empty"), empty.output.rfind("the prompt is empty"));  // said once
 }
 
 // A stage that was not asked for is not explained either.

@@ -111,9 +111,6 @@ Climbed Comparison::Climb(const Request& request, const ClimbOptions& options) {
   Verdict& verdict = climbed.verdict =
       parity::Climb(captures.candidate, captures.reference, Limits(captures, options, &note));
   if (!note.empty() && options.profile.name.empty()) verdict.notes.push_back(note);
-  if (!request.token_ids && request.prompt.empty()) {
-    verdict.notes.push_back("the prompt is empty: nothing but the template and BOS was compared");
-  }
   if (!options.explain) return climbed;
   // Where and why, if a stage failed; where the first bit differs, if none did.
   const WorstRows& figures = Figures(verdict);
