@@ -1,6 +1,6 @@
 // What differs between the C APIs of the llama.cpp family, for llama.cpp v0.5.0. Everything else in this room is
-// written against these names, so that it compiles against another fork with another such header (PARITY_ENGINE_API names the
-// header).
+// written against these names, so that it compiles against another fork with another such header (PARITY_ENGINE_API
+// names the header).
 #ifndef BITNET_PARITY_REFERENCE_LLAMA_FAMILY_API_LLAMA_CPP_H_
 #define BITNET_PARITY_REFERENCE_LLAMA_FAMILY_API_LLAMA_CPP_H_
 
