@@ -229,8 +229,8 @@ void RegisterAll() {
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  if (!bitnet::CpuIsSupported()) {
-    fmt::print(stderr, "bench_kernels: this CPU lacks AVX2 or FMA\n");
+  if (const std::string_view problem = bitnet::CpuProblem(); !problem.empty()) {
+    fmt::print(stderr, "bench_kernels: {}\n", problem);
     return 2;
   }
   benchmark::AddCustomContext("simd", bitnet::TargetName());

@@ -159,7 +159,6 @@ int Run(int argc, char** argv) {
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
   if (!path.empty()) {
-    if (!bitnet::CpuIsSupported()) throw std::runtime_error("this CPU lacks AVX2 or FMA");
     CompareDecoding(bitnet::Model::Load(path), threads, rounds);
   }
   return 0;

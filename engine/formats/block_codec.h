@@ -32,16 +32,20 @@ void MakeBlocks(std::span<std::byte> row, const F& f) {
   }
 }
 
-// Format::decode and encode of a Block with kWeights, void Decode(float* out) const and
-// void Encode(std::span<const float> in).
+// The row of a format whose Block has kWeights, void Decode(float* out) const and void Encode(std::span<const float>
+// in).
 template <class Block>
-void DecodeBlocks(std::span<const std::byte> row, float, std::span<float> out) {
-  ForBlocks<Block>(row, [&](const Block& block, size_t i) { block.Decode(out.data() + i * Block::kWeights); });
-}
-template <class Block>
-void EncodeBlocks(std::span<const float> row, float, std::span<std::byte> out) {
-  MakeBlocks<Block>(out,
-                    [&](Block& block, size_t i) { block.Encode(row.subspan(i * Block::kWeights, Block::kWeights)); });
+constexpr Format BlockFormat(Format f) {
+  f.block_weights = Block::kWeights;
+  f.block_bytes = sizeof(Block);
+  f.decode = [](std::span<const std::byte> row, float, std::span<float> out) {
+    ForBlocks<Block>(row, [&](const Block& block, size_t i) { block.Decode(out.data() + i * Block::kWeights); });
+  };
+  f.encode = [](std::span<const float> row, float, std::span<std::byte> out) {
+    MakeBlocks<Block>(out,
+                      [&](Block& block, size_t i) { block.Encode(row.subspan(i * Block::kWeights, Block::kWeights)); });
+  };
+  return f;
 }
 
 // The largest |value|. Throws std::runtime_error if one is not finite: blocks of integers cannot hold it.
@@ -56,63 +60,65 @@ uint16_t F16Scale(float scale);
 // Codes 0, 1, 2 relative to `scale`, the largest magnitude.
 void TernaryCodes(std::span<const float> values, float scale, uint8_t* codes);
 
-// Format::ternary, decode and encode of a Block with kWeights, void Unpack(uint8_t* codes) const,
-// void UnpackLinear(uint8_t* codes) const and void Pack(const uint8_t* codes); and, where it has a scale of its own,
-// its F16 bits in a member d.
+// Whether a block has a scale of its own: its F16 bits in a member d.
 template <class Block>
 concept HasScale = requires(Block block) {
   block.d;
 };
 
 template <class Block>
-struct TernaryCodec {
-  static void Unpack(const std::byte* from, uint8_t* codes) {
-    Block block;
-    std::memcpy(&block, from, sizeof(block));
-    block.Unpack(codes);
-  }
-  static void UnpackLinear(const std::byte* from, uint8_t* codes) {
-    Block block;
-    std::memcpy(&block, from, sizeof(block));
-    block.UnpackLinear(codes);
-  }
-  static void Pack(const uint8_t* codes, std::byte* to) {
-    Block block;
-    std::memcpy(&block, to, sizeof(block));
-    block.Pack(codes);
-    std::memcpy(to, &block, sizeof(block));
-  }
-  static constexpr int ScaleAt() {
-    if constexpr (HasScale<Block>) return offsetof(Block, d);
-    return -1;
-  }
-  static constexpr TernaryBlock kBlock = {
-      .unpack = Unpack, .unpack_linear = UnpackLinear, .pack = Pack, .scale_at = ScaleAt()};
+constexpr TernaryBlock MakeTernaryBlock() {
+  TernaryBlock t = {
+      .unpack = [](const std::byte* from, uint8_t* codes) { reinterpret_cast<const Block*>(from)->Unpack(codes); },
+      .unpack_linear = [](const std::byte* from,
+                          uint8_t* codes) { reinterpret_cast<const Block*>(from)->UnpackLinear(codes); },
+      .pack = [](const uint8_t* codes, std::byte* to) { reinterpret_cast<Block*>(to)->Pack(codes); },
+      .scale_at = -1};
+  if constexpr (HasScale<Block>) t.scale_at = offsetof(Block, d);
+  return t;
+}
+template <class Block>
+inline constexpr TernaryBlock kTernaryBlock = MakeTernaryBlock<Block>();
 
-  static void Decode(std::span<const std::byte> row, float tensor_scale, std::span<float> out) {
-    ForBlocks<Block>(row, [&](const Block& block, size_t i) {
-      uint8_t codes[Block::kWeights];
-      block.Unpack(codes);
-      float scale = tensor_scale;
-      if constexpr (HasScale<Block>) scale = F32FromF16(block.d);
-      float* to = out.data() + i * Block::kWeights;
-      for (size_t k = 0; k < Block::kWeights; ++k) to[k] = scale * static_cast<float>(codes[k] - 1);
-    });
-  }
-  static void Encode(std::span<const float> row, float tensor_scale, std::span<std::byte> out) {
-    MakeBlocks<Block>(out, [&](Block& block, size_t i) {
-      const std::span<const float> in = row.subspan(i * Block::kWeights, Block::kWeights);
-      uint8_t codes[Block::kWeights];
-      float scale = tensor_scale;
-      if constexpr (HasScale<Block>) {
-        scale = MaxMagnitude(in);
-        block.d = F16Scale(scale);
-      }
-      TernaryCodes(in, scale, codes);
-      block.Pack(codes);
-    });
-  }
-};
+template <class Block>
+void DecodeTernaryRow(std::span<const std::byte> row, float tensor_scale, std::span<float> out) {
+  ForBlocks<Block>(row, [&](const Block& block, size_t i) {
+    uint8_t codes[Block::kWeights];
+    block.Unpack(codes);
+    float scale = tensor_scale;
+    if constexpr (HasScale<Block>) scale = F32FromF16(block.d);
+    float* to = out.data() + i * Block::kWeights;
+    for (size_t k = 0; k < Block::kWeights; ++k) to[k] = scale * static_cast<float>(codes[k] - 1);
+  });
+}
+
+template <class Block>
+void EncodeTernaryRow(std::span<const float> row, float tensor_scale, std::span<std::byte> out) {
+  MakeBlocks<Block>(out, [&](Block& block, size_t i) {
+    const std::span<const float> in = row.subspan(i * Block::kWeights, Block::kWeights);
+    uint8_t codes[Block::kWeights];
+    float scale = tensor_scale;
+    if constexpr (HasScale<Block>) {
+      scale = MaxMagnitude(in);
+      block.d = F16Scale(scale);
+    }
+    TernaryCodes(in, scale, codes);
+    block.Pack(codes);
+  });
+}
+
+// The row of a ternary format whose Block, of bytes and halves, has kWeights, void Unpack(uint8_t* codes) const,
+// void UnpackLinear(uint8_t* codes) const and void Pack(const uint8_t* codes).
+template <class Block>
+constexpr Format TernaryFormat(Format f) {
+  f.block_weights = Block::kWeights;
+  f.block_bytes = sizeof(Block);
+  f.decode = DecodeTernaryRow<Block>;
+  f.encode = EncodeTernaryRow<Block>;
+  f.ternary = &kTernaryBlock<Block>;
+  f.exact_scale = HasScale<Block> ? ScaleType::kF16 : ScaleType::kF32;
+  return f;
+}
 
 }  // namespace bitnet
 

@@ -74,13 +74,13 @@ float BlockScale(const TernaryBlock& format, const std::byte* block);
 void SetBlockScale(const TernaryBlock& format, float scale, std::byte* block);
 
 struct Format {
-  TensorType type;
-  std::string_view name;
-  uint32_t block_weights;  // weights along a row that are stored together; a row holds whole blocks
-  uint32_t block_bytes;    // bytes of such a block
-  uint32_t tensor_extra;   // bytes behind the last row, once a tensor: its scale in float32, then zeros
-  uint32_t file_type;      // general.file_type of a model whose weights are mostly of this type (enum llama_ftype)
+  TensorType type = TensorType::kF32;
+  std::string_view name = {};
+  uint32_t file_type = 0;  // general.file_type of a model whose weights are mostly of this type (enum llama_ftype)
   ActivationKind activations = ActivationKind::kF32;  // see ActivationKindFor
+  uint32_t block_weights = 1;  // weights along a row that are stored together; a row holds whole blocks
+  uint32_t block_bytes = 0;    // bytes of such a block
+  uint32_t tensor_extra = 0;   // bytes behind the last row, once a tensor: its scale in float32, then zeros
 
   // One row: [cols] weights, RowBytes(type, cols) bytes, of a tensor with that scale (1 where there is no
   // tensor_extra). Both nullptr: this engine knows the format's name and sizes alone.

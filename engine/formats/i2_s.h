@@ -20,17 +20,11 @@ struct BlockI2_S {
 };
 static_assert(sizeof(BlockI2_S) == 32);
 
-inline constexpr Format kI2_SFormat = {.type = TensorType::kI2_S,
-                                       .name = "I2_S",
-                                       .block_weights = BlockI2_S::kWeights,
-                                       .block_bytes = sizeof(BlockI2_S),
-                                       .tensor_extra = 32,
-                                       .file_type = 40,
-                                       .activations = ActivationKind::kI8Row,
-                                       .decode = TernaryCodec<BlockI2_S>::Decode,
-                                       .encode = TernaryCodec<BlockI2_S>::Encode,
-                                       .ternary = &TernaryCodec<BlockI2_S>::kBlock,
-                                       .exact_scale = ScaleType::kF32};
+inline constexpr Format kI2_SFormat = TernaryFormat<BlockI2_S>({.type = TensorType::kI2_S,
+                                                                .name = "I2_S",
+                                                                .file_type = 40,
+                                                                .activations = ActivationKind::kI8Row,
+                                                                .tensor_extra = 32});
 
 }  // namespace bitnet
 

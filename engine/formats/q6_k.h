@@ -25,15 +25,8 @@ struct BlockQ6_K {
 };
 static_assert(sizeof(BlockQ6_K) == 210);
 
-inline constexpr Format kQ6_KFormat = {.type = TensorType::kQ6_K,
-                                       .name = "Q6_K",
-                                       .block_weights = BlockQ6_K::kWeights,
-                                       .block_bytes = sizeof(BlockQ6_K),
-                                       .tensor_extra = 0,
-                                       .file_type = 18,
-                                       .activations = ActivationKind::kQ8K,
-                                       .decode = DecodeBlocks<BlockQ6_K>,
-                                       .encode = EncodeBlocks<BlockQ6_K>};
+inline constexpr Format kQ6_KFormat = BlockFormat<BlockQ6_K>(
+    {.type = TensorType::kQ6_K, .name = "Q6_K", .file_type = 18, .activations = ActivationKind::kQ8K});
 
 }  // namespace bitnet
 

@@ -20,17 +20,12 @@ static_assert(sizeof(BlockQ8_0) == 34);
 // The scale as d, the codes as they are: Encode would make 127 steps of the scale, which are rounded.
 void EncodeCodesQ8_0(std::span<const int8_t> codes, float scale, std::span<std::byte> out);
 
-inline constexpr Format kQ8_0Format = {.type = TensorType::kQ8_0,
-                                       .name = "Q8_0",
-                                       .block_weights = BlockQ8_0::kWeights,
-                                       .block_bytes = sizeof(BlockQ8_0),
-                                       .tensor_extra = 0,
-                                       .file_type = 7,
-                                       .activations = ActivationKind::kQ80,
-                                       .decode = DecodeBlocks<BlockQ8_0>,
-                                       .encode = EncodeBlocks<BlockQ8_0>,
-                                       .exact_scale = ScaleType::kF16,
-                                       .encode_codes = EncodeCodesQ8_0};
+inline constexpr Format kQ8_0Format = BlockFormat<BlockQ8_0>({.type = TensorType::kQ8_0,
+                                                              .name = "Q8_0",
+                                                              .file_type = 7,
+                                                              .activations = ActivationKind::kQ80,
+                                                              .exact_scale = ScaleType::kF16,
+                                                              .encode_codes = EncodeCodesQ8_0});
 
 }  // namespace bitnet
 

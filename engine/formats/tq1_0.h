@@ -22,17 +22,8 @@ struct BlockTQ1_0 {
 };
 static_assert(sizeof(BlockTQ1_0) == 54);
 
-inline constexpr Format kTQ1_0Format = {.type = TensorType::kTQ1_0,
-                                        .name = "TQ1_0",
-                                        .block_weights = BlockTQ1_0::kWeights,
-                                        .block_bytes = sizeof(BlockTQ1_0),
-                                        .tensor_extra = 0,
-                                        .file_type = 36,
-                                        .activations = ActivationKind::kQ8K,
-                                        .decode = TernaryCodec<BlockTQ1_0>::Decode,
-                                        .encode = TernaryCodec<BlockTQ1_0>::Encode,
-                                        .ternary = &TernaryCodec<BlockTQ1_0>::kBlock,
-                                        .exact_scale = ScaleType::kF16};
+inline constexpr Format kTQ1_0Format = TernaryFormat<BlockTQ1_0>(
+    {.type = TensorType::kTQ1_0, .name = "TQ1_0", .file_type = 36, .activations = ActivationKind::kQ8K});
 
 }  // namespace bitnet
 

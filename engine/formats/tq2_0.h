@@ -20,17 +20,8 @@ struct BlockTQ2_0 {
 };
 static_assert(sizeof(BlockTQ2_0) == 66);
 
-inline constexpr Format kTQ2_0Format = {.type = TensorType::kTQ2_0,
-                                        .name = "TQ2_0",
-                                        .block_weights = BlockTQ2_0::kWeights,
-                                        .block_bytes = sizeof(BlockTQ2_0),
-                                        .tensor_extra = 0,
-                                        .file_type = 37,
-                                        .activations = ActivationKind::kQ8K,
-                                        .decode = TernaryCodec<BlockTQ2_0>::Decode,
-                                        .encode = TernaryCodec<BlockTQ2_0>::Encode,
-                                        .ternary = &TernaryCodec<BlockTQ2_0>::kBlock,
-                                        .exact_scale = ScaleType::kF16};
+inline constexpr Format kTQ2_0Format = TernaryFormat<BlockTQ2_0>(
+    {.type = TensorType::kTQ2_0, .name = "TQ2_0", .file_type = 37, .activations = ActivationKind::kQ8K});
 
 }  // namespace bitnet
 

@@ -154,9 +154,10 @@ TEST_P(MatMulOf, EqualsItsDefinitionForEveryShape) {
   }
 }
 
-TEST_P(MatMulOf, TakesAnyBytes) {
+class IntegerMatMul : public MatMulOf {};
+
+TEST_P(IntegerMatMul, TakesAnyBytes) {
   ThreadPool pool(1);
-  if (format().block_weights == 1) GTEST_SKIP() << "any number";
   for (const size_t cols : {format().block_weights, 3 * format().block_weights}) {
     for (const size_t rows : {1, 5, 33}) {
       const Weights w = AnyBytes(GetParam(), rows, cols);
@@ -189,8 +190,8 @@ TEST_P(MatMulOf, ExtremeActivations) {
   }
 }
 
-TEST_P(MatMulOf, OneScaleInAllBlocks) {
-  if (!format().holds_ternary() || !IsInt8(format().activations)) GTEST_SKIP() << "no blocks with one scale";
+TEST_P(IntegerMatMul, OneScaleInAllBlocks) {
+  if (!format().holds_ternary()) return;  // no blocks with one scale
   ThreadPool pool(1);
   for (const size_t cols : {256, 768, 2560}) {
     for (const size_t rows : {1, 5, 33}) {
@@ -201,8 +202,7 @@ TEST_P(MatMulOf, OneScaleInAllBlocks) {
 }
 
 // Every product at its largest: 16-bit sums of neighbours or over a row would wrap.
-TEST_P(MatMulOf, LargestProductsOfOneSign) {
-  if (!IsInt8(format().activations)) GTEST_SKIP() << "no integers";
+TEST_P(IntegerMatMul, LargestProductsOfOneSign) {
   ThreadPool pool(1);
   const size_t rows = 5, cols = 6912, n = 17;
   std::vector<Weights> extremes;
@@ -275,6 +275,10 @@ TEST_P(MatMulOf, WeightRowIsTheDecodedRow) {
 
 std::string NameOf(const ::testing::TestParamInfo<TensorType>& info) { return TypeName(info.param); }
 INSTANTIATE_TEST_SUITE_P(Formats, MatMulOf, ::testing::ValuesIn(TypesWhere(&Format::has_codec)), NameOf);
+
+INSTANTIATE_TEST_SUITE_P(Formats, IntegerMatMul,
+                         ::testing::ValuesIn(TypesWhere([](const Format& f) { return IsInt8(f.activations); })),
+                         NameOf);
 
 class FloatMatMul : public MatMulOf {};
 

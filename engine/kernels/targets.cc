@@ -1,6 +1,6 @@
 #include "engine/kernels/targets.h"
 
-#include "hwy/highway.h"
+#include "hwy/targets.h"
 
 namespace bitnet {
 
@@ -12,6 +12,6 @@ const char* TargetName() {
   return hwy::TargetName(supported & -supported);
 }
 
-bool CpuIsSupported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+std::string_view CpuProblem() { return AvailableTargets() == 0 ? "this CPU lacks AVX2 or FMA" : ""; }
 
 }  // namespace bitnet

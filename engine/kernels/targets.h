@@ -3,6 +3,7 @@
 #define BITNET_PARITY_ENGINE_KERNELS_TARGETS_H_
 
 #include <cstdint>
+#include <string_view>
 
 namespace bitnet {
 
@@ -12,8 +13,8 @@ int64_t AvailableTargets();
 // "AVX2", "AVX3_DL", "AVX3_ZEN4", ...: Highway's name of the best one.
 const char* TargetName();
 
-// False on a CPU without AVX2 and FMA: nothing of the engine may be called there.
-bool CpuIsSupported();
+// Empty where one of them runs; else what the CPU lacks: nothing of the engine may be called there.
+std::string_view CpuProblem();
 
 }  // namespace bitnet
 

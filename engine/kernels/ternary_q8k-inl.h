@@ -229,7 +229,8 @@ HWY_INLINE void Tile(const Strip& strip, size_t vector, const Activations& x, si
     for (size_t p = 0; p < kPositions; ++p) lane[r][p] = hn::Load(df, lanes + (r * kPanel + p) * kLanes);
   }
   for (size_t block = block_begin; block < block_end; ++block) {
-    const auto start = [&](size_t p) { return hn::BitCast(DI32(), Repeat32(minus_sums + (p * n_blocks + block) * 8)); };
+    const auto start = [&](size_t p)
+                           HWY_ATTR { return hn::BitCast(DI32(), Repeat32(minus_sums + (p * n_blocks + block) * 8)); };
     VSum sum[kVectors][kPositions];
     for (size_t p = 0; p < kPositions; ++p) {
       for (size_t r = 0; r < kVectors; ++r) sum[r][p] = StartFrom(start(p));

@@ -3,10 +3,16 @@
 #include <fmt/format.h>
 
 #include <stdexcept>
+#include <string_view>
+
+#include "engine/kernels/targets.h"
 
 namespace bitnet {
 
 Model Model::Load(const std::string& path) {
+  if (const std::string_view problem = CpuProblem(); !problem.empty()) {
+    throw std::runtime_error(fmt::format("{}; run on an x86-64 machine with AVX2", problem));
+  }
   GgufFile file = GgufFile::Open(path);
   Hyperparameters h = ReadHyperparameters(file);
   ModelWeights w = BindWeights(file, h);

@@ -29,7 +29,8 @@ struct Model {
   Hyperparameters hyperparameters;
   ModelWeights weights;
 
-  // Maps the file, checks every tensor that the architecture needs. Throws on anything that is wrong with it.
+  // Maps the file, checks every tensor that the architecture needs. Throws std::runtime_error on anything that is wrong
+  // with it, and on a CPU that the kernels do not run on.
   static Model Load(const std::string& path);
 };
 

@@ -112,11 +112,9 @@ auto VectorIn(W& w, Weight weight, size_t layer) -> decltype(&w.output_norm) {
 
 }  // namespace
 
-WeightMatrix* FindMatrix(ModelWeights& w, Weight weight, size_t layer) { return MatrixIn(w, weight, layer); }
 const WeightMatrix* FindMatrix(const ModelWeights& w, Weight weight, size_t layer) {
   return MatrixIn(w, weight, layer);
 }
-std::span<const float>* FindVector(ModelWeights& w, Weight weight, size_t layer) { return VectorIn(w, weight, layer); }
 const std::span<const float>* FindVector(const ModelWeights& w, Weight weight, size_t layer) {
   return VectorIn(w, weight, layer);
 }
@@ -133,10 +131,10 @@ ModelWeights BindWeights(const GgufFile& file, const Hyperparameters& h) {
       return;
     }
     const size_t rows = WidthOf(info.rows, shape), cols = WidthOf(info.cols, shape);
-    if (WeightMatrix* matrix = FindMatrix(w, info.weight, layer)) {
+    if (WeightMatrix* matrix = MatrixIn(w, info.weight, layer)) {
       *matrix = bind.Matrix(name, rows, cols);
     } else {
-      *FindVector(w, info.weight, layer) = bind.Vector(name, cols);
+      *VectorIn(w, info.weight, layer) = bind.Vector(name, cols);
     }
     if (info.weight == Weight::kOutput) w.tied_output = false;
   });

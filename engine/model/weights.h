@@ -36,9 +36,7 @@ struct ModelWeights {
 
 // Where a weight of the table is kept; nullptr if it is not a matrix, or not a vector. `layer` counts in the layers
 // alone.
-WeightMatrix* FindMatrix(ModelWeights& w, Weight weight, size_t layer);
 const WeightMatrix* FindMatrix(const ModelWeights& w, Weight weight, size_t layer);
-std::span<const float>* FindVector(ModelWeights& w, Weight weight, size_t layer);
 const std::span<const float>* FindVector(const ModelWeights& w, Weight weight, size_t layer);
 
 // Every tensor is looked up by its GGUF name and its shape is checked; an error names file, tensor, found and expected.

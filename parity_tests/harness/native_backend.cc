@@ -77,13 +77,11 @@ class NativeBackend : public InProcessBackend {
 
   ProbeResult Probe() override {
     ProbeResult result;
-    result.available = bitnet::CpuIsSupported();
+    result.problem = bitnet::CpuProblem();
+    result.available = result.problem.empty();
     result.version = kVersion;
     result.found = {fmt::format("kernels for {}", bitnet::TargetName())};
-    if (!result.available) {
-      result.problem = "this CPU lacks AVX2 or FMA";
-      result.remedy = "run on an x86-64 machine with AVX2";
-    }
+    if (!result.available) result.remedy = "run on an x86-64 machine with AVX2";
     return result;
   }
 
