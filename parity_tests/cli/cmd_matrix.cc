@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"

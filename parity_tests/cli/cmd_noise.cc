@@ -5,11 +5,13 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
 #include "parity_tests/harness/engines.h"
 #include "parity_tests/locate/noise.h"
+#include "parity_tests/report/json_report.h"
 #include "parity_tests/report/noise_report.h"
 
 namespace parity {

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "engine/model/model.h"
 #include "parity_tests/cli/commands.h"
@@ -15,6 +16,7 @@
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/replay_verdict.h"
 #include "parity_tests/locate/replay.h"
+#include "parity_tests/report/json_report.h"
 #include "parity_tests/report/replay_report.h"
 
 namespace parity {

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "parity_tests/cli/climb.h"
 #include "parity_tests/cli/commands.h"

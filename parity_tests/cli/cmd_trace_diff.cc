@@ -5,10 +5,12 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
 #include "parity_tests/judge/trace_diff.h"
+#include "parity_tests/report/json_report.h"
 #include "parity_tests/report/trace_report.h"
 #include "reference/capture/trace_directory.h"
 

@@ -1,4 +1,4 @@
-// A verdict, written for people (text, Markdown, HTML) and for programs (JSON).
+// A verdict, written for people: text, Markdown, HTML. json_report.h writes it for programs.
 //
 //   fmt::print("{}", TextReport(verdict, {.color = isatty(1) == 1}));
 //
@@ -8,7 +8,6 @@
 #define BITNET_PARITY_PARITY_TESTS_REPORT_REPORT_H_
 
 #include <functional>
-#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <utility>
@@ -31,10 +30,6 @@ std::string TextReport(const Verdict& verdict, const TextOptions& options);
 
 // One failed or skipped stage alone, as the test suites print it. Names: what the report calls the two sides.
 std::string RungReport(const RungResult& result, const std::string& candidate, const std::string& reference);
-
-// Schema "bitnet-parity/verdict/1". Infinities, which JSON does not have, are the strings "inf" and "-inf"; bytes that
-// are no UTF-8 in token texts are replaced by U+FFFD when the object is dumped with error_handler_t::replace.
-nlohmann::json JsonReport(const Verdict& verdict);
 
 std::string MarkdownReport(const Verdict& verdict, bool usual_causes = true);
 

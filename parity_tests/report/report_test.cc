@@ -1,4 +1,5 @@
 #include "parity_tests/report/report.h"
+#include "parity_tests/report/json_report.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
