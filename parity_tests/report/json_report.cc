@@ -123,7 +123,7 @@ Json JsonReport(const Verdict& verdict) {
   json["failed_stage"] = failed ? Json(RungName(*failed)) : Json(nullptr);
   for (const RungResult& result : verdict.rungs) json["stages"].push_back(RungJson(result));
   if (failed) {
-    json["usual_causes"] = InfoOf(*failed).usual_causes;
+    for (const std::string_view cause : InfoOf(*failed).usual_causes()) json["usual_causes"].push_back(cause);
     json["next"] = InfoOf(*failed).next_step;
   }
   return json;
