@@ -53,6 +53,7 @@ TEST_F(ExampleEngine, ItsRopeIsFoundAtThePositions) {
   EXPECT_EQ(verdict.at("failed_stage"), "positions");
   // Position 0 turns by no angle: the first logits are right, which leaves what depends on the position.
   EXPECT_EQ(verdict.at("stages").at(3).at("status"), "pass");
+  EXPECT_NE(verdict.at("stages").at(4).at("top5").at("reference").at(0).at("text"), "");
   EXPECT_THAT(result.output, testing::HasSubstr("RoPE"));
 }
 
