@@ -5,6 +5,7 @@
 #include "parity_tests/cli/common.h"
 #include "parity_tests/harness/loaded_model.h"
 #include "parity_tests/report/explanation_report.h"
+#include "parity_tests/report/json_report.h"
 
 namespace parity {
 

@@ -10,6 +10,7 @@
 #include "parity_tests/harness/comparison.h"
 #include "parity_tests/report/bisection_report.h"
 #include "parity_tests/report/explanation_report.h"
+#include "parity_tests/report/json_report.h"
 
 namespace parity {
 namespace {

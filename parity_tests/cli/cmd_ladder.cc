@@ -22,7 +22,7 @@ namespace {
 struct LadderCommand {
   PromptOptions prompt;
   std::string candidate = "native", reference = "llama.cpp";
-  std::string rung = "decode", schedule = "batch", format = "text";
+  std::string rung{RungName(kLastRung)}, schedule = "batch", format = "text";
   int positions = 0, max_tokens = 8;
   bool dump_ids = false, dump_ref_ids = false, verbose = false, noise = false, no_explanation = false;
   std::string keep, trace = "none";

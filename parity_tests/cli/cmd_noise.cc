@@ -8,6 +8,7 @@
 #include "parity_tests/cli/prompt_options.h"
 #include "parity_tests/harness/engines.h"
 #include "parity_tests/locate/noise.h"
+#include "parity_tests/report/json_report.h"
 #include "parity_tests/report/noise_report.h"
 
 namespace parity {

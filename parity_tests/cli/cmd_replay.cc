@@ -13,6 +13,7 @@
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/replay_verdict.h"
 #include "parity_tests/locate/replay.h"
+#include "parity_tests/report/json_report.h"
 #include "parity_tests/report/replay_report.h"
 
 namespace parity {

@@ -7,6 +7,7 @@
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
 #include "parity_tests/judge/trace_diff.h"
+#include "parity_tests/report/json_report.h"
 #include "parity_tests/report/trace_report.h"
 #include "reference/capture/trace_directory.h"
 

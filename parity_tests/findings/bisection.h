@@ -41,12 +41,12 @@ struct Bisection {
   std::string token_text;
   int32_t candidate_token = -1;  // differs from `token` in kTokens only
 
-  // kOperation: our definition of the operation at `place` on each side's own inputs. Its verdict is kNotTraced
-  // where the model, or a side's inputs, could not be replayed.
+  // kOperation: our definition of the operation at `place` on each side's own inputs. The verdict is kNotTraced if
+  // the model or a side's inputs could not be replayed.
   ReplayResult replay_candidate;
   ReplayResult replay_reference;
   bool inputs_equal = false;  // both engines had the same inputs there, bit for bit
-  // The first tensor that differs, with its elements where both engines kept them.
+  // The first tensor that differs, with its elements if both engines kept them.
   std::optional<TensorDifference> difference;
 
   // The captures that settled it, with raw tensors of the operation's layer and of what goes into it.

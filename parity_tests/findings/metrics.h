@@ -20,13 +20,13 @@ struct RowMetrics {
   double max_abs = 0;        // largest |candidate - reference|, logits
   double l2 = 0;             // sqrt of the sum of (candidate - reference)^2, logits
   double kl = 0;             // KL(softmax(reference) || softmax(candidate)), nats
-  double cosine = 1;         // of the angle between the rows; 1 for two zero rows, 0 where only one is zero
+  double cosine = 1;         // of the angle between the rows; 1 for two zero rows, 0 if only one is zero
   double top5_overlap = 1;   // share of the reference's five largest logits that are among the candidate's five
   double bit_identical = 1;  // share of values whose 32 bits are equal
   double max_ulp = 0;        // largest distance in representable float32 values; +0 and -0 are at distance 0
   int64_t differing = 0;     // values whose 32 bits are not equal
-  ValuePair furthest;        // of those, the first that is max_ulp apart; the first non-finite one where there is one
-  int64_t worst_column = 0;  // where max_abs is; the first non-finite column where there is one
+  ValuePair furthest;        // of those, the first that is max_ulp apart; or the first non-finite one
+  int64_t worst_column = 0;  // where max_abs is; or the first non-finite column
   int64_t non_finite = 0;    // columns with a NaN or an infinity on either side
 };
 
@@ -40,7 +40,7 @@ std::string_view MetricName(Metric metric);    // "mse", "max_abs", ...
 Metric MetricFromName(std::string_view name);  // throws on an unknown name and lists the known ones
 double MetricValue(const RowMetrics& row, Metric metric);
 bool HigherIsBetter(Metric metric);                     // cosine, top5_overlap, bit_identical
-bool Meets(Metric metric, double value, double limit);  // value <= limit, or >= where higher is better; NaN never meets
+bool Meets(Metric metric, double value, double limit);  // value <= limit, or >= if higher is better; NaN never meets
 
 // The worst of many rows, metric by metric, and where it was.
 class WorstRows {
@@ -55,7 +55,7 @@ class WorstRows {
   int64_t non_finite() const { return non_finite_; }
   int64_t values() const { return values_; }
   int64_t differing() const { return differing_; }
-  // The values that value(kMaxUlp) is about, and the position of their row; column and position -1 where no bit
+  // The values that value(kMaxUlp) is about, and the position of their row; column and position -1 if no bit
   // differs.
   const ValuePair& furthest() const { return furthest_; }
   int64_t furthest_position() const { return furthest_position_; }

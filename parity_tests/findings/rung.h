@@ -5,6 +5,7 @@
 namespace parity {
 
 enum class Rung { kPreflight, kTokens, kShapes, kFirstLogit, kPositions, kDecode };
+inline constexpr Rung kLastRung = Rung::kDecode;
 
 }  // namespace parity
 

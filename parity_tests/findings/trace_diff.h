@@ -40,7 +40,7 @@ struct TensorDifference {
   std::vector<int64_t> shape_a, shape_b;
   std::string dtype_a, dtype_b;
   double rms_a = 0, rms_b = 0;
-  double rms_relative = 0;  // |a - b| / max(a, b); 0 where both are 0, infinite where one is not finite
+  double rms_relative = 0;  // |a - b| / max(a, b); 0 if both are 0, infinite if one is not finite
   int64_t num_elements = 0;
   std::optional<RawDifference> raw;
 };

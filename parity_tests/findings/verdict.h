@@ -38,8 +38,8 @@ struct RungResult {
   Status status = Status::kPass;
   std::string compared;  // what was compared: "8 token ids"
   std::string message;   // fail: what differs, a line each; skip, not reached: why; else empty
-  std::vector<std::string>
-      notes;  // what must be said although it fails nothing: a tie, a value that one side does not report
+  // What must be said although it fails nothing: a tie, a value that one side does not report.
+  std::vector<std::string> notes;
   std::vector<std::string> hints;  // what the data itself says about the cause: "BOS twice"
 
   // first-logit, positions, decode. A position is a prompt position, in decode the index of a generated token.

@@ -108,8 +108,9 @@ Climbed Comparison::Climb(const Request& request, const ClimbOptions& options) {
   }
   const Captures& captures = *climbed.captures;
   std::string note;
-  Verdict& verdict = climbed.verdict =
-      parity::Climb(captures.candidate, captures.reference, Limits(captures, options, &note));
+  LadderOptions ladder = Limits(captures, options, &note);
+  ladder.piece_of = PieceLookup(request);  // a recorded capture names the model where it was recorded
+  Verdict& verdict = climbed.verdict = parity::Climb(captures.candidate, captures.reference, ladder);
   if (!note.empty() && options.profile.name.empty()) verdict.notes.push_back(note);
   if (!options.explain) return climbed;
   // Where and why, if a stage failed; where the first bit differs, if none did.

@@ -38,7 +38,7 @@ struct ClimbOptions {
   // Where the choice names none: the profile that judges, and the one that does where equal bits cannot be expected.
   std::string expected = "strict";
   std::string elsewhere = "cosine";
-  Rung last = Rung::kDecode;
+  Rung last = kLastRung;
   bool explain = false;  // run the engines again to find where and why they part
 };
 

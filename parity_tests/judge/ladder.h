@@ -24,7 +24,7 @@ std::string_view ScheduleName(Schedule schedule);  // "batch", "token"
 
 struct LadderOptions {
   Profile profile;
-  Rung last = Rung::kDecode;  // stop after this rung
+  Rung last = kLastRung;  // stop after this rung
   // Text of a token id, for the top-5. If it is not set, the pieces in the captures are used.
   std::function<std::string(int32_t)> piece_of;
 };

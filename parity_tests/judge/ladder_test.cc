@@ -521,7 +521,7 @@ TEST(Rungs, TheTableIsInTheOrderOfTheEnumerationAndComplete) {
   for (const RungInfo& rung : Rungs()) {
     EXPECT_EQ(&InfoOf(rung.rung), &rung) << rung.name;
     EXPECT_EQ(RungFromName(rung.name), rung.rung);
-    EXPECT_GE(rung.usual_causes.size(), 3u) << rung.name;
+    EXPECT_GE(rung.usual_causes().size(), 3u) << rung.name;
     EXPECT_FALSE(rung.next_step.empty()) << rung.name;
   }
   EXPECT_THROW(RungFromName("logits"), std::runtime_error);

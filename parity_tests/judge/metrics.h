@@ -27,17 +27,17 @@ RowMetrics CompareRows(std::span<const float> candidate, std::span<const float> 
 int64_t UlpDistance(float a, float b);
 
 // Columns of the k largest values, largest first; equal values in the order of their columns; NaN before everything, so
-// that it is seen. Fewer where the row is shorter.
+// that it is seen. Fewer if the row is shorter.
 std::vector<int32_t> TopK(std::span<const float> row, int k);
 
 // Column of the largest value, the first of equals: what greedy decoding takes. -1 for an empty row or one with a NaN.
 int32_t Argmax(std::span<const float> row);
 
-// "17 ULP at position 4, token 812 (1.50000012 and 1.5)", candidate first; "" where no bit differs.
+// "17 ULP at position 4, token 812 (1.50000012 and 1.5)", candidate first; "" if no bit differs.
 // `where`: what a position is, "position" or "generated token".
 std::string DescribeFurthest(const WorstRows& worst, std::string_view where);
 
-// "3 of 10,240 logits differ; largest distance 17 ULP at ..."; "" where no bit differs.
+// "3 of 10,240 logits differ; largest distance 17 ULP at ..."; "" if no bit differs.
 std::string DescribeDifference(const WorstRows& worst, std::string_view where);
 
 }  // namespace parity

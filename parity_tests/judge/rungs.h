@@ -7,7 +7,10 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_JUDGE_RUNGS_H_
 #define BITNET_PARITY_PARITY_TESTS_JUDGE_RUNGS_H_
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,19 +32,27 @@ enum class LimitsUse {
   kRequired,  // a profile gives at least one limit
 };
 
+// What a rung compares. Status: pass, fail or skip; JudgeRung sets `rung`.
+using RungCompare = RungResult(const Capture& candidate, const Capture& reference, const LadderOptions& options);
+
 struct RungInfo {
   Rung rung;
   std::string_view name;   // "first-logit": in messages, files, thresholds, flags and CTest labels
   std::string_view suite;  // "FirstLogit": of GoogleTest
   PositionKind positions;
   LimitsUse limits;
-  RungResult (*compare)(const Capture& candidate, const Capture& reference, const LadderOptions& options);
-  std::vector<std::string> usual_causes;  // of a failure, the most frequent first
-  std::string_view next_step;             // narrows the cause down
+  RungCompare* compare;
+  std::array<std::string_view, 5> causes;
+  std::string_view next_step;  // narrows the cause down
+
+  // What usually makes it fail, the most frequent first: `causes` up to the first empty one.
+  std::span<const std::string_view> usual_causes() const {
+    return {causes.begin(), std::find(causes.begin(), causes.end(), "")};
+  }
 };
 
 // All rungs in the order of the enumeration, lowest first.
-const std::vector<RungInfo>& Rungs();
+std::span<const RungInfo> Rungs();
 inline const RungInfo& InfoOf(Rung rung) { return Rungs()[static_cast<size_t>(rung)]; }
 
 inline std::string_view RungName(Rung rung) { return InfoOf(rung).name; }
@@ -52,21 +63,6 @@ std::vector<std::string> RungNames();
 inline std::string_view PositionName(Rung rung) {
   return InfoOf(rung).positions == PositionKind::kGenerated ? "generated token" : "position";
 }
-
-// What the rows of the table compare.
-
-// Both captures answer the same request on the same model file.
-RungResult ComparePreflight(const Capture& candidate, const Capture& reference, const LadderOptions& options);
-// Token ids, exact.
-RungResult CompareTokens(const Capture& candidate, const Capture& reference, const LadderOptions& options);
-// Vocabulary, hyper-parameters, context, batch, KV cache, logits, and the keys that each position may attend; exact.
-RungResult CompareShapes(const Capture& candidate, const Capture& reference, const LadderOptions& options);
-// Logits of position 0 against the profile's first-logit limits.
-RungResult CompareFirstLogit(const Capture& candidate, const Capture& reference, const LadderOptions& options);
-// Logits of every kept prompt position against the profile's positions limits.
-RungResult ComparePositions(const Capture& candidate, const Capture& reference, const LadderOptions& options);
-// Greedy tokens one by one, until the first difference. A tie ends the comparison without failing it.
-RungResult CompareDecode(const Capture& candidate, const Capture& reference, const LadderOptions& options);
 
 // n_ctx that a request asks for: its own, or prompt + max_tokens rounded up to a multiple of 256.
 int64_t RequestedContext(const Request& request, int64_t n_tokens);

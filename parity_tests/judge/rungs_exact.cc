@@ -1,4 +1,4 @@
-// Preflight, tokens, shapes: what must be equal to the last digit before a logit can be compared.
+// Preflight, tokens, shapes: what must be exactly equal before logits can be compared.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -194,6 +194,7 @@ int64_t RequestedContext(const Request& request, int64_t n_tokens) {
   return (n_tokens + request.max_tokens + 255) / 256 * 256;
 }
 
+// Both captures answer the same request on the same model file.
 RungResult ComparePreflight(const Capture& candidate, const Capture& reference, const LadderOptions&) {
   RungResult result;
   result.compared = fmt::format("{} {} against {} {}", candidate.backend.name, candidate.backend.version,
@@ -225,6 +226,7 @@ RungResult ComparePreflight(const Capture& candidate, const Capture& reference, 
   return result;
 }
 
+// Token ids.
 RungResult CompareTokens(const Capture& candidate, const Capture& reference, const LadderOptions&) {
   RungResult result;
   const std::vector<int32_t>&c = candidate.tokens, &r = reference.tokens;
@@ -248,6 +250,7 @@ RungResult CompareTokens(const Capture& candidate, const Capture& reference, con
   return result;
 }
 
+// Vocabulary, hyper-parameters, context, batch, KV cache, logits, and the keys that each position may attend.
 RungResult CompareShapes(const Capture& candidate, const Capture& reference, const LadderOptions&) {
   RungResult result;
   Differences differences;

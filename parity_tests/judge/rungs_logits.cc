@@ -32,7 +32,7 @@ void KeepTop(const Matrix& c, const Matrix& r, int64_t i, const Capture& candida
   result.top_reference = top(r);
 }
 
-// How far over its limit a value is; at most 1 where it meets it.
+// How far over its limit a value is; at most 1 if it meets it.
 double Severity(const Check& check) {
   const double value = HigherIsBetter(check.metric) ? 1 - check.worst : check.worst;
   const double limit = HigherIsBetter(check.metric) ? 1 - check.limit : check.limit;
@@ -59,7 +59,7 @@ bool IsAboutBits(const Check& check) {
   return check.metric == Metric::kBitIdentical || check.metric == Metric::kMaxUlp;
 }
 
-// Where bits are judged: how many differ and the largest distance, not the share at the worst position.
+// For limits on bits: how many differ and the largest distance, not the share at the worst position.
 std::string DescribeCheck(const Check& check, const WorstRows& worst, std::string_view where) {
   if (IsAboutBits(check)) return DescribeDifference(worst, where);
   return fmt::format("{} {:.3g} at {} {}, the limit is {:g}", MetricName(check.metric), check.worst, where,
@@ -219,14 +219,17 @@ std::string PieceOf(int32_t id, const Capture& candidate, const Capture& referen
   return "";
 }
 
+// Logits of position 0.
 RungResult CompareFirstLogit(const Capture& candidate, const Capture& reference, const LadderOptions& options) {
   return CompareLogits(Rung::kFirstLogit, 1, candidate, reference, options);
 }
 
+// Logits of every kept prompt position.
 RungResult ComparePositions(const Capture& candidate, const Capture& reference, const LadderOptions& options) {
   return CompareLogits(Rung::kPositions, -1, candidate, reference, options);
 }
 
+// Greedy tokens one by one, until the first difference, and their logits. A tie ends the comparison without failing it.
 RungResult CompareDecode(const Capture& candidate, const Capture& reference, const LadderOptions& options) {
   RungResult result;
   result.rung = Rung::kDecode;

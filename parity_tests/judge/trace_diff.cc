@@ -125,7 +125,7 @@ TensorDifference Compare(const Capture& a, const TraceRecord& in_a, const Captur
     d.status = TensorStatus::kShape;
     return d;
   }
-  // Equal bits with a NaN in them are no agreement.
+  // Equal bits do not count as agreement if one of them is NaN.
   const bool finite = std::isfinite(in_a.rms) && std::isfinite(in_b.rms);
   if (in_a.blake3 == in_b.blake3 && finite) {
     d.rms_relative = 0;

@@ -1,10 +1,10 @@
-// Two engines' insides side by side: every tensor that both traced, in the order of the computation.
+// Two engines' traces side by side: every tensor that both recorded, in the order of the computation.
 //
 //   TraceDiff diff = DiffTraces(ReadTraces("a"), ReadTraces("b"), {.raw = RawTensors::kIfThere});
 //   if (!diff.equal()) ... diff.tensors[*diff.first].name ...
 //
-// The order is that of position, layer and stage, in which no tensor depends on one behind it; so all inputs of the
-// first tensor that differs are equal, where they were traced.
+// The order is that of position, layer and point, in which no tensor depends on one behind it; so all inputs of the
+// first tensor that differs are equal, if they were traced.
 #ifndef BITNET_PARITY_PARITY_TESTS_JUDGE_TRACE_DIFF_H_
 #define BITNET_PARITY_PARITY_TESTS_JUDGE_TRACE_DIFF_H_
 
@@ -12,7 +12,7 @@
 
 namespace parity {
 
-// Relative difference of two RMS beyond which rounding is no explanation.
+// Relative difference of two RMS beyond which rounding does not explain it.
 inline constexpr double kSuspiciousRms = 0.01;
 
 enum class RawTensors { kNo, kIfThere, kRequired };

@@ -2,11 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "parity_tests/judge/rungs.h"
 #include "parity_tests/report/color.h"
-#include "parity_tests/report/replay_report.h"
 #include "reference/capture/quote.h"
 
 namespace parity {
@@ -53,26 +50,6 @@ std::string BisectionText(const Bisection& b, bool color) {
   line("captures", fmt::format("{}", b.captures));
   for (const std::string& step : b.steps) out += fmt::format("    - {}\n", step);
   return out;
-}
-
-nlohmann::json BisectionJson(const Bisection& b) {
-  return {{"schema", "bitnet-parity/bisect/1"},
-          {"verdict", BisectVerdictName(b.verdict)},
-          {"ladder_stage", b.failed_rung ? nlohmann::json(RungName(*b.failed_rung)) : nlohmann::json()},
-          {"message", b.message},
-          {"prompt_length", b.prompt_length},
-          {"prefix_length", b.prefix_length},
-          {"position", b.place.position},
-          {"token", b.token},
-          {"token_text", b.token_text},
-          {"candidate_token", b.candidate_token},
-          {"layer", b.place.layer},
-          {"stage", PointText(b.place.point)},
-          {"inputs_equal", b.inputs_equal},
-          {"replay_candidate", ReplayJson(b.replay_candidate)},
-          {"replay_reference", ReplayJson(b.replay_reference)},
-          {"captures", b.captures},
-          {"steps", b.steps}};
 }
 
 }  // namespace parity

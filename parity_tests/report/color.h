@@ -11,7 +11,7 @@ namespace parity {
 
 enum class Color { kNone, kGreen, kRed, kYellow, kBold, kDim };
 
-// `text` as it is where `on` is false.
+// `text` unchanged if `on` is false.
 inline std::string Paint(std::string_view text, Color color, bool on) {
   constexpr std::string_view kCodes[] = {"0", "32", "31", "33", "1", "2"};
   if (!on || color == Color::kNone) return std::string(text);

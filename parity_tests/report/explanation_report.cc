@@ -4,10 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "parity_tests/judge/metrics.h"
-#include "parity_tests/report/bisection_report.h"
 #include "parity_tests/report/color.h"
 #include "reference/capture/quote.h"
 
@@ -69,18 +67,6 @@ std::string CausesText(const Diagnosis& d, bool color) {
   return out;
 }
 
-nlohmann::json CausesJson(const Diagnosis& d) {
-  nlohmann::json causes = nlohmann::json::array();
-  for (const Cause& cause : d.causes) {
-    causes.push_back({{"id", cause.id},
-                      {"what", cause.what},
-                      {"certainty", CertaintyName(cause.certainty)},
-                      {"evidence", cause.evidence},
-                      {"remedy", cause.remedy}});
-  }
-  return causes;
-}
-
 std::string ExplanationText(const Explanation& e, bool color) {
   std::string out;
   const std::vector<std::string> where = WhereLines(e);
@@ -100,18 +86,6 @@ std::string ExplanationMarkdown(const Explanation& e) {
   }
   if (!e.not_diagnosed.empty()) return out + fmt::format("No cause was looked for: {}\n", e.not_diagnosed);
   return e.diagnosis.causes.empty() ? out + "No known mistake gives what the candidate computed.\n" : out;
-}
-
-nlohmann::json ExplanationJson(const Explanation& e) {
-  const Place at = e.location();
-  nlohmann::json json = {{"causes", CausesJson(e.diagnosis)},
-                         {"position", at.position},
-                         {"layer", at.layer},
-                         {"stage", PointText(at.point)},
-                         {"bisection", e.bisection ? BisectionJson(*e.bisection) : nlohmann::json()}};
-  if (!e.not_bisected.empty()) json["not_bisected"] = e.not_bisected;
-  if (!e.not_diagnosed.empty()) json["not_diagnosed"] = e.not_diagnosed;
-  return json;
 }
 
 }  // namespace parity

@@ -2,7 +2,6 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_REPORT_EXPLANATION_REPORT_H_
 #define BITNET_PARITY_PARITY_TESTS_REPORT_EXPLANATION_REPORT_H_
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -13,10 +12,8 @@ namespace parity {
 std::vector<std::string> WhereLines(const Explanation& explanation);  // without a heading
 std::string ExplanationText(const Explanation& explanation, bool color);
 std::string ExplanationMarkdown(const Explanation& explanation);
-nlohmann::json ExplanationJson(const Explanation& explanation);  // position, layer, stage, causes, bisection
 
 std::string CausesText(const Diagnosis& diagnosis, bool color);
-nlohmann::json CausesJson(const Diagnosis& diagnosis);
 
 }  // namespace parity
 

@@ -57,7 +57,7 @@ std::string Count(size_t n, Rung rung) { return fmt::format("{} {}{}", n, Positi
 Positions::Positions(const HtmlClimb& climb, Rung rung)
     : result_(climb.verdict->rung(rung)),
       captures_(climb.captures),
-      options_{.profile = {}, .last = Rung::kDecode, .piece_of = climb.piece_of} {}
+      options_{.profile = {}, .piece_of = climb.piece_of} {}
 
 bool Positions::has_logits(int64_t i) const {
   if (captures_ == nullptr || i < 0) return false;

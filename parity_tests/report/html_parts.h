@@ -37,7 +37,7 @@ class Positions {
 
   const RungResult& result() const { return result_; }
   size_t rows() const { return result_.rows.size(); }
-  // nullptr where that position was not compared.
+  // nullptr if that position was not compared.
   const RowMetrics* metrics(size_t i) const { return i < rows() ? &result_.rows[i] : nullptr; }
 
   bool has_logits(int64_t i) const;  // of both sides, of one length; only then Candidate and Reference
@@ -45,7 +45,7 @@ class Positions {
   std::span<const float> Reference(size_t i) const { return Row(captures_->reference, i); }
 
   std::string Name(size_t i) const;  // `position 4, token 30 " begin"`
-  // The reference's token there, and its text, quoted; -1 and "" where it is not known.
+  // The reference's token there, and its text, quoted; -1 and "" if it is not known.
   std::pair<int32_t, std::string> Token(size_t i) const;
   std::string Piece(int32_t id) const;  // of the vocabulary, quoted
 
@@ -59,7 +59,7 @@ class Positions {
   LadderOptions options_;
 };
 
-// A cell for each metric and position; "" where none was compared.
+// A cell for each metric and position; "" if none was compared.
 std::string Heatmap(const Positions& positions);
 std::string HeatmapKey();
 

@@ -104,7 +104,7 @@ std::string Checks(const RungResult& result) {
   return Tag("table class=\"narrow\"", rows);
 }
 
-// What differs at the stage that failed or was skipped, and what usually causes that where no cause is named.
+// What differs at the rung that failed or was skipped, and what usually causes that unless a cause is named.
 std::string Failure(const RungResult& result, bool cause_named) {
   std::string out = Tag("h3", result.rung == Rung::kPreflight ? "Why nothing was compared" : "What differs");
   out += Tag("p class=\"what lines\"", Escape(result.message));
@@ -113,7 +113,7 @@ std::string Failure(const RungResult& result, bool cause_named) {
   out += Checks(result);
   if (cause_named || result.status != Status::kFail) return out;
   std::string causes;
-  for (const std::string& cause : InfoOf(result.rung).usual_causes) causes += Tag("li", Escape(cause));
+  for (const std::string_view cause : InfoOf(result.rung).usual_causes()) causes += Tag("li", Escape(cause));
   return out + Tag("h3", "What usually causes that") + Tag("ul", causes) +
          Tag("p", Escape(fmt::format("Next: {}", InfoOf(result.rung).next_step)));
 }
@@ -132,7 +132,7 @@ std::string WhereAndWhy(const Explanation& e) {
   return out + (why.empty() ? Tag("p", "No known mistake gives what the candidate computed.") : Tag("ol", why));
 }
 
-// The prompt positions, or where these were not reached the first alone.
+// The prompt positions, or only the first if the others were not reached.
 Positions PromptPositions(const HtmlClimb& climb) {
   const Positions all(climb, Rung::kPositions);
   return all.rows() > 0 ? all : Positions(climb, Rung::kFirstLogit);
@@ -178,7 +178,7 @@ std::string Cards(const Positions& at, const std::vector<size_t>& shown,
   return out;
 }
 
-// "" where there are no more than `most`.
+// "" if there are at most `most`.
 std::string LeftOut(const Positions& at, size_t most, std::string_view which) {
   if (at.rows() <= most) return "";
   return Tag("p class=\"dim\"", fmt::format("Of {} these are {}; the JSON format has the figures of all.",

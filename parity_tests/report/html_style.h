@@ -6,7 +6,7 @@
 
 namespace parity {
 
-// Classes of a heatmap's cell: z is zero; w0-w4 within the limit, o0-o3 over it, n0-n4 where there is no limit; inf.
+// Classes of a heatmap's cell: z is zero; w0-w4 within the limit, o0-o3 over it, n0-n4 if there is no limit; inf.
 inline constexpr std::string_view kHtmlStyle = R"(
 :root { color-scheme: light; --bg: #fff; --card: #f7f8fa; --ink: #1b1f24; --dim: #5b6470; --line: #d9dee5;
   --pass: #1a7f37; --fail: #c62828; --skip: #9a6700; --none: #6b7480; --cand: #2563c9; --ref: #d97b06;

@@ -1,8 +1,11 @@
+#include "parity_tests/report/json_report.h"
+
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "parity_tests/judge/ladder.h"
-#include "parity_tests/report/numbers.h"
-#include "parity_tests/report/report.h"
+#include "parity_tests/judge/replay_verdict.h"
+#include "parity_tests/report/phrases.h"
 
 namespace parity {
 namespace {
@@ -72,7 +75,31 @@ Json RungJson(const RungResult& result) {
   return json;
 }
 
+Json OperationJson(const ReplayResult& r) {
+  Json json = {{"stage", bitnet::PointName(r.place.point)},
+               {"layer", r.place.layer},
+               {"verdict", ReplayVerdictName(r.verdict)},
+               {"elements", r.elements},
+               {"differing", r.differing},
+               {"max_abs", JsonNumber(r.max_abs)},
+               {"error_over_tolerance", JsonNumber(r.max_error)},
+               {"tolerance_units", r.tolerance_units}};
+  if (r.index >= 0) {
+    json["worst"] = {{"position", r.place.position},
+                     {"index", r.index},
+                     {"ours", JsonNumber(r.ours)},
+                     {"reference", JsonNumber(r.reference)}};
+  }
+  if (!r.missing.empty()) json["missing"] = r.missing;
+  return json;
+}
+
 }  // namespace
+
+Json JsonNumber(double value) {
+  if (std::isfinite(value)) return value;
+  return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
+}
 
 Json JsonReport(const Verdict& verdict) {
   const RungResult& preflight = verdict.rung(Rung::kPreflight);
@@ -96,8 +123,130 @@ Json JsonReport(const Verdict& verdict) {
   json["failed_stage"] = failed ? Json(RungName(*failed)) : Json(nullptr);
   for (const RungResult& result : verdict.rungs) json["stages"].push_back(RungJson(result));
   if (failed) {
-    json["usual_causes"] = InfoOf(*failed).usual_causes;
+    for (const std::string_view cause : InfoOf(*failed).usual_causes()) json["usual_causes"].push_back(cause);
     json["next"] = InfoOf(*failed).next_step;
+  }
+  return json;
+}
+
+Json ReplayJson(const ReplayRun& run) {
+  Json json = {{"schema", "bitnet-parity/replay/1"},
+               {"reference", DescribeBackend(run.reference)},
+               {"model", run.model.path},
+               {"schedule", run.schedule},
+               {"order", run.order},
+               {"order_is_known", run.order_is_known},
+               {"verdict", "parity"},
+               {"operations", Json::array()}};
+  for (const ReplayResult& r : run.results) {
+    json["operations"].push_back(OperationJson(r));
+    json["operations"].back()["fails"] = Fails(r, run.order_is_known);
+    if (Fails(r, run.order_is_known)) json["verdict"] = "divergence";
+  }
+  return json;
+}
+
+Json BisectionJson(const Bisection& b) {
+  return {{"schema", "bitnet-parity/bisect/1"},
+          {"verdict", BisectVerdictName(b.verdict)},
+          {"ladder_stage", b.failed_rung ? Json(RungName(*b.failed_rung)) : Json()},
+          {"message", b.message},
+          {"prompt_length", b.prompt_length},
+          {"prefix_length", b.prefix_length},
+          {"position", b.place.position},
+          {"token", b.token},
+          {"token_text", b.token_text},
+          {"candidate_token", b.candidate_token},
+          {"layer", b.place.layer},
+          {"stage", PointText(b.place.point)},
+          {"inputs_equal", b.inputs_equal},
+          {"replay_candidate", OperationJson(b.replay_candidate)},
+          {"replay_reference", OperationJson(b.replay_reference)},
+          {"captures", b.captures},
+          {"steps", b.steps}};
+}
+
+Json CausesJson(const Diagnosis& d) {
+  Json causes = Json::array();
+  for (const Cause& cause : d.causes) {
+    causes.push_back({{"id", cause.id},
+                      {"what", cause.what},
+                      {"certainty", CertaintyName(cause.certainty)},
+                      {"evidence", cause.evidence},
+                      {"remedy", cause.remedy}});
+  }
+  return causes;
+}
+
+Json ExplanationJson(const Explanation& e) {
+  const Place at = e.location();
+  Json json = {{"causes", CausesJson(e.diagnosis)},
+               {"position", at.position},
+               {"layer", at.layer},
+               {"stage", PointText(at.point)},
+               {"bisection", e.bisection ? BisectionJson(*e.bisection) : Json()}};
+  if (!e.not_bisected.empty()) json["not_bisected"] = e.not_bisected;
+  if (!e.not_diagnosed.empty()) json["not_diagnosed"] = e.not_diagnosed;
+  return json;
+}
+
+Json NoiseJson(const NoiseFloor& floor) {
+  const auto figures = [](const WorstRows& worst) {
+    Json json;
+    for (const Metric metric : kMetrics) json[std::string(MetricName(metric))] = JsonNumber(worst.value(metric));
+    json["identical_share"] = worst.identical_share();
+    return json;
+  };
+  Json json = {{"schema", "bitnet-parity/noise/1"},
+               {"reference", DescribeBackend(floor.backend)},
+               {"model", floor.model.path},
+               {"tokens", floor.n_tokens},
+               {"captures", floor.captures},
+               {"floor", figures(floor.All())},
+               {"floor_like_schedules", figures(floor.Like())},
+               {"rows", Json::array()}};
+  for (const NoiseRow& row : floor.rows) {
+    Json entry = figures(row.worst);
+    entry["what"] = row.what;
+    entry["like_schedules"] = row.like_schedules;
+    entry["positions"] = row.worst.rows();
+    entry["argmax_equal"] = row.argmax_equal;
+    json["rows"].push_back(std::move(entry));
+  }
+  return json;
+}
+
+Json TraceDiffJson(const TraceDiff& diff) {
+  Json json = {{"schema", "bitnet-parity/trace-diff/1"},
+               {"verdict", diff.equal() ? "equal" : "divergence"},
+               {"a", diff.a},
+               {"b", diff.b},
+               {"first", diff.first ? Json(diff.tensors[*diff.first].name) : Json()},
+               {"only_a", diff.only_a},
+               {"only_b", diff.only_b},
+               {"notes", diff.notes},
+               {"tensors", Json::array()}};
+  for (const TensorDifference& d : diff.tensors) {
+    Json tensor = {{"name", d.name},
+                   {"seq", d.place.position},
+                   {"layer", d.place.layer},
+                   {"stage", d.stage},
+                   {"status", TensorStatusName(d.status)},
+                   {"hash_equal", d.status == TensorStatus::kEqual},
+                   {"shape_a", d.shape_a},
+                   {"shape_b", d.shape_b},
+                   {"dtype_a", d.dtype_a},
+                   {"dtype_b", d.dtype_b},
+                   {"rms_a", JsonNumber(d.rms_a)},
+                   {"rms_b", JsonNumber(d.rms_b)},
+                   {"rms_relative", JsonNumber(d.rms_relative)}};
+    if (d.raw) {
+      tensor["raw"] = {{"max_abs", JsonNumber(d.raw->max_abs)}, {"mse", JsonNumber(d.raw->mse)},
+                       {"cosine", JsonNumber(d.raw->cosine)},   {"worst_index", d.raw->worst_index},
+                       {"worst_a", JsonNumber(d.raw->worst_a)}, {"worst_b", JsonNumber(d.raw->worst_b)},
+                       {"differing", d.raw->differing}};
+    }
+    json["tensors"].push_back(std::move(tensor));
   }
   return json;
 }

@@ -116,7 +116,7 @@ std::string MarkdownReport(const Verdict& verdict, bool usual_causes) {
   out += Checks(result) + TopTable(result, verdict);
   if (!usual_causes) return out;
   out += "\n### What usually causes that\n\n";
-  for (const std::string& cause : InfoOf(*failed).usual_causes) out += fmt::format("- {}\n", cause);
+  for (const std::string_view cause : InfoOf(*failed).usual_causes()) out += fmt::format("- {}\n", cause);
   return out + fmt::format("\nNext: {}\n", InfoOf(*failed).next_step);
 }
 

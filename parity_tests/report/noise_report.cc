@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "parity_tests/report/numbers.h"
 #include "parity_tests/report/phrases.h"
 #include "reference/capture/quote.h"
@@ -37,32 +35,6 @@ std::string NoiseText(const NoiseFloor& floor) {
              : "Like schedules do not agree with themselves: limits below this floor judge rounding.\n";
   for (const std::string& note : floor.notes) out += "note: " + note + "\n";
   return out + fmt::format("({} captures)\n", floor.captures);
-}
-
-nlohmann::json NoiseJson(const NoiseFloor& floor) {
-  const auto figures = [](const WorstRows& worst) {
-    nlohmann::json json;
-    for (const Metric metric : kMetrics) json[std::string(MetricName(metric))] = JsonNumber(worst.value(metric));
-    json["identical_share"] = worst.identical_share();
-    return json;
-  };
-  nlohmann::json json = {{"schema", "bitnet-parity/noise/1"},
-                         {"reference", DescribeBackend(floor.backend)},
-                         {"model", floor.model.path},
-                         {"tokens", floor.n_tokens},
-                         {"captures", floor.captures},
-                         {"floor", figures(floor.All())},
-                         {"floor_like_schedules", figures(floor.Like())},
-                         {"rows", nlohmann::json::array()}};
-  for (const NoiseRow& row : floor.rows) {
-    nlohmann::json entry = figures(row.worst);
-    entry["what"] = row.what;
-    entry["like_schedules"] = row.like_schedules;
-    entry["positions"] = row.worst.rows();
-    entry["argmax_equal"] = row.argmax_equal;
-    json["rows"].push_back(std::move(entry));
-  }
-  return json;
 }
 
 }  // namespace parity

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 namespace parity {
 namespace {
@@ -33,11 +32,6 @@ std::string FormatShare(double share) {
 
 std::string FormatLimit(const Check& check) {
   return fmt::format("{} {:g}", HigherIsBetter(check.metric) ? ">=" : "<=", check.limit);
-}
-
-nlohmann::json JsonNumber(double value) {
-  if (std::isfinite(value)) return value;
-  return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
 }
 
 }  // namespace parity

@@ -2,7 +2,6 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_REPORT_NUMBERS_H_
 #define BITNET_PARITY_PARITY_TESTS_REPORT_NUMBERS_H_
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "parity_tests/findings/verdict.h"
@@ -18,9 +17,6 @@ std::string FormatShare(double share);
 
 // "<= 1e-06" or ">= 0.999".
 std::string FormatLimit(const Check& check);
-
-// JSON has no infinities: they are the strings "inf" and "-inf", and a NaN is "nan".
-nlohmann::json JsonNumber(double value);
 
 }  // namespace parity
 

@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "parity_tests/judge/replay_verdict.h"
 #include "parity_tests/report/color.h"
@@ -104,42 +103,6 @@ std::string ReplayText(const ReplayRun& run, bool color) {
     }
   }
   return out;
-}
-
-nlohmann::json ReplayJson(const ReplayResult& r) {
-  nlohmann::json json = {{"stage", bitnet::PointName(r.place.point)},
-                         {"layer", r.place.layer},
-                         {"verdict", ReplayVerdictName(r.verdict)},
-                         {"elements", r.elements},
-                         {"differing", r.differing},
-                         {"max_abs", JsonNumber(r.max_abs)},
-                         {"error_over_tolerance", JsonNumber(r.max_error)},
-                         {"tolerance_units", r.tolerance_units}};
-  if (r.index >= 0) {
-    json["worst"] = {{"position", r.place.position},
-                     {"index", r.index},
-                     {"ours", JsonNumber(r.ours)},
-                     {"reference", JsonNumber(r.reference)}};
-  }
-  if (!r.missing.empty()) json["missing"] = r.missing;
-  return json;
-}
-
-nlohmann::json ReplayJson(const ReplayRun& run) {
-  nlohmann::json json = {{"schema", "bitnet-parity/replay/1"},
-                         {"reference", DescribeBackend(run.reference)},
-                         {"model", run.model.path},
-                         {"schedule", run.schedule},
-                         {"order", run.order},
-                         {"order_is_known", run.order_is_known},
-                         {"verdict", "parity"},
-                         {"operations", nlohmann::json::array()}};
-  for (const ReplayResult& r : run.results) {
-    json["operations"].push_back(ReplayJson(r));
-    json["operations"].back()["fails"] = Fails(r, run.order_is_known);
-    if (Fails(r, run.order_is_known)) json["verdict"] = "divergence";
-  }
-  return json;
 }
 
 }  // namespace parity

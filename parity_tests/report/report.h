@@ -1,14 +1,13 @@
-// A verdict, written for people (text, Markdown, HTML) and for programs (JSON).
+// A verdict, written for people: text, Markdown, HTML. json_report.h writes it for programs.
 //
 //   fmt::print("{}", TextReport(verdict, {.color = isatty(1) == 1}));
 //
-// The verdict comes first, then the first stage that failed with its position, token, figures and both sides' top-5,
+// The verdict comes first, then the first rung that failed with its position, token, metrics and both sides' top-5,
 // then what usually causes that and what to do next.
 #ifndef BITNET_PARITY_PARITY_TESTS_REPORT_REPORT_H_
 #define BITNET_PARITY_PARITY_TESTS_REPORT_REPORT_H_
 
 #include <functional>
-#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <utility>
@@ -23,18 +22,14 @@ namespace parity {
 struct TextOptions {
   bool color = false;    // ANSI colours
   bool verbose = false;  // every metric at every position
-  // What usually causes the failure, and the next step; of less worth where an explanation names the cause.
+  // What usually causes the failure, and the next step. Not needed if an explanation names the cause.
   bool usual_causes = true;
 };
 
 std::string TextReport(const Verdict& verdict, const TextOptions& options);
 
-// One failed or skipped stage alone, as the test suites print it. Names: what the report calls the two sides.
+// One rung alone, as the test suites print it. `candidate`, `reference`: what the report calls the two sides.
 std::string RungReport(const RungResult& result, const std::string& candidate, const std::string& reference);
-
-// Schema "bitnet-parity/verdict/1". Infinities, which JSON does not have, are the strings "inf" and "-inf"; bytes that
-// are no UTF-8 in token texts are replaced by U+FFFD when the object is dumped with error_handler_t::replace.
-nlohmann::json JsonReport(const Verdict& verdict);
 
 std::string MarkdownReport(const Verdict& verdict, bool usual_causes = true);
 

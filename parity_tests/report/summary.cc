@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "parity_tests/judge/ladder.h"
+#include "parity_tests/report/json_report.h"
 #include "parity_tests/report/numbers.h"
 #include "parity_tests/report/phrases.h"
 

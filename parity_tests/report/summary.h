@@ -1,4 +1,4 @@
-// Many verdicts as one table: the worst figures of each group (a reference, a model, a schedule) and every divergence.
+// Many verdicts as one table: the worst metrics of each group (a reference, a model, a schedule) and every divergence.
 //
 //   Summary summary;
 //   summary.Add({"llama.cpp", "kjv-bitnet.tq2_0", "batch"}, "capital_of_france", verdict);
@@ -54,7 +54,7 @@ class Summary {
 
   std::vector<std::vector<std::string>> Cells() const;  // header first
   std::string Closing() const;
-  // Every note once, with the groups that it is about where these are not all.
+  // Every note once, with the groups that it is about unless these are all.
   std::vector<std::string> Notes() const;
 
   std::vector<Row> rows_;

@@ -145,7 +145,7 @@ std::string RungReport(const RungResult& result, const std::string& candidate, c
   if (result.status == Status::kFail) {
     const RungInfo& rung = InfoOf(result.rung);
     out += "  usual causes:\n";
-    for (const std::string& cause : rung.usual_causes) out += "    - " + cause + "\n";
+    for (const std::string_view cause : rung.usual_causes()) out += fmt::format("    - {}\n", cause);
     out += fmt::format("  next: {}\n", rung.next_step);
   }
   return out;
@@ -162,7 +162,7 @@ std::string TextReport(const Verdict& verdict, const TextOptions& options) {
   for (const RungResult& result : verdict.rungs) out += RungLines(result, candidate, reference, options);
   if (const auto failed = verdict.failed_rung(); failed && options.usual_causes) {
     out += "\n" + Paint("What usually causes that", Color::kBold, options.color) + "\n";
-    for (const std::string& cause : InfoOf(*failed).usual_causes) out += "  - " + cause + "\n";
+    for (const std::string_view cause : InfoOf(*failed).usual_causes()) out += fmt::format("  - {}\n", cause);
     out += fmt::format("{}\n  {}\n", Paint("Next", Color::kBold, options.color), InfoOf(*failed).next_step);
   }
   return out;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "parity_tests/report/color.h"
@@ -91,41 +90,6 @@ std::string TraceDiffText(const TraceDiff& diff, const TraceTextOptions& options
   }
   if (left > 0) out += fmt::format("... and {} more\n", left);
   return out;
-}
-
-nlohmann::json TraceDiffJson(const TraceDiff& diff) {
-  nlohmann::json json = {{"schema", "bitnet-parity/trace-diff/1"},
-                         {"verdict", diff.equal() ? "equal" : "divergence"},
-                         {"a", diff.a},
-                         {"b", diff.b},
-                         {"first", diff.first ? nlohmann::json(diff.tensors[*diff.first].name) : nlohmann::json()},
-                         {"only_a", diff.only_a},
-                         {"only_b", diff.only_b},
-                         {"notes", diff.notes},
-                         {"tensors", nlohmann::json::array()}};
-  for (const TensorDifference& d : diff.tensors) {
-    nlohmann::json tensor = {{"name", d.name},
-                             {"seq", d.place.position},
-                             {"layer", d.place.layer},
-                             {"stage", d.stage},
-                             {"status", TensorStatusName(d.status)},
-                             {"hash_equal", d.status == TensorStatus::kEqual},
-                             {"shape_a", d.shape_a},
-                             {"shape_b", d.shape_b},
-                             {"dtype_a", d.dtype_a},
-                             {"dtype_b", d.dtype_b},
-                             {"rms_a", JsonNumber(d.rms_a)},
-                             {"rms_b", JsonNumber(d.rms_b)},
-                             {"rms_relative", JsonNumber(d.rms_relative)}};
-    if (d.raw) {
-      tensor["raw"] = {{"max_abs", JsonNumber(d.raw->max_abs)}, {"mse", JsonNumber(d.raw->mse)},
-                       {"cosine", JsonNumber(d.raw->cosine)},   {"worst_index", d.raw->worst_index},
-                       {"worst_a", JsonNumber(d.raw->worst_a)}, {"worst_b", JsonNumber(d.raw->worst_b)},
-                       {"differing", d.raw->differing}};
-    }
-    json["tensors"].push_back(std::move(tensor));
-  }
-  return json;
 }
 
 }  // namespace parity

@@ -1,8 +1,7 @@
-// Differences of two traces (parity_tests/findings/trace_diff.h), for people and for programs.
+// Differences of two traces (parity_tests/findings/trace_diff.h).
 #ifndef BITNET_PARITY_PARITY_TESTS_REPORT_TRACE_REPORT_H_
 #define BITNET_PARITY_PARITY_TESTS_REPORT_TRACE_REPORT_H_
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "parity_tests/findings/trace_diff.h"
@@ -16,9 +15,6 @@ struct TraceTextOptions {
 
 // The first divergence first, then a table of the tensors that differ.
 std::string TraceDiffText(const TraceDiff& diff, const TraceTextOptions& options);
-
-// Schema "bitnet-parity/trace-diff/1"; `tensors`: all of them, in the order of the computation.
-nlohmann::json TraceDiffJson(const TraceDiff& diff);
 
 }  // namespace parity
 

@@ -22,6 +22,7 @@ namespace parity {
 namespace {
 
 using testing::AllOf;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -152,7 +153,7 @@ TEST_F(ChangedTest, TokensAndShapes) {
 TEST_F(ChangedTest, OneBitOfOneLogit) {
   float& logit = live_.logits.data[static_cast<size_t>(live_.logits.cols) + 7];
   logit = std::nextafter(logit, 100.0f);
-  EXPECT_THAT(Compare(live_, recorded_).changed, ElementsAre(HasSubstr("positions: ")));
+  EXPECT_THAT(Compare(live_, recorded_).changed, Contains(HasSubstr("positions: ")));
 }
 
 TEST_F(ChangedTest, TheFirstTensor) {

@@ -74,7 +74,7 @@ struct TraceRecord {
   std::string blake3;  // of the float32 bytes
   double rms = 0;
   int64_t num_elements = 0;
-  std::string tensor_file;  // "tensors/t0_blk0_attn_norm.npy", empty where raw tensors were not kept
+  std::string tensor_file;  // "tensors/t0_blk0_attn_norm.npy", empty if raw tensors were not kept
   JsonValue extra;          // unknown keys, kept
 };
 

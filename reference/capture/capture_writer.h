@@ -3,7 +3,7 @@
 // it.
 //
 //   CaptureWriter writer("out");
-//   writer.AddTensor(position, layer, "q_proj", {n_embd}, data, /*keep_raw=*/true);
+//   writer.AddTensor(position, layer, Point::kQProj, {n_embd}, data, /*keep_raw=*/true);
 //   writer.Finish(capture);
 #ifndef BITNET_PARITY_REFERENCE_CAPTURE_CAPTURE_WRITER_H_
 #define BITNET_PARITY_REFERENCE_CAPTURE_CAPTURE_WRITER_H_

@@ -11,7 +11,7 @@ namespace parity {
 std::string HashBytes(const void* data, size_t size);
 std::string HashText(std::string_view text);
 
-// Throws std::runtime_error where the file cannot be read.
+// Throws std::runtime_error if the file cannot be read.
 std::string HashFile(const std::string& path);
 
 }  // namespace parity

@@ -24,7 +24,7 @@ struct Request {
   std::string prompt;                   // what the user typed
   std::string prompt_template = "raw";  // raw, instruct, llama3-chat (never auto: resolved by who makes the request)
   std::string text;                     // the prompt in its template: what is tokenized
-  bool add_special = true;              // add BOS where the vocabulary says so (false: `text` writes it itself)
+  bool add_special = true;              // add BOS if the vocabulary says so (false: `text` writes it itself)
   bool parse_special = true;            // text that spells a special token becomes that token
   std::optional<std::vector<int32_t>> token_ids;  // in place of `text`: no tokenizer is used
   int positions = 0;                              // logits are kept for the first N prompt positions; 0: all

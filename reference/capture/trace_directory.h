@@ -2,7 +2,7 @@
 // beside (.npy), and trace.json, written last, which says what was run and names every record.
 //
 //   TraceDirectory traces("out");
-//   traces.Add(position, layer, "q_proj", {n_embd}, data, /*keep_raw=*/false);   // from any thread
+//   traces.Add(position, layer, Point::kQProj, {n_embd}, data, /*keep_raw=*/false);   // from any thread
 //   traces.Finish(run);
 //   Capture again = ReadTraces("out");    // a trace directory or a capture
 #ifndef BITNET_PARITY_REFERENCE_CAPTURE_TRACE_DIRECTORY_H_
@@ -50,7 +50,7 @@ class TraceDirectory {
 };
 
 // The traces at `directory`, a capture or a trace directory, in the order of the computation. Of a trace directory the
-// result holds what trace.json says (nothing of the model and the prompt where there is none, with a note). Throws
+// result holds what trace.json says (if there is none: nothing of the model and the prompt, and a note). Throws
 // std::runtime_error, naming file and field, on a record that is missing, truncated, foreign or wrong.
 Capture ReadTraces(const std::string& directory);
 
