@@ -4,8 +4,10 @@
 #   parity_test_program(ladder_suites SOURCES ladder_suites.cc DEPS ...)             a test that the room registers itself
 #   parity_unit_test(gguf_test SOURCES gguf_reader_test.cc ... DEPS gguf)            label: unit; one CTest test per TEST()
 #
-# PARITY_FAST_BUILD=OFF compiles tests without precompiled headers, so that a missing include is seen.
-option(PARITY_FAST_BUILD "Precompiled headers for tests" ON)
+# UNITY after a name: its sources are compiled several at a time, in a third of the time. Names in the anonymous namespaces
+# of such a room must differ.
+# PARITY_FAST_BUILD=OFF compiles every file by itself and without precompiled headers, so that a missing include is seen.
+option(PARITY_FAST_BUILD "Unity builds, and precompiled headers for tests" ON)
 
 add_library(parity_options INTERFACE)
 target_include_directories(parity_options INTERFACE ${CMAKE_SOURCE_DIR})
@@ -32,16 +34,28 @@ if(PARITY_FAST_BUILD)
     <span> <string> <vector>)
 endif()
 
+function(parity_unity name)
+  set_target_properties(${name} PROPERTIES UNITY_BUILD ${PARITY_FAST_BUILD} UNITY_BUILD_BATCH_SIZE 8)
+  # GCC warns of types of an anonymous namespace in a file that another one includes.
+  target_compile_options(${name} PRIVATE -Wno-subobject-linkage)
+endfunction()
+
 function(parity_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "UNITY" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC parity_options ${ARG_DEPS})
+  if(ARG_UNITY)
+    parity_unity(${name})
+  endif()
 endfunction()
 
 function(parity_program name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "UNITY" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE parity_options ${ARG_DEPS})
+  if(ARG_UNITY)
+    parity_unity(${name})
+  endif()
 endfunction()
 
 # Tests alone know the source and build trees: nothing that is installed may be compiled with these paths.

@@ -78,7 +78,7 @@ struct ProjectionStats {
   double zeros = 0;  // share
 };
 
-std::vector<float> Values(const bitnet::GgufFile& file, const bitnet::TensorInfo& tensor) {
+std::vector<float> ReadValues(const bitnet::GgufFile& file, const bitnet::TensorInfo& tensor) {
   std::vector<float> values(tensor.rows() * tensor.cols());
   bitnet::DequantizeTensor(tensor.type, file.Data(tensor), tensor.rows(), tensor.cols(), values);
   return values;
@@ -87,7 +87,7 @@ std::vector<float> Values(const bitnet::GgufFile& file, const bitnet::TensorInfo
 NormStats InspectNorm(const bitnet::GgufFile& file, const bitnet::TensorInfo& tensor, const std::string& kind,
                       int layer) {
   NormStats s{.tensor = tensor.name, .kind = kind, .layer = layer, .type = bitnet::TypeName(tensor.type)};
-  const std::vector<float> values = Values(file, tensor);
+  const std::vector<float> values = ReadValues(file, tensor);
   std::set<float> distinct;
   double squares = 0;
   for (const float v : values) {
@@ -103,7 +103,7 @@ NormStats InspectNorm(const bitnet::GgufFile& file, const bitnet::TensorInfo& te
 
 ProjectionStats InspectProjection(const bitnet::GgufFile& file, const bitnet::TensorInfo& tensor) {
   ProjectionStats s{.tensor = tensor.name, .type = bitnet::TypeName(tensor.type)};
-  const std::vector<float> values = Values(file, tensor);
+  const std::vector<float> values = ReadValues(file, tensor);
   s.zeros = static_cast<double>(std::count(values.begin(), values.end(), 0.0f)) /
             static_cast<double>(std::max<size_t>(values.size(), 1));
   if (const auto ternary = bitnet::FindTernary(values, tensor.rows(), tensor.cols())) {

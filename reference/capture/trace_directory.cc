@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kSchema = "bitnet-parity/trace/1";
+constexpr const char* kTraceSchema = "bitnet-parity/trace/1";
 constexpr size_t kWaitingBytes = size_t{64} << 20;
 constexpr size_t kRecordBytes = 512;  // a record's own size, about
 
@@ -54,7 +54,7 @@ TraceRecord ReadRecord(const std::string& directory, const std::string& file) {
 
 // What trace.json says of the run; the names of the records.
 std::vector<std::string> ReadManifest(const std::string& path, Capture* run) {
-  JsonFields top = JsonFields::ReadFile(path, kSchema);
+  JsonFields top = JsonFields::ReadFile(path, kTraceSchema);
   JsonFields backend = top.Object("backend");
   backend.Read("name", &run->backend.name);
   backend.Read("version", &run->backend.version);
@@ -147,7 +147,7 @@ void TraceDirectory::Finish(const Capture& run) {
   const std::lock_guard lock(mutex_);
   Flush();
   std::sort(files_.begin(), files_.end());
-  WriteJsonFile(directory_ + "/trace.json", {{"schema", kSchema},
+  WriteJsonFile(directory_ + "/trace.json", {{"schema", kTraceSchema},
                                              {"backend",
                                               {{"name", TextToJson(run.backend.name)},
                                                {"version", TextToJson(run.backend.version)},
