@@ -15,6 +15,7 @@
 #include "parity_tests/harness/comparison.h"
 #include "parity_tests/harness/engines.h"
 #include "parity_tests/harness/matrix.h"
+#include "parity_tests/judge/settings.h"
 #include "parity_tests/report/explanation_report.h"
 #include "parity_tests/report/report.h"
 #include "parity_tests/report/summary.h"
@@ -27,7 +28,7 @@ namespace fs = std::filesystem;
 struct SweepCommand {
   PromptOptions prompt;
   std::string candidate = "native", reference = "llama.cpp", out = "parity-sweep", schedule = "both", trace = "core";
-  std::string prompts_file = PARITY_SOURCE_DIR "/fixtures/prompts.json";
+  std::string prompts_file;  // empty: the built-in prompts
   std::vector<std::string> only_prompts = {"sum", "hello", "count"};
   int max_tokens = 4;
   bool dump_raw = false;
@@ -42,8 +43,8 @@ std::vector<Prompt> Scenarios(const SweepCommand& command) {
     if (found == all.end()) {
       std::string ids;
       for (const Prompt& p : all) ids += (ids.empty() ? "" : ", ") + p.id;
-      throw std::runtime_error(
-          fmt::format("--prompt: '{}' is no prompt of {}; it has {}", id, command.prompts_file, ids));
+      throw std::runtime_error(fmt::format("--prompt: '{}' is no prompt of {}; it has {}", id,
+                                           SettingsName(command.prompts_file, "prompts.json"), ids));
     }
     scenarios.push_back(*found);
   }
@@ -150,7 +151,7 @@ void AddSweepCommand(CLI::App& app, int& exit_code) {
   AddCandidateOption(*sub, command->candidate);
   AddReferenceOption(*sub, command->reference);
   sub->add_option("--out", command->out, "directory for reports and captures")->capture_default_str();
-  sub->add_option("--prompts", command->prompts_file, "file of prompts")->capture_default_str();
+  AddSettingsOption(*sub, "--prompts", command->prompts_file, "file of prompts");
   sub->add_option("--prompt", command->only_prompts, "only these prompts, by their id")
       ->expected(1)
       ->take_all()

@@ -35,13 +35,16 @@ void RunOptions::ApplyTimeout() const {
 }
 
 void AddProfileOptions(CLI::App& command, ProfileChoice& choice) {
-  choice.file = PARITY_SOURCE_DIR "/fixtures/thresholds.json";
   command.add_option("--profile", choice.name, "limits that judge: strict (default), cosine, exact");
   command.add_option("--threshold", choice.thresholds, "one limit, as positions.mse=1e-5; may be repeated")
       ->expected(1)
       ->take_all();
   command.add_option("--cos-tol", choice.cos_tol, "least cosine of the first logits and of every position");
-  command.add_option("--thresholds", choice.file, "file of profiles")->capture_default_str();
+  AddSettingsOption(command, "--thresholds", choice.file, "file of profiles");
+}
+
+void AddSettingsOption(CLI::App& command, const char* flag, std::string& file, const char* help) {
+  command.add_option(flag, file, std::string(help) + "; without it the built-in one");
 }
 
 void AddCandidateOption(CLI::App& command, std::string& spec, Which which) {

@@ -35,6 +35,9 @@ struct RunOptions {
 // What judges: --profile, --threshold, --cos-tol, --thresholds.
 void AddProfileOptions(CLI::App& command, ProfileChoice& choice);
 
+// A flag that puts a file in the place of a built-in one; empty without it.
+void AddSettingsOption(CLI::App& command, const char* flag, std::string& file, const char* help);
+
 // --candidate and --reference, with the engines that there are in their help.
 void AddCandidateOption(CLI::App& command, std::string& spec, Which which = Which::kAll);
 void AddReferenceOption(CLI::App& command, std::string& spec, Which which = Which::kAll);
