@@ -16,6 +16,8 @@ target_compile_options(parity_options INTERFACE -Wall -Wextra -Wno-unused-parame
 if(PARITY_WERROR)
   target_compile_options(parity_options INTERFACE -Werror)
 endif()
+# No path of this machine in what is installed.
+target_compile_options(parity_options INTERFACE -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)
 # A rounding is part of the result: the compiler must not fuse a multiplication and an addition on its own.
 target_compile_options(parity_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
 
@@ -43,7 +45,7 @@ endfunction()
 function(parity_library name)
   cmake_parse_arguments(ARG "UNITY" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
-  target_link_libraries(${name} PUBLIC parity_options ${ARG_DEPS})
+  target_link_libraries(${name} PUBLIC $<BUILD_INTERFACE:parity_options> ${ARG_DEPS})
   if(ARG_UNITY)
     parity_unity(${name})
   endif()

@@ -9,6 +9,7 @@
 #include "parity_tests/cli/common.h"
 #include "parity_tests/harness/comparison.h"
 #include "parity_tests/harness/matrix.h"
+#include "parity_tests/judge/settings.h"
 #include "parity_tests/report/summary.h"
 
 namespace parity {
@@ -16,9 +17,7 @@ namespace {
 
 struct MatrixCommand {
   std::string candidate = "native", format = "text";
-  std::string matrix_file = PARITY_SOURCE_DIR "/fixtures/parity_matrix.json";
-  std::string prompts_file = PARITY_SOURCE_DIR "/fixtures/prompts.json";
-  std::string models = PARITY_BINARY_DIR "/fixtures/models";
+  std::string matrix_file, prompts_file, models;  // empty: what is built in and shipped
   std::string captures;
   std::vector<std::string> references, only_models, only_prompts;
   RunOptions run;
@@ -53,7 +52,8 @@ int Run(const MatrixCommand& command) {
            !Selected(command.only_prompts, matrix.prompts[c.prompt].id);
   });
   if (matrix.cases.empty()) {
-    throw std::runtime_error(fmt::format("{}: no case of that reference, model and prompt", command.matrix_file));
+    throw std::runtime_error(fmt::format("{}: no case of that reference, model and prompt",
+                                         SettingsName(command.matrix_file, "parity_matrix.json")));
   }
   Summary summary;
   Progress progress;
@@ -86,9 +86,9 @@ void AddMatrixCommand(CLI::App& app, int& exit_code) {
   AddCandidateOption(options, command->candidate);
   options.Add("--model", command->only_models, "only these models, by their id in the matrix");
   options.Add("--prompt", command->only_prompts, "only these prompts, by their id");
-  options.Add("--models", command->models, "directory of the models");
-  options.Add("--matrix", command->matrix_file, "file of models, schedules and references");
-  options.Add("--prompts", command->prompts_file, "file of prompts");
+  options.Add("--models", command->models, "directory of the models; without it that of the shipped ones");
+  AddSettingsOption(options, "--matrix", command->matrix_file, "file of models, schedules and references");
+  AddSettingsOption(options, "--prompts", command->prompts_file, "file of prompts");
   options.Add("--captures", command->captures,
               "directory in which captures are kept and found again; without it every run is live");
   AddFormatOption(options, command->format, {"text", "json", "markdown"});

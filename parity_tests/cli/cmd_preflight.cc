@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "parity_tests/cli/common.h"
 #include "parity_tests/harness/engines.h"
 #include "reference/engines/process.h"
+#include "reference/engines/program_files.h"
 
 namespace parity {
 namespace {
@@ -93,7 +95,9 @@ void Emit(const std::string& shell, const std::string& name, const std::string& 
 
 // An engine that comes as a package, where it was not installed yet. What npm says goes to standard error.
 void InstallPackage(const EngineRow& row) {
-  const std::string package = PARITY_SOURCE_DIR "/" + row.runner.package;
+  const std::optional<fs::path> sources = SourceTree();
+  if (!sources) return;  // an installed program has its runners beside it, or none
+  const std::string package = *sources / row.runner.package;
   if (fs::exists(package + "/node_modules")) return;
   fmt::print(stderr, "installing the packaged {} in {}\n", row.name, package);
   const ProcessResult npm =

@@ -10,6 +10,7 @@
 #include "parity_tests/cli/common.h"
 #include "parity_tests/harness/engines.h"
 #include "parity_tests/harness/matrix.h"
+#include "parity_tests/judge/settings.h"
 
 namespace parity {
 namespace {
@@ -26,9 +27,7 @@ struct RecordOptions {
   std::string schedule = "batch";
   int max_tokens = 32;
   // ... or, without a model, those that the matrix lists.
-  std::string matrix_file = PARITY_SOURCE_DIR "/fixtures/parity_matrix.json";
-  std::string prompts_file = PARITY_SOURCE_DIR "/fixtures/prompts.json";
-  std::string models = PARITY_BINARY_DIR "/fixtures/models";
+  std::string matrix_file, prompts_file, models;  // empty: what is built in and shipped
   RunOptions run;
 };
 
@@ -73,8 +72,8 @@ void RecordMatrix(const RecordOptions& o, Backend& backend) {
     ++kept;
   }
   if (kept == 0) {
-    throw std::runtime_error(
-        fmt::format("{}: models: no model of {} lists prompts under \"recorded\"", o.matrix_file, o.reference));
+    throw std::runtime_error(fmt::format("{}: models: no model of {} lists prompts under \"recorded\"",
+                                         SettingsName(o.matrix_file, "parity_matrix.json"), o.reference));
   }
 }
 
@@ -106,9 +105,9 @@ void AddRecordCommand(CLI::App& app, int& exit_code) {
   options.Add("--trace", o->trace, "none, core, full or a selection");
   options.Flag("--dump-raw", o->dump_raw, "with --model: traced tensors as .npy too");
   options.Add("--out", o->out, "directory of the capture, or of all (fixtures/recorded)");
-  options.Add("--matrix", o->matrix_file, "file of models and references");
-  options.Add("--prompts", o->prompts_file, "file of prompts");
-  options.Add("--models", o->models, "directory of the matrix's models");
+  AddSettingsOption(options, "--matrix", o->matrix_file, "file of models and references");
+  AddSettingsOption(options, "--prompts", o->prompts_file, "file of prompts");
+  options.Add("--models", o->models, "directory of the matrix's models; without it that of the shipped ones");
   o->run.AddTo(options);
   options.Run(exit_code, [o] {
     Record(*o);

@@ -13,6 +13,7 @@
 #include "parity_tests/harness/comparison.h"
 #include "parity_tests/harness/engines.h"
 #include "parity_tests/harness/matrix.h"
+#include "parity_tests/judge/settings.h"
 #include "parity_tests/report/explanation_report.h"
 #include "parity_tests/report/report.h"
 #include "parity_tests/report/summary.h"
@@ -25,7 +26,7 @@ namespace fs = std::filesystem;
 struct SweepCommand {
   PromptOptions prompt;
   std::string candidate = "native", reference = "llama.cpp", out = "parity-sweep", schedule = "both", trace = "core";
-  std::string prompts_file = PARITY_SOURCE_DIR "/fixtures/prompts.json";
+  std::string prompts_file;  // empty: the built-in prompts
   std::vector<std::string> only_prompts = {"sum", "hello", "count"};
   int max_tokens = 4;
   bool dump_raw = false;
@@ -40,8 +41,8 @@ std::vector<Prompt> Scenarios(const SweepCommand& command) {
     if (found == all.end()) {
       std::string ids;
       for (const Prompt& p : all) ids += (ids.empty() ? "" : ", ") + p.id;
-      throw std::runtime_error(
-          fmt::format("--prompt: '{}' is no prompt of {}; it has {}", id, command.prompts_file, ids));
+      throw std::runtime_error(fmt::format("--prompt: '{}' is no prompt of {}; it has {}", id,
+                                           SettingsName(command.prompts_file, "prompts.json"), ids));
     }
     scenarios.push_back(*found);
   }
@@ -147,7 +148,7 @@ void AddSweepCommand(CLI::App& app, int& exit_code) {
   AddCandidateOption(options, command->candidate);
   AddReferenceOption(options, command->reference);
   options.Add("--out", command->out, "directory for reports and captures");
-  options.Add("--prompts", command->prompts_file, "file of prompts");
+  AddSettingsOption(options, "--prompts", command->prompts_file, "file of prompts");
   options.Add("--prompt", command->only_prompts, "only these prompts, by their id");
   AddScheduleOption(options, command->schedule, /*both=*/true);
   options.Add("--max-tokens", command->max_tokens, "greedy tokens to generate", {.at_least = 0});

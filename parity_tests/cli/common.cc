@@ -32,11 +32,14 @@ void RunOptions::ApplyTimeout() const {
 }
 
 void AddProfileOptions(Options& options, ProfileChoice& choice) {
-  choice.file = PARITY_SOURCE_DIR "/fixtures/thresholds.json";
   options.Add("--profile", choice.name, "limits that judge: strict (default), cosine, exact");
   options.Add("--threshold", choice.thresholds, "one limit, as positions.mse=1e-5; may be repeated");
   options.Add("--cos-tol", choice.cos_tol, "least cosine of the first logits and of every position");
-  options.Add("--thresholds", choice.file, "file of profiles");
+  AddSettingsOption(options, "--thresholds", choice.file, "file of profiles");
+}
+
+void AddSettingsOption(Options& options, const char* flag, std::string& file, const char* help) {
+  options.Add(flag, file, std::string(help) + "; without it the built-in one", {.show_default = false});
 }
 
 void AddCandidateOption(Options& options, std::string& spec, Which which) {

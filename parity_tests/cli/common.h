@@ -31,6 +31,9 @@ struct RunOptions {
 // What judges: --profile, --threshold, --cos-tol, --thresholds.
 void AddProfileOptions(Options& options, ProfileChoice& choice);
 
+// A flag that puts a file in the place of a built-in one; empty without it.
+void AddSettingsOption(Options& options, const char* flag, std::string& file, const char* help);
+
 // --candidate and --reference, with the engines that there are in their help.
 void AddCandidateOption(Options& options, std::string& spec, Which which = Which::kAll);
 void AddReferenceOption(Options& options, std::string& spec, Which which = Which::kAll);

@@ -3,7 +3,7 @@
 //
 //   Comparison comparison("native", "llama.cpp");
 //   if (auto problem = comparison.Probe()) ... problem->message ...
-//   Climbed climbed = comparison.Climb(request, {.profile = {.file = "thresholds.json"}, .explain = true});
+//   Climbed climbed = comparison.Climb(request, {.explain = true});
 #ifndef BITNET_PARITY_PARITY_TESTS_HARNESS_COMPARISON_H_
 #define BITNET_PARITY_PARITY_TESTS_HARNESS_COMPARISON_H_
 
@@ -24,7 +24,7 @@ namespace parity {
 
 // The limits that judge: a profile of a file, and what a user changes in it.
 struct ProfileChoice {
-  std::string file = {};
+  std::string file = {};  // empty: the built-in thresholds
   std::string name = {};  // empty: whoever compares decides
   std::vector<std::string> thresholds = {};
   std::optional<double> cos_tol = {};

@@ -11,7 +11,8 @@
 #include "engine/tokenizer/prompt_template.h"
 #include "parity_tests/harness/loaded_model.h"
 #include "parity_tests/judge/ladder.h"
-#include "reference/capture/json_fields.h"
+#include "parity_tests/judge/settings.h"
+#include "reference/engines/program_files.h"
 
 namespace parity {
 namespace {
@@ -119,7 +120,7 @@ std::vector<Case> ListCases(const ParityMatrix& matrix, const std::vector<std::s
 }  // namespace
 
 std::vector<Prompt> LoadPrompts(const std::string& file) {
-  JsonFields root = JsonFields::ReadFile(file, "bitnet-parity/prompts/1");
+  JsonFields root = ReadSettings(file, "prompts.json", "bitnet-parity/prompts/1");
   std::vector<Prompt> prompts;
   std::set<std::string> ids;
   for (JsonFields& fields : ReadObjects(root, "prompts")) {
@@ -148,7 +149,7 @@ ParityMatrix LoadMatrix(const std::string& matrix_file, const std::string& promp
                         const std::string& models_directory) {
   ParityMatrix matrix;
   matrix.prompts = LoadPrompts(prompts_file);
-  JsonFields root = JsonFields::ReadFile(matrix_file, "bitnet-parity/matrix/1");
+  JsonFields root = ReadSettings(matrix_file, "parity_matrix.json", "bitnet-parity/matrix/1");
   matrix.max_tokens = ReadCount(root, "max_tokens");
   matrix.n_ubatch = ReadCount(root, "n_ubatch");
   matrix.threads = ReadCount(root, "threads");
@@ -158,13 +159,15 @@ ParityMatrix LoadMatrix(const std::string& matrix_file, const std::string& promp
   ReadSchedules(root, &schedules);
   std::vector<std::string> references;
   root.Read("references", &references);
-  matrix.recorded_directory = (std::filesystem::path(matrix_file).parent_path() / "recorded").string();
+  matrix.recorded_directory = matrix_file.empty()
+                                  ? DataDirectory("recorded")
+                                  : (std::filesystem::path(matrix_file).parent_path() / "recorded").string();
   std::set<std::string> ids;
   for (JsonFields& fields : ReadObjects(root, "models")) {
     const std::string id = ReadId(fields, ids);
     MatrixModel model = ReadModel(fields, matrix, schedules, references);
     model.id = id;
-    model.path = models_directory + "/" + model.path;
+    model.path = (models_directory.empty() ? DataDirectory("models") : models_directory) + "/" + model.path;
     matrix.models.push_back(std::move(model));
   }
   root.RejectUnknown();

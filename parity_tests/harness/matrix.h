@@ -50,10 +50,10 @@ struct ParityMatrix {
   std::vector<Prompt> prompts;
   std::vector<MatrixModel> models;
   std::vector<Case> cases;         // by reference, model, prompt, schedule, in the files' order
-  std::string recorded_directory;  // captures made from live references: `recorded` beside the matrix file
+  std::string recorded_directory;  // captures made from live references: `recorded` beside the matrix file, or shipped
 };
 
-// The prompts of a file like fixtures/prompts.json; throws as LoadMatrix does.
+// The prompts of a file like fixtures/prompts.json, or for "" the built-in ones; throws as LoadMatrix does.
 std::vector<Prompt> LoadPrompts(const std::string& file);
 
 // Gives the request this prompt in its template. "auto" is what the tokenizer of the request's model asks for.
@@ -62,7 +62,8 @@ void SetPrompt(const Prompt& prompt, Request& request);
 // What MakeEngine takes for a reference of the matrix.
 std::string ReferenceSpec(const ParityMatrix& matrix, const std::string& reference);
 
-// Throws std::runtime_error naming file, key, what was found and what was expected.
+// Files that are "" are the built-in ones, and a directory that is "" is that of the shipped models. Throws
+// std::runtime_error naming file, key, what was found and what was expected.
 ParityMatrix LoadMatrix(const std::string& matrix_file, const std::string& prompts_file,
                         const std::string& models_directory);
 

@@ -41,6 +41,18 @@ const Case& Find(const ParityMatrix& matrix, const std::string& name) {
   throw std::runtime_error("no case " + name);
 }
 
+TEST(Matrix, TheFilesArePartOfTheProgram) {
+  const ParityMatrix files = Load();
+  const ParityMatrix built_in = LoadMatrix("", "", "");
+  ASSERT_EQ(built_in.cases.size(), files.cases.size());
+  for (size_t i = 0; i < files.cases.size(); ++i) {
+    EXPECT_EQ(CaseName(built_in, built_in.cases[i]), CaseName(files, files.cases[i]));
+    EXPECT_EQ(MakeRequest(built_in, built_in.cases[i]).text, MakeRequest(files, files.cases[i]).text);
+  }
+  EXPECT_EQ(built_in.models[0].path, PARITY_BINARY_DIR "/fixtures/" + files.models[0].path);
+  EXPECT_EQ(built_in.recorded_directory, PARITY_BINARY_DIR "/fixtures/recorded");
+}
+
 TEST(Matrix, EveryTernaryFormatClimbsEveryPromptInBothSchedules) {
   const ParityMatrix matrix = Load();
   EXPECT_EQ(matrix.max_tokens, 32);

@@ -10,12 +10,13 @@
 #include <stdexcept>
 
 #include "parity_tests/judge/rungs.h"
-#include "reference/capture/json_fields.h"
+#include "parity_tests/judge/settings.h"
 
 namespace parity {
 namespace {
 
 constexpr char kSchema[] = "bitnet-parity/thresholds/1";
+constexpr char kBuiltIn[] = "thresholds.json";
 constexpr char kExact[] = "exact";
 
 // The rung of that name, if a profile has limits for it.
@@ -70,16 +71,17 @@ void Set(Profile& profile, std::string_view name, std::string_view key, double v
 }  // namespace
 
 Profile LoadProfile(const std::string& file, const std::string& name) {
-  JsonFields top = JsonFields::ReadFile(file, kSchema);
+  JsonFields top = ReadSettings(file, kBuiltIn, kSchema);
   Profile profile;
   top.Read("default", &profile.name);
   if (!name.empty()) profile.name = name;
   JsonFields profiles = top.Object("profiles");
+  const std::string origin = SettingsName(file, kBuiltIn);
   const std::vector<std::string> in_file = profiles.Keys();
   if (std::find(in_file.begin(), in_file.end(), profile.name) == in_file.end()) {
     if (profile.name == kExact) return ExactProfile();
     throw std::runtime_error(
-        fmt::format("{}: no profile \"{}\"; there are {}", file, profile.name, fmt::join(ProfileNames(file), ", ")));
+        fmt::format("{}: no profile \"{}\"; there are {}", origin, profile.name, fmt::join(ProfileNames(file), ", ")));
   }
   JsonFields rungs = profiles.Object(profile.name);
   for (const std::string& rung : rungs.Keys()) {
@@ -88,7 +90,7 @@ Profile LoadProfile(const std::string& file, const std::string& name) {
     for (const std::string& metric : limits.Keys()) {
       double value = 0;
       limits.Read(metric, &value);
-      Set(profile, rung, metric, value, fmt::format("{}: profiles.{}.{}.{}", file, profile.name, rung, metric));
+      Set(profile, rung, metric, value, fmt::format("{}: profiles.{}.{}.{}", origin, profile.name, rung, metric));
     }
   }
   for (const RungInfo& rung : Rungs()) {
@@ -99,7 +101,7 @@ Profile LoadProfile(const std::string& file, const std::string& name) {
 }
 
 std::vector<std::string> ProfileNames(const std::string& file) {
-  std::vector<std::string> names = JsonFields::ReadFile(file, kSchema).Object("profiles").Keys();
+  std::vector<std::string> names = ReadSettings(file, kBuiltIn, kSchema).Object("profiles").Keys();
   names.emplace_back(kExact);
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());

@@ -1,6 +1,6 @@
-// How close is close enough: profiles of limits, read from fixtures/thresholds.json.
+// How close is close enough: profiles of limits, those of fixtures/thresholds.json or of a file of the user's.
 //
-//   Profile profile = LoadProfile("fixtures/thresholds.json", "strict");
+//   Profile profile = LoadProfile("", "strict");
 //   Override(profile, "positions.mse=1e-5");
 //
 // A profile has limits for the rungs whose row in rungs.h says so. A limit is an upper bound, or a lower one for the
@@ -16,8 +16,8 @@
 
 namespace parity {
 
-// `name` empty: the file's default; "exact" need not be in the file. Throws std::runtime_error naming file, key, what
-// was found and what was expected.
+// `file` empty: the built-in thresholds. `name` empty: the file's default; "exact" need not be in the file. Throws
+// std::runtime_error naming file, key, what was found and what was expected.
 Profile LoadProfile(const std::string& file, const std::string& name);
 // Those of the file, and "exact"; in alphabetical order.
 std::vector<std::string> ProfileNames(const std::string& file);

@@ -47,6 +47,15 @@ TEST(Thresholds, EveryProfileOfTheFileLoads) {
   for (const std::string& name : ProfileNames(kFile)) EXPECT_NO_THROW(LoadProfile(kFile, name)) << name;
 }
 
+TEST(Thresholds, TheFileIsPartOfTheProgram) {
+  EXPECT_EQ(ProfileNames(""), ProfileNames(kFile));
+  for (const std::string& name : ProfileNames(kFile)) {
+    EXPECT_EQ(LoadProfile("", name).limits, LoadProfile(kFile, name).limits) << name;
+    EXPECT_EQ(LoadProfile("", name).decode_tie, LoadProfile(kFile, name).decode_tie) << name;
+  }
+  EXPECT_THAT(ErrorOf([] { LoadProfile("", "lax"); }), HasSubstr("built-in thresholds.json: no profile \"lax\""));
+}
+
 TEST(Thresholds, OverridesReplaceAndAdd) {
   Profile profile = LoadProfile(kFile, "strict");
   Override(profile, "positions.mse=1e-5");

@@ -28,10 +28,8 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-Runner NoSuchRunner(const std::string& built_at) {
-  return {
-      .program = "no_such_runner", .variable = "PARITY_NO_SUCH_VARIABLE", .built_at = built_at, .remedy = "build it"};
-}
+constexpr const char* kRunnerVariable = "PARITY_NO_SUCH_RUNNER";
+const Runner kNoSuchRunner = {.program = "no_such_runner", .variable = kRunnerVariable, .remedy = "build it"};
 
 class BackendTest : public testing::Test {
  protected:
@@ -39,7 +37,10 @@ class BackendTest : public testing::Test {
     request_ = capture_.request;
     WriteCapture(capture_, root_.path() + "/good");
   }
-  ~BackendTest() override { unsetenv("CROSSVAL_TIMEOUT_SECS"); }
+  ~BackendTest() override {
+    unsetenv("CROSSVAL_TIMEOUT_SECS");
+    unsetenv(kRunnerVariable);
+  }
 
   std::string Script(const std::string& name, const std::string& body) const {
     const std::string path = root_.path() + "/" + name;
@@ -57,7 +58,8 @@ class BackendTest : public testing::Test {
     const std::string info = info_body.empty() ? R"(echo '{"version": "v9", "libraries": []}'; exit 0)" : info_body;
     const std::string program =
         Script("runner.sh", fmt::format("if [ \"$1\" = info ]; then {}; fi\n{}", info, run_body));
-    return MakeRunnerBackend("llama.cpp", NoSuchRunner(program));
+    setenv(kRunnerVariable, program.c_str(), 1);
+    return MakeRunnerBackend("llama.cpp", kNoSuchRunner);
   }
 
   std::string ErrorOfRunning(Backend& backend) const {
@@ -161,10 +163,14 @@ TEST_F(BackendTest, NoCaptureHalfACaptureAndGarbageAreErrors) {
 }
 
 TEST_F(BackendTest, ProbesTellWhatIsMissing) {
-  const auto missing = MakeRunnerBackend("llama.cpp", NoSuchRunner("/nowhere/runner"));
+  // Beside the program that asks, then where this build tree has its runners.
+  const std::string here = fs::read_symlink("/proc/self/exe").parent_path();
+  const auto missing = MakeRunnerBackend("llama.cpp", kNoSuchRunner);
   EXPECT_FALSE(missing->Probe().available);
-  EXPECT_THAT(missing->Probe().problem, AllOf(HasSubstr("no runner at"), HasSubstr("/nowhere/runner")));
-  EXPECT_THAT(ErrorOfRunning(*missing), AllOf(HasSubstr("/nowhere/runner"), HasSubstr("build it")));
+  EXPECT_THAT(missing->Probe().looked_in, testing::ElementsAre(here + "/no_such_runner", PARITY_BINARY_DIR
+                                                               "/reference/llama_family/no_such_runner"));
+  EXPECT_THAT(missing->Probe().problem, AllOf(HasSubstr("no runner at"), HasSubstr(here)));
+  EXPECT_THAT(ErrorOfRunning(*missing), AllOf(HasSubstr(here), HasSubstr("build it")));
 
   // As the dynamic loader says it when libllama is gone.
   const auto broken = Runner("", "echo 'error while loading shared libraries: libllama.so' >&2; exit 127");

@@ -26,7 +26,6 @@ std::vector<EngineRow> MakeRows() {
        .make = MakeRunner,
        .runner = {.program = "llama_cpp_runner",
                   .variable = "PARITY_LLAMA_CPP_RUNNER",
-                  .built_at = PARITY_RUNNERS "/llama_cpp_runner",
                   .package = "reference/llama_family/package",
                   .remedy =
                       "run `npm ci --ignore-scripts` in reference/llama_family/package (or set LLAMA_CPP_DIR to a "
@@ -46,7 +45,6 @@ std::vector<EngineRow> MakeRows() {
        .make = MakeRunner,
        .runner = {.program = "bitnet_cpp_runner",
                   .variable = "PARITY_BITNET_CPP_RUNNER",
-                  .built_at = PARITY_RUNNERS "/bitnet_cpp_runner",
                   .checkout_variable = "BITNET_CPP_DIR",
                   .checkout = ".cache/bitnet_cpp",
                   .remedy = "build bitnet.cpp with shared libraries, set BITNET_CPP_DIR to its checkout, then "

@@ -12,6 +12,7 @@
 #include "reference/capture/json_fields.h"
 #include "reference/engines/engine_process.h"
 #include "reference/engines/process.h"
+#include "reference/engines/program_files.h"
 
 namespace parity {
 namespace {
@@ -60,8 +61,7 @@ class RunnerBackend : public DirectoryBackend {
     if (const char* value = std::getenv(runner_.variable.c_str()); value && *value) {
       places = {value};
     } else {
-      places.push_back((fs::read_symlink("/proc/self/exe").parent_path() / runner_.program).string());
-      if (!runner_.built_at.empty()) places.push_back(runner_.built_at);
+      places = RunnerPlaces(runner_.program);
     }
     for (const std::string& place : places) {
       result.looked_in.push_back(place);

@@ -14,7 +14,6 @@ namespace parity {
 struct Runner {
   std::string program = {};            // "llama_cpp_runner"; empty: the engine has none
   std::string variable = {};           // environment variable that names the program
-  std::string built_at = {};           // where this build puts it
   std::string package = {};            // the engine as an npm package, by its place in the source tree
   std::string checkout_variable = {};  // environment variable that names a checkout of the engine
   std::string checkout = {};           // where else one is looked for, below the user's home

@@ -1,0 +1,47 @@
+# The test Install.CanBeMoved: installs, moves the prefix, and uses what is there.
+#   cmake -DBUILD=... -DSOURCE=... -DWORK=... -DREFERENCE=llama.cpp|recorded -P InstallTest.cmake
+set(prefix ${WORK}/moved)
+file(REMOVE_RECURSE ${WORK})
+
+# run(WHAT COMMAND...): its output in `output`.
+function(run what)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE text ERROR_VARIABLE text)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "${what}: exit code ${result}\n${text}")
+  endif()
+  set(output "${text}" PARENT_SCOPE)
+endfunction()
+
+run("install" ${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/first --component bitnet-parity)
+file(RENAME ${WORK}/first ${prefix})
+
+# No path of this machine.
+file(GLOB_RECURSE files ${prefix}/bin/* ${prefix}/libexec/* ${prefix}/lib/*.a ${prefix}/lib/*.cmake ${prefix}/include/*)
+foreach(file IN LISTS files)
+  foreach(path ${SOURCE} ${BUILD})
+    file(STRINGS ${file} found REGEX "${path}/")
+    if(found)
+      message(FATAL_ERROR "${file} names ${path}: ${found}")
+    endif()
+  endforeach()
+endforeach()
+
+set(parity ${CMAKE_COMMAND} -E env --unset=LD_LIBRARY_PATH --unset=PARITY_LLAMA_CPP_RUNNER ${prefix}/bin/bitnet-parity)
+run("--version" ${parity} --version)
+if(REFERENCE STREQUAL "llama.cpp")
+  run("preflight" ${parity} preflight --verbose)
+  if(NOT output MATCHES "found ${prefix}/libexec/bitnet-parity/llama_cpp_runner")
+    message(FATAL_ERROR "preflight found another runner than the one beside it:\n${output}")
+  endif()
+endif()
+run("matrix" ${parity} matrix --reference ${REFERENCE} --model kjv-bitnet.tq2_0 --prompt hello --format json)
+
+# The library, from outside.
+run("configure example_writer" ${CMAKE_COMMAND} -S ${SOURCE}/fixtures/example_writer -B ${WORK}/writer
+  -DCMAKE_PREFIX_PATH=${prefix} -DCMAKE_BUILD_TYPE=Debug)
+run("build example_writer" ${CMAKE_COMMAND} --build ${WORK}/writer)
+file(GLOB captures ${prefix}/share/bitnet-parity/recorded/*.hello.batch)
+list(GET captures 0 capture)
+run("copy_capture" ${WORK}/writer/copy_capture ${capture} ${WORK}/copy somebody)
+run("check-capture" ${parity} check-capture ${WORK}/copy)
+file(REMOVE_RECURSE ${WORK})
