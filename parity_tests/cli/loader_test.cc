@@ -30,10 +30,10 @@ class LoaderTest : public testing::Test {
   // The runner, looking for its libraries in the directory `libraries` alone. "" where its name does not fit.
   std::string RunnerOf(const std::string& libraries) {
     std::string program = ReadFile(runner_);
-    const std::string from = libraries_ + '\0';
-    const size_t at = program.find(from);
+    const size_t at = program.find('\0' + libraries_);
     if (at == std::string::npos || libraries.size() > libraries_.size()) return "";
-    program.replace(at, libraries_.size(), libraries + std::string(libraries_.size() - libraries.size(), '\0'));
+    const size_t length = program.find('\0', at + 1) - (at + 1);  // CMake may write a colon behind the directory
+    program.replace(at + 1, length, libraries + std::string(length - libraries.size(), '\0'));
     WriteProgram(Path("copy"), program);
     return Path("copy");
   }
