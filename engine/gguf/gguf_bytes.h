@@ -27,7 +27,7 @@ class GgufBytes {
   }
   GgufBytes& String(std::string_view text) { return Put<uint64_t>(text.size()).Raw(text); }
   GgufBytes& Key(std::string_view key, uint32_t type) { return String(key).Put(type); }
-  GgufBytes& Tensor(std::string_view name, std::vector<uint64_t> shape, uint32_t type, uint64_t offset) {
+  GgufBytes& Tensor(std::string_view name, const std::vector<uint64_t>& shape, uint32_t type, uint64_t offset) {
     String(name).Put(static_cast<uint32_t>(shape.size()));
     for (const uint64_t size : shape) Put(size);
     return Put(type).Put(offset);

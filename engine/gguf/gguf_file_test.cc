@@ -72,7 +72,7 @@ TEST_F(GgufFileTest, MetadataOfEveryTypeComesBack) {
   writer.Set("i32", std::numeric_limits<int32_t>::min());
   writer.Set("f32", 1e-5f);
   writer.Set("bool", true);
-  writer.Set("string", std::string("with \0 and \xff", 13));
+  writer.Set("string", std::string("with \0 and \xff", 12));
   writer.Set("array", Array<std::shared_ptr<MetadataArray>>({Array<uint16_t>({1, 2}), Array<std::string>({})}));
   writer.Set("u64", ~uint64_t{0});
   writer.Set("i64", std::numeric_limits<int64_t>::min());
@@ -96,7 +96,7 @@ TEST_F(GgufFileTest, MetadataOfEveryTypeComesBack) {
   EXPECT_EQ(file.Get<int32_t>("i32"), std::numeric_limits<int32_t>::min());
   EXPECT_EQ(file.Get<float>("f32"), 1e-5f);
   EXPECT_EQ(file.Get<bool>("bool"), true);
-  EXPECT_EQ(file.Get<std::string>("string"), std::string("with \0 and \xff", 13));
+  EXPECT_EQ(file.Get<std::string>("string"), std::string("with \0 and \xff", 12));
   EXPECT_EQ(file.Get<uint64_t>("u64"), ~uint64_t{0});
   EXPECT_EQ(file.Get<int64_t>("i64"), std::numeric_limits<int64_t>::min());
   EXPECT_EQ(file.Get<double>("f64"), 0.1);

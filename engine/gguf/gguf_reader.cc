@@ -135,7 +135,7 @@ std::string ValueForMessage(const MetadataValue& value) {
 }  // namespace
 
 struct GgufFile::Impl {
-  Impl(const std::string& file_path)
+  explicit Impl(const std::string& file_path)
       : path(file_path), mapping(file_path), header(ParseGgufHeader(mapping.bytes(), path)) {
     for (size_t i = 0; i < header.metadata.size(); ++i) keys.emplace(header.metadata[i].first, i);
     for (size_t i = 0; i < header.tensors.size(); ++i) tensors.emplace(header.tensors[i].name, i);

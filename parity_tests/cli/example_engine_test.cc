@@ -36,8 +36,8 @@ ProcessResult Climb(const std::string& rope, const std::vector<std::string>& mor
 // Against what was recorded of llama.cpp, so that it need not be installed.
 ProcessResult Climb(const std::string& rope) {
   return Climb(rope, {"--reference", fmt::format("recorded:{}/recorded", kFixtures), "--model",
-                      PARITY_BINARY_DIR "/fixtures/models/kjv-bitnet.f16.gguf", "--prompt", "Hello", "--max-tokens",
-                      "2", "--no-explanation"});
+                      std::string(PARITY_BINARY_DIR) + "/fixtures/models/kjv-bitnet.f16.gguf", "--prompt", "Hello",
+                      "--max-tokens", "2", "--no-explanation"});
 }
 
 class ExampleEngine : public testing::Test {

@@ -110,7 +110,7 @@ TEST_F(ReplayTest, NamesTheTensorThatIsMissing) {
 }
 
 TEST_F(ReplayTest, RefusesWhatCannotBeReplayed) {
-  const auto refusal = [&](Capture capture) -> std::string {
+  const auto refusal = [&](const Capture& capture) -> std::string {
     try {
       Replay replay(*model_, capture, order());
       return "";
