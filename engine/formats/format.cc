@@ -10,6 +10,7 @@
 #include "engine/formats/floats.h"
 #include "engine/formats/half.h"
 #include "engine/formats/i2_s.h"
+#include "engine/formats/known_types.h"
 #include "engine/formats/q6_k.h"
 #include "engine/formats/q8_0.h"
 #include "engine/formats/tq1_0.h"
@@ -44,10 +45,10 @@ const Format* FindFormat(TensorType type) {
 const Format& FormatOf(TensorType type) {
   const Format* format = FindFormat(type);
   if (format == nullptr) {
-    std::string known;
-    for (const Format& f : kFormats) known += fmt::format("{}{}", known.empty() ? "" : ", ", f.name);
-    throw std::runtime_error(fmt::format(
-        "{} is not a tensor type of this engine; expected one of {}; convert the model", TypeName(type), known));
+    std::vector<std::string> known;
+    for (const Format& f : kFormats) known.emplace_back(f.name);
+    throw std::runtime_error(fmt::format("{} is not a tensor type that this engine runs; expected one of {}",
+                                         TypeName(type), JoinNames(known)));
   }
   return *format;
 }
@@ -64,8 +65,11 @@ std::optional<TensorType> TensorTypeFromName(std::string_view name) {
 }
 
 std::string TypeName(TensorType type) {
-  const Format* format = FindFormat(type);
-  return format != nullptr ? std::string(format->name) : fmt::format("type {}", static_cast<uint32_t>(type));
+  if (const Format* format = FindFormat(type)) return std::string(format->name);
+  std::vector<std::string> names;
+  for (const TypeMeaning& m : MeaningsOf(type)) names.emplace_back(m.name);
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names.empty() ? fmt::format("type {}", static_cast<uint32_t>(type)) : JoinNames(names);
 }
 
 std::string JoinNames(const std::vector<std::string>& names, std::string_view last) {

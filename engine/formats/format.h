@@ -131,7 +131,7 @@ std::vector<std::string> NamesWhere(const F& wanted) {
   return names;
 }
 
-// "F32", "TQ2_0", ...; "type 99" for a type that this engine does not know.
+// "F32", "TQ2_0", ...; of a type that this engine does not run what others call it ("MXFP4 or TL2"); "type 999".
 std::string TypeName(TensorType type);
 // "F32, F16 or I2_S".
 std::string JoinNames(const std::vector<std::string>& names, std::string_view last = "or");

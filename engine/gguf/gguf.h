@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@
 #include <vector>
 
 #include "engine/formats/format.h"
+#include "engine/formats/known_types.h"
 
 namespace bitnet {
 
@@ -30,11 +32,21 @@ struct TensorInfo {
   TensorType type;
   std::vector<uint64_t> shape;  // GGUF's order: shape[0] is contiguous ("cols")
   uint64_t offset;              // from the start of the data section
-  size_t bytes;
+  size_t bytes;                 // where the type's size is not known: all up to the next tensor
+  // What the type's number means here, told by the room that the tensor has; empty where that leaves several, or none.
+  std::optional<TypeMeaning> meaning = {};
+
+  // Whether it is a format of this engine, in its layout: engine/formats reads and multiplies it.
+  bool is_own() const { return meaning.has_value() && meaning->owner == TypeOwner::kThisEngine; }
+  // "TQ2_0", "Q2_0 (128 weights in 34 bytes)", "MXFP4 or TL2", "type 999".
+  std::string type_name() const { return meaning.has_value() ? NameOf(*meaning) : TypeName(type); }
 
   uint64_t cols() const { return shape.empty() ? 1 : shape[0]; }
   uint64_t rows() const;  // product of the other dimensions
 };
+
+// Who writes a type that this engine does not run, and what to do with the file.
+std::string RemedyFor(const TensorInfo& tensor);
 
 struct MetadataArray;
 // Every GGUF value type. Arrays hold one element type each.
@@ -50,7 +62,8 @@ struct MetadataArray {
 
 class GgufFile {
  public:
-  // Maps the file and validates header, metadata and every tensor's extent.
+  // Maps the file and validates header, metadata and every tensor's extent. Types that this engine does not run are no
+  // error: TensorInfo describes them.
   static GgufFile Open(const std::string& path);
 
   GgufFile(GgufFile&&) noexcept;

@@ -240,45 +240,49 @@ TensorInfo ReadTensorInfo(Cursor& in, uint64_t index, uint64_t count) {
   }
   tensor.type = static_cast<TensorType>(in.Read<uint32_t>(field));
   tensor.offset = in.Read<uint64_t>(field);
-  try {
-    tensor.bytes = TensorBytes(tensor.type, rows, tensor.cols());
-  } catch (const std::runtime_error& error) {
-    in.Fail(field, error.what());
+  const std::vector<TypeMeaning> meanings = MeaningsOf(tensor.type);
+  if (meanings.size() == 1 && meanings[0].block_weights != 0 && !BytesOf(meanings[0], rows, tensor.cols())) {
+    const TypeMeaning& m = meanings[0];
+    in.Fail(field, tensor.cols() % m.block_weights != 0
+                       ? fmt::format("rows of {} weights do not fit {}; expected a multiple of its block of {}",
+                                     tensor.cols(), m.name, m.block_weights)
+                       : fmt::format("a {} tensor of [{}, {}] has more bytes than 64 bits count", m.name, rows,
+                                     tensor.cols()));
   }
   return tensor;
 }
 
-// I2_S is a name that engines gave to different layouts. The room that a tensor has in the file tells some of them
-// apart.
-void CheckI2sLayout(const Cursor& in, const TensorInfo& tensor, uint64_t room, uint64_t alignment) {
-  const uint64_t weights = (tensor.bytes - 32) * 4;
-  const auto fills = [&](uint64_t bytes) {
-    return room == bytes || room == (bytes + alignment - 1) / alignment * alignment;
+// Engines gave one number to several types, and one name to several layouts: the room that a tensor has in the file
+// tells which of them it is. `room`: all bytes up to the next tensor or the end of the file.
+void TellMeaning(TensorInfo& tensor, uint64_t room, uint64_t alignment) {
+  const std::vector<TypeMeaning> meanings = MeaningsOf(tensor.type);
+  const auto bytes = [&](const TypeMeaning& m) { return BytesOf(m, tensor.rows(), tensor.cols()); };
+  const auto fills = [&](const TypeMeaning& m) {
+    const std::optional<size_t> b = bytes(m);
+    return b && (room == *b || room == (*b + alignment - 1) / alignment * alignment);
   };
-  std::string_view other;
-  if (fills(weights / 4)) other = "codes alone, with no scale behind them";
-  if (fills(weights / 32 * 10)) other = "blocks of 32 weights in 10 bytes, each with its own F16 scale";
-  if (fills(tensor.bytes)) return;
-  if (other.empty()) return;
-  in.Fail(
-      fmt::format("tensor {}", QuoteForMessage(tensor.name)),
-      fmt::format(
-          "found I2_S in {} bytes, the size of another engine's layout ({}); expected bitnet.cpp's x86 layout of {} "
-          "bytes (blocks of 128 weights in 32 bytes, one float32 scale behind the tensor); convert the model with "
-          "bitnet.cpp, or give it as TQ2_0",
-          room, other, tensor.bytes));
+  const auto unsized = [](const TypeMeaning& m) { return m.block_weights == 0; };
+  auto it = std::find_if(meanings.begin(), meanings.end(), fills);
+  // The last tensor may have more behind it.
+  const bool one = meanings.size() == 1 || (!meanings.empty() && meanings[0].owner == TypeOwner::kThisEngine);
+  if (it == meanings.end() && one && bytes(meanings[0])) it = meanings.begin();
+  if (it == meanings.end() && std::count_if(meanings.begin(), meanings.end(), unsized) == 1) {
+    it = std::find_if(meanings.begin(), meanings.end(), unsized);
+  }
+  if (it != meanings.end()) tensor.meaning = *it;
+  tensor.bytes = it == meanings.end() ? room : bytes(*it).value_or(room);
 }
 
 // Each tensor aligned, inside the data section, and clear of its neighbours.
-void CheckExtents(const Cursor& in, const GgufHeader& header, uint64_t file_bytes) {
-  std::vector<const TensorInfo*> by_offset;
+void CheckExtents(const Cursor& in, GgufHeader& header, uint64_t file_bytes) {
+  std::vector<TensorInfo*> by_offset;
   by_offset.reserve(header.tensors.size());
-  for (const TensorInfo& tensor : header.tensors) by_offset.push_back(&tensor);
+  for (TensorInfo& tensor : header.tensors) by_offset.push_back(&tensor);
   std::stable_sort(by_offset.begin(), by_offset.end(),
                    [](const TensorInfo* a, const TensorInfo* b) { return a->offset < b->offset; });
   const uint64_t data_bytes = file_bytes > header.data_start ? file_bytes - header.data_start : 0;
   for (size_t i = 0; i < by_offset.size(); ++i) {
-    const TensorInfo& tensor = *by_offset[i];
+    TensorInfo& tensor = *by_offset[i];
     const std::string field = fmt::format("tensor {}", QuoteForMessage(tensor.name));
     if (tensor.offset % header.alignment != 0) {
       in.Fail(field, fmt::format("found offset {}, expected a multiple of the file's alignment {}; {}", tensor.offset,
@@ -293,14 +297,14 @@ void CheckExtents(const Cursor& in, const GgufHeader& header, uint64_t file_byte
     }
     const bool last = i + 1 == by_offset.size();
     const uint64_t room = (last ? data_bytes : std::min(by_offset[i + 1]->offset, data_bytes)) - tensor.offset;
-    if (tensor.type == TensorType::kI2_S) CheckI2sLayout(in, tensor, room, header.alignment);
+    TellMeaning(tensor, room, header.alignment);
     if (tensor.bytes > data_bytes - tensor.offset) {
       in.Fail(
           field,
           fmt::format("the file ends in its data: expected {} bytes of {} at offset {} of the file, found {}, {} bytes "
                       "missing; the file is truncated or damaged: fetch or convert it again",
-                      tensor.bytes, TypeName(tensor.type), header.data_start + tensor.offset,
-                      data_bytes - tensor.offset, tensor.bytes - (data_bytes - tensor.offset)));
+                      tensor.bytes, tensor.type_name(), header.data_start + tensor.offset, data_bytes - tensor.offset,
+                      tensor.bytes - (data_bytes - tensor.offset)));
     }
     if (tensor.bytes > room) {
       in.Fail(field, fmt::format("its {} bytes reach into tensor {}, which starts {} bytes after it; {}", tensor.bytes,
@@ -315,6 +319,16 @@ uint64_t TensorInfo::rows() const {
   uint64_t rows = 1;
   for (size_t i = 1; i < shape.size(); ++i) rows *= shape[i];
   return rows;
+}
+
+std::string RemedyFor(const TensorInfo& t) {
+  if (t.meaning) return std::string(RemedyFor(t.meaning->owner));
+  const std::vector<TypeMeaning> meanings = MeaningsOf(t.type);
+  std::string all;
+  for (const TypeMeaning& m : meanings) {
+    all += fmt::format("{}if {}: {}", all.empty() ? "" : "; ", NameOf(m), RemedyFor(m.owner));
+  }
+  return all.empty() ? "no engine that we know has a type of this number: get another file of the model" : all;
 }
 
 std::string QuoteForMessage(std::string_view text) {

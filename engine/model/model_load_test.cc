@@ -94,10 +94,41 @@ TEST(Load, TensorsThatWouldBeIgnored) {
 
 TEST(Load, TypesThatAPartCannotHave) {
   TinyModel norm;
-  norm.tensors.at("blk.1.ffn_norm.weight").type = TensorType::kF16;
-  EXPECT_THAT(LoadError(norm), AllOf(HasSubstr("blk.1.ffn_norm.weight is F16"), HasSubstr("expected F32")));
+  norm.tensors.at("blk.1.ffn_norm.weight").type = TensorType::kQ8_0;
+  EXPECT_THAT(LoadError(norm), AllOf(HasSubstr("blk.1.ffn_norm.weight is Q8_0"), HasSubstr("expected F32, F16 or")));
   TinyModel embedding({.embedding_type = TensorType::kI2_S});
   EXPECT_THAT(LoadError(embedding), HasSubstr("token_embd.weight is I2_S"));
+}
+
+TEST(Load, NormsOfTwoBytesAreConverted) {
+  for (const TensorType type : {TensorType::kF16, TensorType::kBF16}) {
+    TinyModel tiny;
+    auto& norm = tiny.tensors.at("blk.1.ffn_norm.weight");
+    for (size_t i = 0; i < norm.values.size(); ++i) norm.values[i] = 1.0f + static_cast<float>(i % 64) / 64;
+    norm.type = type;
+    const ModelWeights w = Model::Load(tiny.Write()).weights;
+    const std::span<const float> gamma = w.layers.at(1).ffn_norm;
+    EXPECT_TRUE(std::equal(gamma.begin(), gamma.end(), norm.values.begin(), norm.values.end())) << TypeName(type);
+  }
+}
+
+// Renames the type of every TQ2_0 tensor in the file: the number is a 32-bit word behind its name and shape.
+TEST(Load, TypesThatNobodyHereRuns) {
+  TinyModel tiny({.type = TensorType::kTQ2_0});
+  const std::string path = tiny.Write();
+  std::ifstream in(path, std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  const std::string name = "blk.0.attn_q.weight";
+  bytes.at(bytes.find(name) + name.size() + 4 + 2 * 8) = 39;
+  std::ofstream(path, std::ios::binary) << bytes;
+  EXPECT_EQ(GgufFile::Open(path).Tensor(name).type_name(), "TL2");
+  try {
+    Model::Load(path);
+    FAIL() << "loaded";
+  } catch (const std::runtime_error& error) {
+    EXPECT_THAT(error.what(),
+                AllOf(HasSubstr(name + " is TL2; this engine multiplies with F32"), HasSubstr("setup_env.py -q i2_s")));
+  }
 }
 
 TEST(Load, I2SScaleThatIsNotANumber) {

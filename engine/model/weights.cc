@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <memory>
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <utility>
+
+#include "engine/formats/codec.h"
 
 namespace bitnet {
 namespace {
@@ -17,10 +21,9 @@ class Binder {
 
   WeightMatrix Matrix(const std::string& name, uint64_t rows, uint64_t cols) {
     const TensorInfo& t = Find(name, {cols, rows});
-    if (!HasMatMul(t.type)) {
-      throw std::runtime_error(fmt::format("{}: {} is {}; this engine multiplies with {}; convert the model",
-                                           file_.path(), name, TypeName(t.type),
-                                           JoinNames(NamesWhere(HasKernel), "and")));
+    if (!t.is_own() || !HasMatMul(t.type)) {
+      throw std::runtime_error(fmt::format("{}: {} is {}; this engine multiplies with {}; {}", file_.path(), name,
+                                           t.type_name(), JoinNames(NamesWhere(HasKernel), "and"), RemedyFor(t)));
     }
     const std::span<const std::byte> data = file_.Data(t);
     const float scale = TensorScale(t.type, data);
@@ -33,13 +36,19 @@ class Binder {
 
   std::span<const float> Vector(const std::string& name, uint64_t size) {
     const TensorInfo& t = Find(name, {size});
-    if (t.type != TensorType::kF32) {
-      throw std::runtime_error(
-          fmt::format("{}: {} is {}, expected F32: norms are never quantized", file_.path(), name, TypeName(t.type)));
-    }
     const std::span<const std::byte> data = file_.Data(t);
-    return {reinterpret_cast<const float*>(data.data()), size};
+    if (t.type == TensorType::kF32) return {reinterpret_cast<const float*>(data.data()), size};
+    if (t.type != TensorType::kF16 && t.type != TensorType::kBF16) {
+      throw std::runtime_error(fmt::format("{}: {} is {}, expected F32, F16 or BF16: norms are never quantized",
+                                           file_.path(), name, t.type_name()));
+    }
+    auto values = std::make_shared<std::vector<float>>(size);
+    DequantizeTensor(t.type, data, 1, size, *values);
+    return *converted_.emplace_back(std::move(values));
   }
+
+  // What Vector made of norms that the file does not hold as float32.
+  std::vector<std::shared_ptr<const std::vector<float>>> TakeConverted() { return std::move(converted_); }
 
   void RefuseUnused() const {
     for (const TensorInfo& t : file_.tensors()) {
@@ -67,6 +76,7 @@ class Binder {
 
   const GgufFile& file_;
   std::set<std::string> used_;
+  std::vector<std::shared_ptr<const std::vector<float>>> converted_;
 };
 
 struct LayerMatrix {
@@ -143,6 +153,7 @@ ModelWeights BindWeights(const GgufFile& file, const Hyperparameters& h) {
                                          TypeName(w.token_embd.type), JoinNames(NamesWhere(&Format::has_whole_rows))));
   }
   bind.RefuseUnused();
+  w.converted = bind.TakeConverted();
   return w;
 }
 

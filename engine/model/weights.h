@@ -2,6 +2,7 @@
 #ifndef BITNET_PARITY_ENGINE_MODEL_WEIGHTS_H_
 #define BITNET_PARITY_ENGINE_MODEL_WEIGHTS_H_
 
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -32,6 +33,7 @@ struct ModelWeights {
   WeightMatrix output;                 // [n_vocab, n_embd]; token_embd where the file has no output.weight
   bool tied_output = true;
   std::vector<LayerWeights> layers;
+  std::vector<std::shared_ptr<const std::vector<float>>> converted;  // norms that are F16 or BF16 in the file
 };
 
 // Where a weight of the table is kept; nullptr if it is not a matrix, or not a vector. `layer` counts in the layers

@@ -50,19 +50,24 @@ std::string Show(const T& value) {
 
 void PrintTensors(const bitnet::GgufFile& file) {
   std::map<std::string, std::pair<size_t, size_t>> by_type;
+  std::map<std::string, const bitnet::TensorInfo*> foreign;  // types that the native engine does not run, and a tensor
   for (const bitnet::TensorInfo& t : file.tensors()) {
-    auto& [count, bytes] = by_type[bitnet::TypeName(t.type)];
+    auto& [count, bytes] = by_type[t.type_name()];
     ++count;
     bytes += t.bytes;
+    if (!t.is_own()) foreign.insert({t.type_name(), &t});
   }
   fmt::print("tensors        {} in all\n", file.tensors().size());
   for (const auto& [type, total] : by_type) {
     fmt::print("               {:5} {:4} tensors, {:.1f} MB\n", type, total.first,
                static_cast<double>(total.second) / 1e6);
   }
+  for (const auto& [type, tensor] : foreign) {
+    fmt::print("               {}, as {}: {}\n", type, tensor->name, bitnet::RemedyFor(*tensor));
+  }
   const auto* output = file.FindTensor("output.weight");
   fmt::print("output         {}\n",
-             output != nullptr ? fmt::format("separate, {}", bitnet::TypeName(output->type)) : "tied to token_embd");
+             output != nullptr ? fmt::format("separate, {}", output->type_name()) : "tied to token_embd");
 }
 
 void PrintShape(const bitnet::GgufFile& file) {

@@ -73,6 +73,7 @@ struct NormStats {
 struct ProjectionStats {
   std::string tensor;
   std::string type;
+  bool read = true;  // false: this engine does not know how
   bool ternary = false;
   double scale = 0;
   double zeros = 0;  // share
@@ -86,7 +87,8 @@ std::vector<float> ReadValues(const bitnet::GgufFile& file, const bitnet::Tensor
 
 NormStats InspectNorm(const bitnet::GgufFile& file, const bitnet::TensorInfo& tensor, const std::string& kind,
                       int layer) {
-  NormStats s{.tensor = tensor.name, .kind = kind, .layer = layer, .type = bitnet::TypeName(tensor.type)};
+  NormStats s{.tensor = tensor.name, .kind = kind, .layer = layer, .type = tensor.type_name()};
+  if (!tensor.is_own()) return s;
   const std::vector<float> values = ReadValues(file, tensor);
   std::set<float> distinct;
   double squares = 0;
@@ -102,7 +104,8 @@ NormStats InspectNorm(const bitnet::GgufFile& file, const bitnet::TensorInfo& te
 }
 
 ProjectionStats InspectProjection(const bitnet::GgufFile& file, const bitnet::TensorInfo& tensor) {
-  ProjectionStats s{.tensor = tensor.name, .type = bitnet::TypeName(tensor.type)};
+  ProjectionStats s{.tensor = tensor.name, .type = tensor.type_name(), .read = tensor.is_own()};
+  if (!s.read) return s;
   const std::vector<float> values = ReadValues(file, tensor);
   s.zeros = static_cast<double>(std::count(values.begin(), values.end(), 0.0f)) /
             static_cast<double>(std::max<size_t>(values.size(), 1));
@@ -180,6 +183,7 @@ int Inspect(const InspectOptions& o) {
     for (const ProjectionStats& s : projections) {
       json["projections"].push_back(
           {{"tensor", s.tensor}, {"type", s.type}, {"ternary", s.ternary}, {"scale", s.scale}, {"zeros", s.zeros}});
+      if (!s.read) json["projections"].back()["read"] = false;
     }
     fmt::print("{}", DumpJson(json));
     return refusals.empty() ? 0 : 1;
@@ -199,7 +203,10 @@ int Inspect(const InspectOptions& o) {
   if (!projections.empty()) fmt::print("\nprojections                    type     scale   zeros\n");
   for (const ProjectionStats& s : projections) {
     fmt::print("  {:28} {:5}  {:>8}  {:4.1f} %\n", s.tensor, s.type,
-               s.ternary ? fmt::format("{:.4g}", s.scale) : "not ternary", 100 * s.zeros);
+               !s.read     ? "not read"
+               : s.ternary ? fmt::format("{:.4g}", s.scale)
+                           : "not ternary",
+               100 * s.zeros);
   }
   if (o.gate != "none") fmt::print("\ngate {}: {}\n", o.gate, refusals.empty() ? "passed" : "refused");
   for (const std::string& refusal : refusals) fmt::print("  {}\n", refusal);
