@@ -25,7 +25,7 @@ struct LadderCommand {
   std::string rung{RungName(kLastRung)}, schedule = "batch", format = "text";
   int positions = 0, max_tokens = 8;
   bool dump_ids = false, dump_ref_ids = false, verbose = false, noise = false, no_explanation = false;
-  std::string keep, trace = "none";
+  std::string keep, trace = "none", candidate_model;
   bool dump_raw = false;
   ProfileChoice profile;
 };
@@ -117,6 +117,11 @@ int Run(const LadderCommand& command) {
   request.raw_tensors = command.dump_raw;
 
   Comparison comparison(command.candidate, command.reference);
+  if (!command.candidate_model.empty()) {
+    Progress progress;
+    comparison.progress = [&progress](const std::string& what) { progress.Show(what); };
+    comparison.UseCandidateModel(command.candidate_model, request.model);
+  }
   std::vector<LadderClimb> climbs;
   for (const Schedule schedule : SchedulesOf(command.schedule)) {
     request.schedule = schedule;
@@ -141,6 +146,8 @@ void AddLadderCommand(CLI::App& app, int& exit_code) {
   command->prompt.AddTo(options);
   AddCandidateOption(options, command->candidate);
   AddReferenceOption(options, command->reference);
+  options.Add("--candidate-model", command->candidate_model,
+              "the candidate's own file of the model; without it both engines read --model");
   options.Add("--stage", command->rung, "stop after this stage", {.words = RungNames()});
   options.Add("--positions", command->positions, "compare the first N prompt positions; 0: all",
               {.at_least = 0, .show_default = false});

@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "engine/gguf/gguf.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
 #include "parity_tests/harness/engines.h"
+#include "parity_tests/harness/loaded_model.h"
 #include "reference/capture/json_fields.h"
 
 namespace parity {
@@ -27,18 +27,23 @@ struct Side {
   std::string name;
   std::vector<int32_t> ids;
   std::vector<std::string> pieces;
+  std::string problem;  // why there are no ids
 
   std::string Cell(size_t i) const {
     return i < ids.size() ? fmt::format("{} {}", ids[i], TextToJson(pieces[i]).dump()) : "-";
   }
 };
 
+// A vocabulary that the native tokenizer cannot read leaves the reference's ids to be shown.
 Side Native(const Request& request) {
-  const bitnet::Tokenizer tokenizer = request.tokenizer.empty()
-                                          ? bitnet::Tokenizer::FromGguf(bitnet::GgufFile::Open(request.model))
-                                          : bitnet::Tokenizer::FromTokenizerJson(request.tokenizer);
-  Side side{"native", tokenizer.Encode(request.text, {request.add_special, request.parse_special}), {}};
-  for (const int32_t id : side.ids) side.pieces.push_back(tokenizer.Piece(id));
+  Side side{"native", {}, {}, {}};
+  try {
+    const auto tokenizer = LoadTokenizer(request);
+    side.ids = tokenizer->Encode(request.text, {request.add_special, request.parse_special});
+    for (const int32_t id : side.ids) side.pieces.push_back(tokenizer->Piece(id));
+  } catch (const std::exception& error) {
+    side.problem = error.what();
+  }
   return side;
 }
 
@@ -47,7 +52,7 @@ Side Reference(const std::string& spec, Request request) {
   request.positions = 1;
   request.max_tokens = 0;
   const Capture capture = MakeEngine(spec)->Run(request);
-  Side side{fmt::format("{} {}", capture.backend.name, capture.backend.version), capture.tokens, capture.pieces};
+  Side side{fmt::format("{} {}", capture.backend.name, capture.backend.version), capture.tokens, capture.pieces, {}};
   side.pieces.resize(side.ids.size());  // an engine need not give them
   return side;
 }
@@ -60,18 +65,22 @@ int Tokenize(const TokenizeOptions& o) {
       std::mismatch(native.ids.begin(), native.ids.end(), reference.ids.begin(), reference.ids.end()).first -
       native.ids.begin());
   const size_t rows = std::max(native.ids.size(), reference.ids.size());
-  const bool equal = native.ids == reference.ids;
+  const bool equal = native.problem.empty() && native.ids == reference.ids;
+  const int exit_code = equal ? 0 : native.problem.empty() ? 1 : 2;
   if (o.format == "json") {
     nlohmann::json json = {{"equal", equal}, {"text", TextToJson(request.text)}, {"template", request.prompt_template}};
-    if (!equal) json["first_difference"] = first;
+    if (!equal && native.problem.empty()) json["first_difference"] = first;
     for (const auto& [key, side] : {std::pair("native", &native), std::pair("reference", &reference)}) {
       json[key] = {{"name", side->name}, {"ids", side->ids}, {"pieces", nlohmann::json::array()}};
       for (const std::string& piece : side->pieces) json[key]["pieces"].push_back(TextToJson(piece));
+      if (!side->problem.empty()) json[key]["problem"] = side->problem;
     }
     fmt::print("{}", DumpJson(json));
-    return equal ? 0 : 1;
+    return exit_code;
   }
-  if (equal) {
+  if (!native.problem.empty()) {
+    fmt::print("{} ids from {} alone; native: {}\n", rows, reference.name, native.problem);
+  } else if (equal) {
     fmt::print("{} ids, the same from {} and {}\n", rows, native.name, reference.name);
   } else {
     fmt::print("first difference at position {}: {} has {}, {} has {} ({} and {} ids)\n", first, native.name,
@@ -83,7 +92,7 @@ int Tokenize(const TokenizeOptions& o) {
   for (size_t i = 0; i < rows; ++i) {
     fmt::print("{} {:>6}  {:{}}  {}\n", !equal && i == first ? ">" : " ", i, native.Cell(i), width, reference.Cell(i));
   }
-  return equal ? 0 : 1;
+  return exit_code;
 }
 
 }  // namespace

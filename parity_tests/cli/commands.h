@@ -11,6 +11,7 @@ class App;
 namespace parity {
 
 void AddCompatCheckCommand(CLI::App& app, int& exit_code);
+void AddDiffModelsCommand(CLI::App& app, int& exit_code);
 void AddGenerateCommand(CLI::App& app, int& exit_code);
 void AddInspectCommand(CLI::App& app, int& exit_code);
 void AddLadderCommand(CLI::App& app, int& exit_code);

@@ -39,6 +39,7 @@ int main(int argc, char** argv) {
   parity::AddGenerateCommand(app, exit_code);
   parity::AddInspectCommand(app, exit_code);
   parity::AddCompatCheckCommand(app, exit_code);
+  parity::AddDiffModelsCommand(app, exit_code);
   parity::AddRecordCommand(app, exit_code);
   parity::AddPreflightCommand(app, exit_code);
   parity::AddCheckCaptureCommand(app, exit_code);

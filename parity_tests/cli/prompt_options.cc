@@ -40,12 +40,14 @@ Request PromptOptions::MakeRequest() const {
     return request;
   }
   if (!prompt) throw std::runtime_error("--prompt: found none, expected the text of a prompt, or --token-ids");
+  std::string note;
   SetPrompt({.id = "",
              .text = *prompt,
              .prompt_template = prompt_template,
              .system = system,
              .parse_special = !no_parse_special},
-            request);
+            request, &note);
+  if (!note.empty()) fmt::print(stderr, "note: {}\n", note);
   return request;
 }
 

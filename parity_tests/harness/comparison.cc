@@ -9,6 +9,7 @@
 #include "parity_tests/harness/engines.h"
 #include "parity_tests/harness/loaded_model.h"
 #include "parity_tests/harness/own_model.h"
+#include "parity_tests/locate/model_diff.h"
 
 namespace parity {
 namespace {
@@ -21,6 +22,29 @@ std::optional<std::string> ProblemOf(Backend& backend) {
   if (!probe.remedy.empty()) message += fmt::format("\nremedy: {}", probe.remedy);
   return message;
 }
+
+// An engine that reads another file of the model than the request names.
+class OtherModelBackend : public Backend {
+ public:
+  OtherModelBackend(std::unique_ptr<Backend> engine, std::string model)
+      : engine_(std::move(engine)), model_(std::move(model)) {}
+
+  std::string name() const override { return engine_->name(); }
+  ProbeResult Probe() override { return engine_->Probe(); }
+  std::string Identity(const FileHasher& hash) override { return engine_->Identity(hash) + " " + hash(model_); }
+  bool live() const override { return engine_->live(); }
+  Capture Run(const Request& request) override { return engine_->Run(Of(request)); }
+  void RunTo(const Request& request, const std::string& directory) override { engine_->RunTo(Of(request), directory); }
+
+ private:
+  Request Of(Request request) const {
+    request.model = model_;
+    return request;
+  }
+
+  std::unique_ptr<Backend> engine_;
+  std::string model_;
+};
 
 }  // namespace
 
@@ -48,6 +72,14 @@ Comparison::Comparison(MakeCandidate make_candidate, const std::string& referenc
     : make_candidate_(std::move(make_candidate)),
       candidate_(make_candidate_(BackendInfo())),
       reference_(MakeEngine(reference)) {}
+
+void Comparison::UseCandidateModel(const std::string& candidate_model, const std::string& reference_model) {
+  models_ = DiffModels(reference_model, candidate_model, progress);
+  make_candidate_ = [make = make_candidate_, candidate_model](const BackendInfo& reference) {
+    return std::make_unique<OtherModelBackend>(make(reference), candidate_model);
+  };
+  candidate_ = make_candidate_(BackendInfo());
+}
 
 std::optional<RungResult> Comparison::Probe() {
   for (Backend* backend : {reference_.get(), candidate_.get()}) {
@@ -94,7 +126,8 @@ LadderOptions Comparison::Limits(const Captures& captures, const ClimbOptions& o
   }
   return {.profile = options.profile.Load(fair ? options.expected : options.elsewhere),
           .last = options.last,
-          .piece_of = PieceLookup(captures.reference.request)};
+          .piece_of = PieceLookup(captures.reference.request),
+          .models = models_ ? &*models_ : nullptr};
 }
 
 Climbed Comparison::Climb(const Request& request, const ClimbOptions& options) {

@@ -15,6 +15,7 @@
 
 #include "parity_tests/findings/captures.h"
 #include "parity_tests/findings/explanation.h"
+#include "parity_tests/findings/model_diff.h"
 #include "parity_tests/findings/verdict.h"
 #include "parity_tests/judge/ladder.h"
 #include "reference/engines/backend.h"
@@ -58,6 +59,10 @@ class Comparison {
   Comparison(const std::string& candidate, const std::string& reference, const std::string& store = "");
   Comparison(MakeCandidate make_candidate, const std::string& reference);
 
+  // The candidate reads another file of the same model, as a converter made it: every later run uses it. What must be
+  // equal by meaning is compared now, and judged by preflight. Throws as DiffModels does.
+  void UseCandidateModel(const std::string& candidate_model, const std::string& reference_model);
+
   // Whether both engines are there: nothing, or a preflight result with status fail and a message that says what is
   // missing, where it was looked for and how to get it.
   std::optional<RungResult> Probe();
@@ -93,6 +98,7 @@ class Comparison {
   std::unique_ptr<Backend> candidate_;
   std::unique_ptr<Backend> reference_;
   std::optional<CaptureStore> store_;
+  std::optional<ModelDiff> models_;  // where the candidate reads a file of its own
 };
 
 // The verdict where nothing was compared: preflight has this status and message.

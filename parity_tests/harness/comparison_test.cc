@@ -12,6 +12,7 @@ namespace parity {
 namespace {
 
 using testing::AllOf;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
@@ -110,6 +111,25 @@ TEST(Comparison, WhatAnEngineCannotDoIsAVerdict) {
   EXPECT_FALSE(climbed.not_supported);
   EXPECT_THAT(climbed.verdict.rung(Rung::kPreflight).message,
               AllOf(StartsWith("candidate exec:exit 4 #: "), HasSubstr("exited with code 4")));
+}
+
+// The candidate's own file: other bytes are no reason to stop, other values are named.
+TEST(Comparison, TheCandidateMayReadItsOwnFile) {
+  const std::string models = PARITY_BINARY_DIR "/fixtures/models/";
+  Comparison comparison("native:llama.cpp-avx512", "native:llama.cpp-avx512");
+  Request request = Hello();
+  comparison.UseCandidateModel(models + "kjv-bitnet.tq1_0.gguf", request.model);
+  Climbed climbed = comparison.Climb(request, {});
+  EXPECT_TRUE(climbed.verdict.parity());
+  EXPECT_EQ(climbed.captures->candidate.model.path, models + "kjv-bitnet.tq1_0.gguf");
+  EXPECT_THAT(climbed.verdict.rung(Rung::kPreflight).notes, Contains(HasSubstr("values of all")));
+
+  comparison.UseCandidateModel(models + "kjv-bitnet-b1.58.tq2_0.gguf", request.model);
+  climbed = comparison.Climb(request, {});
+  EXPECT_EQ(climbed.verdict.failed_rung(), Rung::kPreflight);
+  EXPECT_THAT(climbed.verdict.rung(Rung::kPreflight).message,
+              HasSubstr("general.architecture: candidate \"bitnet-b1.58\", reference \"bitnet\""));
+  EXPECT_THAT(climbed.verdict.rung(Rung::kPreflight).notes, Contains(HasSubstr("First token_embd.weight")));
 }
 
 }  // namespace

@@ -70,21 +70,17 @@ std::shared_ptr<const LoadedModel> LoadModel(const std::string& path) {
 }
 
 std::shared_ptr<const bitnet::Tokenizer> LoadTokenizer(const Request& request) {
-  static LastFile<bitnet::Tokenizer> from_json;
-  static LastFile<std::optional<bitnet::Tokenizer>> from_model;  // nothing for a model without a vocabulary
-  if (!request.tokenizer.empty()) {
-    return from_json.Get(request.tokenizer,
-                         [&request] { return bitnet::Tokenizer::FromTokenizerJson(request.tokenizer); });
+  static LastFile<bitnet::Tokenizer> last;
+  try {
+    if (!request.tokenizer.empty()) {
+      return last.Get(request.tokenizer, [&] { return bitnet::Tokenizer::FromTokenizerJson(request.tokenizer); });
+    }
+    return last.Get(request.model,
+                    [&] { return bitnet::Tokenizer::FromGguf(bitnet::GgufFile::Open(request.model)); });
+  } catch (const std::exception&) {
+    if (request.token_ids) return nullptr;
+    throw;
   }
-  const auto known = from_model.Get(request.model, [&request]() -> std::optional<bitnet::Tokenizer> {
-    const bitnet::GgufFile file = bitnet::GgufFile::Open(request.model);
-    if (request.token_ids && !file.Has("tokenizer.ggml.tokens")) return std::nullopt;
-    return bitnet::Tokenizer::FromGguf(file);
-  });
-  if (*known) return {known, &**known};
-  if (request.token_ids) return nullptr;
-  // Throws, saying what is missing.
-  return std::make_shared<const bitnet::Tokenizer>(bitnet::Tokenizer::FromGguf(bitnet::GgufFile::Open(request.model)));
 }
 
 std::function<std::string(int32_t)> PieceLookup(const Request& request) {

@@ -26,7 +26,7 @@ struct LoadedModel {
 std::shared_ptr<const LoadedModel> LoadModel(const std::string& path);
 
 // The tokenizer of a request: its tokenizer.json, or the vocabulary in the model's file. Nothing where the request has
-// token ids and the model no vocabulary. The last one is kept, as above.
+// token ids and the vocabulary cannot be read, since no text needs it. The last one is kept, as above.
 std::shared_ptr<const bitnet::Tokenizer> LoadTokenizer(const Request& request);
 
 // Text of a token id of the request's tokenizer, which is read when it is first asked for; ids without a text, and

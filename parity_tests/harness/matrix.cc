@@ -117,6 +117,19 @@ std::vector<Case> ListCases(const ParityMatrix& matrix, const std::vector<std::s
   return cases;
 }
 
+// What the model asks for. Engines may read a vocabulary that ours does not: they get the text as it is.
+bitnet::PromptTemplate AutoTemplate(const Request& request, std::string* note) {
+  std::shared_ptr<const bitnet::Tokenizer> tokenizer;
+  try {
+    tokenizer = LoadTokenizer(request);
+  } catch (const std::exception& error) {
+    if (note == nullptr) throw;
+    *note = fmt::format("the prompt is taken raw, since its template is not known: {}", error.what());
+    return bitnet::PromptTemplate::kRaw;
+  }
+  return bitnet::ResolveTemplate(bitnet::PromptTemplate::kAuto, *tokenizer);
+}
+
 }  // namespace
 
 std::vector<Prompt> LoadPrompts(const std::string& file) {
@@ -175,9 +188,9 @@ ParityMatrix LoadMatrix(const std::string& matrix_file, const std::string& promp
   return matrix;
 }
 
-void SetPrompt(const Prompt& prompt, Request& request) {
+void SetPrompt(const Prompt& prompt, Request& request, std::string* note) {
   bitnet::PromptTemplate chosen = bitnet::ParsePromptTemplate(prompt.prompt_template);
-  if (chosen == bitnet::PromptTemplate::kAuto) chosen = bitnet::ResolveTemplate(chosen, *LoadTokenizer(request));
+  if (chosen == bitnet::PromptTemplate::kAuto) chosen = AutoTemplate(request, note);
   const bitnet::FormattedPrompt formatted = bitnet::FormatPrompt(chosen, prompt.text, prompt.system);
   request.prompt = prompt.text;
   request.prompt_template = bitnet::PromptTemplateName(chosen);

@@ -56,8 +56,9 @@ struct ParityMatrix {
 // The prompts of a file like fixtures/prompts.json, or for "" the built-in ones; throws as LoadMatrix does.
 std::vector<Prompt> LoadPrompts(const std::string& file);
 
-// Gives the request this prompt in its template. "auto" is what the tokenizer of the request's model asks for.
-void SetPrompt(const Prompt& prompt, Request& request);
+// Gives the request this prompt in its template. "auto" is what the tokenizer of the request's model asks for; where
+// that cannot be read, `note` says so and the prompt is taken raw. Without `note` that throws.
+void SetPrompt(const Prompt& prompt, Request& request, std::string* note = nullptr);
 
 // What MakeEngine takes for a reference of the matrix.
 std::string ReferenceSpec(const ParityMatrix& matrix, const std::string& reference);

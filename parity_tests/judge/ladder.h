@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "parity_tests/findings/model_diff.h"
 #include "parity_tests/findings/verdict.h"
 #include "parity_tests/judge/rungs.h"
 #include "parity_tests/judge/thresholds.h"
@@ -27,6 +28,8 @@ struct LadderOptions {
   Rung last = kLastRung;  // stop after this rung
   // Text of a token id, for the top-5. If it is not set, the pieces in the captures are used.
   std::function<std::string(int32_t)> piece_of;
+  // Where the sides read two files of one model: A is the reference's. Preflight compares them by meaning.
+  const ModelDiff* models = nullptr;
 };
 
 // Text of a token: from options.piece_of, or else from the captures' pieces; "" if neither has it.

@@ -24,12 +24,12 @@ namespace {
   throw std::runtime_error(fmt::format("{} and {} cannot be compared: {}", a.directory, b.directory, what));
 }
 
-void CheckComparable(const Capture& a, const Capture& b) {
+void CheckComparable(const Capture& a, const Capture& b, const TraceDiffOptions& options) {
   const bool known = !a.model.blake3.empty() && !b.model.blake3.empty();
   if (known && a.model.architecture != b.model.architecture) {
     Refuse(a, b, fmt::format("model.architecture is {} and {}", a.model.architecture, b.model.architecture));
   }
-  if (known && a.model.blake3 != b.model.blake3) {
+  if (options.check_model && known && a.model.blake3 != b.model.blake3) {
     Refuse(a, b,
            fmt::format("they are of different models ({}, blake3 {:.12}..., and {}, blake3 {:.12}...)", a.model.path,
                        a.model.blake3, b.model.path, b.model.blake3));
@@ -141,7 +141,7 @@ TensorDifference Compare(const Capture& a, const TraceRecord& in_a, const Captur
 }  // namespace
 
 TraceDiff DiffTraces(const Capture& a, const Capture& b, const TraceDiffOptions& options) {
-  CheckComparable(a, b);
+  CheckComparable(a, b, options);
   if (options.check_complete) {
     CheckComplete(a);
     CheckComplete(b);

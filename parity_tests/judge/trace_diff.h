@@ -20,6 +20,7 @@ enum class RawTensors { kNo, kIfThere, kRequired };
 struct TraceDiffOptions {
   RawTensors raw = RawTensors::kIfThere;  // of the tensors that differ
   bool check_complete = true;             // a capture that lacks a record that its request asks for is an error
+  bool check_model = true;                // so are two model files
 };
 
 // Throws std::runtime_error, naming the directory and what is wrong: captures of different models or prompts, nothing

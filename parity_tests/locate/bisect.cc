@@ -148,7 +148,7 @@ class Bisector {
       return Finish(BisectVerdict::kNotTraced,
                     fmt::format("{} left no traces: which layer differs is not known", without.backend.name));
     }
-    const TraceDiff diff = DiffTraces(traced.candidate, traced.reference, {RawTensors::kNo, false});
+    const TraceDiff diff = DiffTraces(traced.candidate, traced.reference, {RawTensors::kNo, false, false});
     if (!diff.first) {
       return Finish(BisectVerdict::kNotTraced,
                     "no traced tensor differs, but the logits do: the engine's traces are "
@@ -172,7 +172,7 @@ class Bisector {
     const Capture once = runs_.One(side, inside, "every tensor"), twice = runs_.One(side, inside, "every tensor again");
     std::string where = "its traces do not show where";
     if (!once.traces.empty() && !twice.traces.empty()) {
-      const TraceDiff diff = DiffTraces(once, twice, {RawTensors::kNo, false});
+      const TraceDiff diff = DiffTraces(once, twice, {RawTensors::kNo, false, false});
       if (diff.first) {
         const TensorDifference& first = diff.tensors[*diff.first];
         b_.place = first.place;
@@ -199,7 +199,7 @@ class Bisector {
     const int layer = outline.place.layer;
     b_.inside = Trace(PointsAround(outline.place), true,
                       layer >= 0 ? fmt::format("tensors of layer {}", layer) : "tensors outside");
-    const TraceDiff diff = DiffTraces(b_.inside->candidate, b_.inside->reference, {RawTensors::kIfThere, false});
+    const TraceDiff diff = DiffTraces(b_.inside->candidate, b_.inside->reference, {RawTensors::kIfThere, false, false});
     if (!diff.first) return false;
     const TensorDifference& first = diff.tensors[*diff.first];
     b_.difference = first;

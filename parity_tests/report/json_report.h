@@ -6,6 +6,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "parity_tests/findings/explanation.h"
+#include "parity_tests/findings/model_diff.h"
 #include "parity_tests/findings/noise.h"
 #include "parity_tests/findings/verdict.h"
 
@@ -16,6 +17,7 @@ nlohmann::json ExplanationJson(const Explanation& explanation);  // position, la
 nlohmann::json CausesJson(const Diagnosis& diagnosis);
 nlohmann::json BisectionJson(const Bisection& bisection);  // schema "bitnet-parity/bisect/1"
 nlohmann::json ReplayJson(const ReplayRun& run);           // schema "bitnet-parity/replay/1"
+nlohmann::json ModelDiffJson(const ModelDiff& diff);       // schema "bitnet-parity/model-diff/1"
 nlohmann::json NoiseJson(const NoiseFloor& floor);         // schema "bitnet-parity/noise/1"
 // Schema "bitnet-parity/trace-diff/1"; `tensors`: all of them, in the order of the computation.
 nlohmann::json TraceDiffJson(const TraceDiff& diff);
