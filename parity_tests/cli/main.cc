@@ -47,6 +47,7 @@ int main(int argc, char** argv) {
   parity::AddTraceDiffCommand(app, exit_code);
   parity::AddReplayCommand(app, exit_code);
   parity::AddBisectCommand(app, exit_code);
+  parity::AddWhatbugCommand(app, exit_code);
   parity::AddNoiseCommand(app, exit_code);
   try {
     app.parse(argc, argv);

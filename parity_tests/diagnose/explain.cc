@@ -1,10 +1,13 @@
 #include "parity_tests/diagnose/explain.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <exception>
 #include <optional>
 
 #include "parity_tests/diagnose/diagnosis.h"
+#include "parity_tests/search/search.h"
 
 namespace parity {
 namespace {
@@ -24,9 +27,44 @@ Captures WithTraces(Backend& candidate, Backend& reference, const Request& reque
   return inside;
 }
 
+// A search by logits ends here; a large model needs the rest of the time for its layers one by one (`whatbug`).
+constexpr double kSearchSeconds = 60;
+
+bool IsDecode(const Verdict& verdict) { return verdict.failed_rung() == Rung::kDecode; }
+
 bool HasRawTensors(const Capture& capture) {
   return std::any_of(capture.traces.begin(), capture.traces.end(),
                      [](const TraceRecord& r) { return !r.tensor_file.empty(); });
+}
+
+// Where an engine shows no tensors, its logits are all there is: the mistake with which the whole forward pass gives
+// them. Says in `explanation` what it found.
+void SearchByLogits(const Request& request, const Capture& candidate, const OwnModel& own, const BisectOptions& options,
+                    Explanation& explanation) {
+  const SearchResult found = Search({.model = own.model,
+                                     .order = own.order,
+                                     .tokens = {.request = request, .right = candidate.tokens},
+                                     .threads = static_cast<size_t>(request.threads),
+                                     .budget_seconds = kSearchSeconds,
+                                     .progress = options.progress})
+                                 .ByLogits(candidate.logits);
+  explanation.not_diagnosed.clear();
+  if (!found.certainty) {
+    explanation.not_diagnosed = fmt::format(
+        "the candidate left no tensors (honour trace and raw_tensors), and by its logits alone: {}", found.verdict);
+    return;
+  }
+  for (const HypothesisResult& r : found.best) {
+    const bool first = &r == &found.best[0];
+    if (!first && *found.certainty != Certainty::kPossible) break;
+    explanation.diagnosis.causes.push_back(
+        {.id = r.id,
+         .certainty = first ? *found.certainty : Certainty::kPossible,
+         .evidence = first ? fmt::format("the whole forward pass, by the logits alone: {}", found.verdict)
+                           : fmt::format("{}, {}: {:.3g} of the distance is left", r.how, r.where, r.distance),
+         .what = r.what,
+         .remedy = r.remedy});
+  }
 }
 
 }  // namespace
@@ -66,6 +104,13 @@ Explanation Explain(Backend& candidate, Backend& reference, const Request& reque
   if (explanation.diagnosis.causes.empty() && explanation.not_diagnosed.empty() && !tokens) {
     if (!HasRawTensors(looked_at.candidate)) {
       explanation.not_diagnosed = "the candidate left no tensors to compute from: honour trace and raw_tensors";
+      try {
+        if (own.model != nullptr && !IsDecode(verdict)) {
+          SearchByLogits(request, captures.candidate, own, options, explanation);
+        }
+      } catch (const std::exception& error) {
+        explanation.not_diagnosed += fmt::format("; its logits alone: {}", error.what());
+      }
     }
     if (own.model == nullptr) explanation.not_diagnosed = "the native engine cannot read the model";
   }

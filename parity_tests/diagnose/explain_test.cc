@@ -7,6 +7,7 @@
 #include "fixtures/generate.h"
 #include "parity_tests/harness/engines.h"
 #include "parity_tests/harness/native_backend.h"
+#include "parity_tests/harness/oracle_backend.h"
 #include "parity_tests/harness/own_model.h"
 #include "parity_tests/judge/ladder.h"
 #include "reference/capture/temporary_directory.h"
@@ -91,6 +92,37 @@ TEST_F(ExplainTest, ARecordedReference) {
   EXPECT_THAT(e.not_bisected, HasSubstr("recorded"));
   EXPECT_EQ(e.location().position, 0);
   EXPECT_FALSE(e.location().point == Point::kUnknown);
+}
+
+// An engine that shows logits and nothing else.
+class LogitsAlone : public Backend {
+ public:
+  explicit LogitsAlone(std::unique_ptr<Backend> engine) : engine_(std::move(engine)) {}
+  std::string name() const override { return engine_->name(); }
+  ProbeResult Probe() override { return engine_->Probe(); }
+  std::string Identity(const FileHasher& hash) override { return engine_->Identity(hash); }
+  Capture Run(const Request& request) override {
+    Request silent = request;
+    silent.trace = "none";
+    silent.raw_tensors = false;
+    return engine_->Run(silent);
+  }
+
+ private:
+  std::unique_ptr<Backend> engine_;
+};
+
+TEST_F(ExplainTest, TheMistakeOfAnEngineThatShowsNoTensors) {
+  LogitsAlone candidate(
+      MakeOracleBackend({.mistake = "sub_norm_skipped", .layer = 1, .order = "llama.cpp-avx512", .kernels = true}));
+  const auto reference = MakeNativeBackend("llama.cpp-avx512");
+  const Request request = TinyRequest();
+  const Captures captures = {candidate.Run(request), reference->Run(request)};
+  const Explanation e = ExplainBits(candidate, *reference, request, captures);
+  ASSERT_FALSE(e.diagnosis.causes.empty()) << e.not_diagnosed;
+  EXPECT_EQ(e.diagnosis.causes[0].id, "sub_norm_skipped");
+  EXPECT_EQ(e.diagnosis.causes[0].certainty, Certainty::kCertain);
+  EXPECT_THAT(e.diagnosis.causes[0].evidence, HasSubstr("in layer 1"));
 }
 
 }  // namespace

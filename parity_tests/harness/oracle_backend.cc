@@ -92,7 +92,7 @@ class OracleSession : public Session {
 
   void MakeMistake(Point point, int layer, Parameters& p) const {
     const PointSet& made_in = mistake_->made_in.empty() ? mistake_->points : mistake_->made_in;
-    if (layer != spec_.layer || !made_in.Has(point)) return;
+    if ((layer != spec_.layer && spec_.layer != OracleSpec::kEveryLayer) || !made_in.Has(point)) return;
     const std::vector<Change> changes = mistake_->changes({loaded_->model, point, layer, 0});
     if (!changes.empty()) changes.front().apply(p);
   }
@@ -141,7 +141,7 @@ const Mistake* MistakeOf(const OracleSpec& spec) {
   for (const Mistake& mistake : AllMistakes()) {
     if (mistake.id != spec.mistake) continue;
     if (mistake.changes == nullptr && mistake.tokens == nullptr && mistake.choose == nullptr) break;
-    if (mistake.InLayer() == (spec.layer >= 0)) return &mistake;
+    if (mistake.InLayer() == (spec.layer != -1)) return &mistake;
     throw std::runtime_error(fmt::format("mistake {}: found layer {}, expected {}", spec.mistake, spec.layer,
                                          mistake.InLayer() ? "one of the model's" : "none (-1)"));
   }

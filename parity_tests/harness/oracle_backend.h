@@ -16,8 +16,9 @@
 namespace parity {
 
 struct OracleSpec {
+  static constexpr int kEveryLayer = -2;
   std::string mistake = {};  // an id of the table of mistakes; empty: none
-  int layer = -1;            // of a mistake that is one layer's
+  int layer = -1;            // of a mistake that is in the layers: one of them, or kEveryLayer
   std::string order = {};    // as for MakeNativeBackend
   bool kernels = false;      // the engine's kernels in place of the scalar definitions
 };

@@ -33,8 +33,10 @@ class PointSet {
  public:
   constexpr PointSet() = default;
   constexpr PointSet(std::initializer_list<Point> points) {
-    for (const Point p : points) bits_ |= 1u << static_cast<unsigned>(p);
+    for (const Point p : points) Add(p);
   }
+  constexpr void Add(Point p) { bits_ |= 1u << static_cast<unsigned>(p); }
+  constexpr bool operator==(const PointSet&) const = default;
   constexpr bool Has(Point p) const { return p != Point::kUnknown && (bits_ >> static_cast<unsigned>(p) & 1u) != 0; }
   constexpr bool empty() const { return bits_ == 0; }
   // The one that is computed first.

@@ -87,20 +87,43 @@ void Pass::Run(Point point, int layer, std::span<const int32_t> tokens, Tensors&
   if (point == Point::kVProj) AppendAll(seen.v, y);
 }
 
-Values Pass::Forward(std::span<const int32_t> tokens) {
-  keys_attended_.resize(n_past_ + tokens.size(), 0);
+Values Pass::Forward(std::span<const int32_t> tokens, bitnet::LogitsFor which) {
   Tensors tensors;
-  const auto outside = [&](Point point, const Tensor& stream) { Run(point, -1, tokens, tensors, stream); };
-  outside(Point::kEmbeddings, {});
-  Tensor stream = tensors[static_cast<size_t>(Point::kEmbeddings)];
-  for (int layer = 0; layer < static_cast<int>(shape_.n_layer); ++layer) {
+  keys_attended_.resize(n_past_ + tokens.size(), 0);
+  Run(Point::kEmbeddings, -1, tokens, tensors, {});
+  return Layers(0, std::move(tensors[static_cast<size_t>(Point::kEmbeddings)]), tokens, which);
+}
+
+Values Pass::ForwardAbove(const Checkpoint& below, size_t layer, std::span<const int32_t> tokens,
+                          bitnet::LogitsFor which) {
+  keys_attended_.resize(tokens.size(), 0);
+  std::copy_n(below.seen.begin(), layer, seen_.begin());
+  return Layers(layer, below.entering[layer], tokens, which);
+}
+
+Values Pass::Layers(size_t first, Tensor stream, std::span<const int32_t> tokens, bitnet::LogitsFor which) {
+  Tensors tensors;
+  for (size_t layer = first; layer < shape_.n_layer; ++layer) {
+    if (keep_ != nullptr) keep_->entering.push_back(stream);
     for (const bitnet::PointInfo& info : bitnet::kGraph) {
-      if (info.in_layer && bitnet::Exists(info, shape_)) Run(info.point, layer, tokens, tensors, stream);
+      if (!info.in_layer || !bitnet::Exists(info, shape_)) continue;
+      Run(info.point, static_cast<int>(layer), tokens, tensors, stream);
     }
     stream = std::move(tensors[static_cast<size_t>(Point::kLayerOut)]);
   }
-  outside(Point::kOutputNorm, stream);
-  outside(Point::kLogits, stream);
+  if (keep_ != nullptr) {
+    keep_->entering.push_back(stream);
+    keep_->seen = seen_;
+    keep_ = nullptr;
+  }
+  if (which == bitnet::LogitsFor::kLast) {
+    const std::span<const float> last = stream.row(tokens.size() - 1);
+    stream = Tensor::Uniform(Values(last.begin(), last.end()), 1);
+    n_past_ += tokens.size() - 1;
+    tokens = tokens.last(1);
+  }
+  Run(Point::kOutputNorm, -1, tokens, tensors, stream);
+  Run(Point::kLogits, -1, tokens, tensors, stream);
   n_past_ += tokens.size();
   return std::move(tensors[static_cast<size_t>(Point::kLogits)].data);
 }

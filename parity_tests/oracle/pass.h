@@ -28,11 +28,28 @@ struct PassOptions {
 
 class Pass {
  public:
+  // Keys and values that a layer has seen: K before and after RoPE, V; stale rows first.
+  struct Seen {
+    Tensor k, k_rope, v;
+  };
+  // What a first batch leaves behind: a pass with a change in layer L alone starts from it there, with the same bits.
+  struct Checkpoint {
+    std::vector<Tensor> entering;  // the residual stream that enters each layer, and what leaves the last
+    std::vector<Seen> seen;        // by layer
+  };
+
   // `model` and `arithmetic` must outlive this.
   Pass(const bitnet::Model& model, Arithmetic& arithmetic, PassOptions options);
 
-  // The next positions as one batch. Returns logits [n, n_vocab].
-  Values Forward(std::span<const int32_t> tokens);
+  // The next positions as one batch. Returns logits [n, n_vocab], or of the last position alone.
+  Values Forward(std::span<const int32_t> tokens, bitnet::LogitsFor which = bitnet::LogitsFor::kAll);
+
+  // The first batch from layer `layer` on (n_layer: what stands behind the layers), as another pass over the same
+  // tokens left it.
+  Values ForwardAbove(const Checkpoint& below, size_t layer, std::span<const int32_t> tokens, bitnet::LogitsFor which);
+
+  // Filled by the next Forward, which must be the first.
+  void KeepCheckpoint(Checkpoint* checkpoint) { keep_ = checkpoint; }
 
   // By position: how many keys, from the first on, its query read, in the layer where it read most.
   const std::vector<int>& keys_attended() const { return keys_attended_; }
@@ -40,15 +57,11 @@ class Pass {
  private:
   using Tensors = std::array<Tensor, bitnet::kPointCount>;
 
-  // Keys and values that a layer has seen: K before and after RoPE, V; stale rows first.
-  struct Seen {
-    Tensor k, k_rope, v;
-  };
-
   void LeavePrompt();
   Parameters ParametersAt(Point point, int layer) const;
   void Run(Point point, int layer, std::span<const int32_t> tokens, Tensors& tensors, const Tensor& stream);
   void Trace(Point point, int layer, const Tensor& tensor) const;
+  Values Layers(size_t first, Tensor stream, std::span<const int32_t> tokens, bitnet::LogitsFor which);
 
   const bitnet::Model& model_;
   const bitnet::GraphShape shape_;
@@ -57,6 +70,7 @@ class Pass {
   size_t n_past_ = 0;
   std::vector<Seen> seen_;  // by layer
   std::vector<int> keys_attended_;
+  Checkpoint* keep_ = nullptr;  // not owned
 };
 
 }  // namespace parity

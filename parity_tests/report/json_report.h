@@ -8,6 +8,7 @@
 #include "parity_tests/findings/explanation.h"
 #include "parity_tests/findings/model_diff.h"
 #include "parity_tests/findings/noise.h"
+#include "parity_tests/findings/search.h"
 #include "parity_tests/findings/verdict.h"
 
 namespace parity {
@@ -19,6 +20,7 @@ nlohmann::json BisectionJson(const Bisection& bisection);  // schema "bitnet-par
 nlohmann::json ReplayJson(const ReplayRun& run);           // schema "bitnet-parity/replay/1"
 nlohmann::json ModelDiffJson(const ModelDiff& diff);       // schema "bitnet-parity/model-diff/1"
 nlohmann::json NoiseJson(const NoiseFloor& floor);         // schema "bitnet-parity/noise/1"
+nlohmann::json SearchJson(const SearchResult& result);     // schema "bitnet-parity/search/1"
 // Schema "bitnet-parity/trace-diff/1"; `tensors`: all of them, in the order of the computation.
 nlohmann::json TraceDiffJson(const TraceDiff& diff);
 

@@ -1,0 +1,101 @@
+// bitnet-parity whatbug: which mistake makes an engine print this text, or compute these logits.
+#include <fmt/format.h>
+
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "parity_tests/cli/commands.h"
+#include "parity_tests/cli/prompt_options.h"
+#include "parity_tests/harness/loaded_model.h"
+#include "parity_tests/harness/orders.h"
+#include "parity_tests/report/json_report.h"
+#include "parity_tests/report/search_report.h"
+#include "parity_tests/search/search.h"
+#include "reference/capture/npy.h"
+
+namespace parity {
+namespace {
+
+struct WhatbugCommand {
+  PromptOptions prompt;
+  std::optional<std::string> got;
+  std::string got_file, logits, order, format = "text";
+  int budget = 0;
+  bool verbose = false;
+};
+
+std::string ReadAll(const std::string& path) {
+  if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw std::runtime_error(fmt::format("--got-file: {}: cannot be read", path));
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+Matrix ReadLogits(const std::string& path) {
+  NpyArray array = ReadNpy(path);
+  if (array.shape.size() == 1) array.shape.insert(array.shape.begin(), 1);
+  if (array.shape.size() != 2) {
+    throw std::runtime_error(
+        fmt::format("{}: found an array of {} dimensions, expected [positions, n_vocab]", path, array.shape.size()));
+  }
+  return {.rows = array.shape[0], .cols = array.shape[1], .data = std::move(array.data)};
+}
+
+int Run(const WhatbugCommand& command) {
+  const int given = (command.got ? 1 : 0) + (command.got_file.empty() ? 0 : 1) + (command.logits.empty() ? 0 : 1);
+  if (given != 1) {
+    throw std::runtime_error(fmt::format(
+        "found {} of --got, --got-file and --logits, expected one: what the engine printed, or its logits", given));
+  }
+  const Request request = command.prompt.MakeRequest();
+  const std::shared_ptr<const LoadedModel> loaded = LoadModel(request.model);
+  const std::shared_ptr<const bitnet::Tokenizer> tokenizer = LoadTokenizer(request);
+  if (tokenizer == nullptr && command.logits.empty()) {
+    throw std::runtime_error(
+        fmt::format("{}: has no vocabulary that spells the text; give --tokenizer", request.model));
+  }
+  const std::vector<int32_t> ids = request.token_ids
+                                       ? *request.token_ids
+                                       : tokenizer->Encode(request.text, {.add_special = request.add_special,
+                                                                          .parse_special = request.parse_special});
+  Progress progress;
+  Search search({.model = &loaded->model,
+                 .order = command.order.empty() ? &UsualOrder(loaded->model) : &bitnet::FindOrder(command.order),
+                 .tokens = {.request = request,
+                            .right = ids,
+                            .tokenizer = request.token_ids ? nullptr : tokenizer.get(),
+                            .file = &loaded->model.file},
+                 .threads = static_cast<size_t>(request.threads),
+                 .budget_seconds = static_cast<double>(command.budget),
+                 .progress = [&progress](const std::string& what) { progress.Show(what); }});
+  const SearchResult result = !command.logits.empty()
+                                  ? search.ByLogits(ReadLogits(command.logits))
+                                  : search.ByText(command.got ? *command.got : ReadAll(command.got_file), *tokenizer);
+  progress.Show("");
+  fmt::print("{}", command.format == "json" ? DumpJson(SearchJson(result))
+                                            : SearchText(result, ColorWanted(), command.verbose));
+  const bool healthy =
+      result.from_text ? result.healthy.whole_text && result.healthy.regret == 0 : result.healthy.every_bit;
+  return healthy ? 0 : 1;
+}
+
+}  // namespace
+
+void AddWhatbugCommand(CLI::App& app, int& exit_code) {
+  auto command = std::make_shared<WhatbugCommand>();
+  Options options(app, "whatbug", "Which mistake makes an engine print this text, or compute these logits");
+  command->prompt.AddTo(options);
+  options.Add("--got", command->got, "what the engine printed after the prompt, greedily");
+  options.Add("--got-file", command->got_file, "a file with it; -: standard input");
+  options.Add("--logits", command->logits, "its logits in place of text: .npy, float32 [positions, n_vocab]");
+  options.Add("--order", command->order, "order of operations of the model's reference; without it the usual one");
+  options.Add("--budget", command->budget, "seconds to search; 0: until all is tried", {.at_least = 0});
+  options.Flag("--verbose", command->verbose, "print what cannot be told from the best, too");
+  AddFormatOption(options, command->format, {"text", "json"});
+  options.Run(exit_code, [command] { return Run(*command); });
+}
+
+}  // namespace parity

@@ -1,0 +1,54 @@
+// Which mistake gives what a candidate computed, where it shows no tensors. parity_tests/search/search.h finds it.
+#ifndef BITNET_PARITY_PARITY_TESTS_FINDINGS_SEARCH_H_
+#define BITNET_PARITY_PARITY_TESTS_FINDINGS_SEARCH_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "parity_tests/findings/diagnosis.h"
+
+namespace parity {
+
+// A mistake, made in a whole forward pass.
+struct HypothesisResult {
+  std::string id = {};     // of the mistake; empty: the healthy model
+  std::string what = {};   // the mistake in words
+  std::string how = {};    // "base 500000 in place of 10000"
+  std::string where = {};  // "q_rope, k_rope in every layer"
+  std::string remedy = {};
+
+  // From logits. Norm of what is left to the candidate's logits, over the norm of what the healthy model leaves.
+  double distance = 1;
+  bool every_bit = false;  // all logits are equal
+
+  // From text, greedy: the tokens that spell it, each among the largest logits of this model.
+  size_t tokens = 0;        // spelled before the text left this model, or all of them
+  size_t first_choice = 0;  // of them: the largest logit
+  size_t bytes = 0;         // of the text
+  double regret = 0;        // by how much the logits of the others fell short of the largest, summed
+  bool whole_text = false;
+
+  // The mistakes that cannot be told from this one by the evidence: the same logits, or the same text.
+  std::vector<std::string> alike = {};
+};
+
+struct SearchResult {
+  bool from_text = false;
+  size_t positions = 0;   // of logits that were compared
+  size_t text_bytes = 0;  // that were to be spelled
+  HypothesisResult healthy = {};
+  std::vector<HypothesisResult> best = {};  // the best first; of one mistake the best place alone
+  size_t tried = 0;
+  size_t possible = 0;  // what would have been tried without a budget
+  double seconds = 0;
+
+  // Of best.front(); nothing where no mistake explains more than the healthy model does.
+  std::optional<Certainty> certainty = {};
+  std::string verdict = {};  // in one sentence
+};
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_PARITY_TESTS_FINDINGS_SEARCH_H_

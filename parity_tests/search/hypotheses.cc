@@ -1,0 +1,112 @@
+#include "parity_tests/search/hypotheses.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace parity {
+namespace {
+
+// The sets of operations in which one engine may have a mistake: those of the table's engine, all, and each alone.
+std::vector<PointSet> PointSets(const Mistake& mistake, const bitnet::GraphShape& shape) {
+  std::vector<PointSet> sets;
+  const auto add = [&sets](const PointSet& set) {
+    if (!set.empty() && std::find(sets.begin(), sets.end(), set) == sets.end()) sets.push_back(set);
+  };
+  const auto there = [&shape](const PointSet& wanted) {
+    PointSet set;
+    for (const bitnet::PointInfo& info : bitnet::kGraph) {
+      if (wanted.Has(info.point) && bitnet::Exists(info, shape)) set.Add(info.point);
+    }
+    return set;
+  };
+  add(there(mistake.made_in));
+  add(there(mistake.points));
+  for (const bitnet::PointInfo& info : bitnet::kGraph) {
+    if (mistake.points.Has(info.point)) add(there({info.point}));
+  }
+  return sets;
+}
+
+bool HasInLayer(const PointSet& set, bool in_layer) {
+  return std::any_of(bitnet::kGraph.begin(), bitnet::kGraph.end(),
+                     [&](const bitnet::PointInfo& info) { return set.Has(info.point) && info.in_layer == in_layer; });
+}
+
+// The most ways that there are of making it at one of these operations, in words of the first that has each.
+std::vector<std::string> Variants(const bitnet::Model& model, const Mistake& mistake, const PointSet& set, int layer,
+                                  size_t position) {
+  std::vector<std::string> ways;
+  for (const bitnet::PointInfo& info : bitnet::kGraph) {
+    if (!set.Has(info.point)) continue;
+    const std::vector<Change> changes =
+        mistake.changes({model, info.point, info.in_layer ? std::max(layer, 0) : -1, position});
+    for (size_t i = ways.size(); i < changes.size(); ++i) ways.push_back(changes[i].how);
+  }
+  return ways;
+}
+
+void AddInModel(const bitnet::Model& model, const Mistake& mistake, size_t position,
+                std::vector<Hypothesis>& everywhere, std::vector<Hypothesis>& in_one_layer) {
+  const bitnet::GraphShape shape = bitnet::ShapeOf(model.hyperparameters);
+  for (const PointSet& set : PointSets(mistake, shape)) {
+    const std::vector<std::string> ways = Variants(model, mistake, set, 0, position);
+    for (size_t variant = 0; variant < ways.size(); ++variant) {
+      Hypothesis h{.mistake = &mistake, .variant = variant, .points = set, .how = ways[variant]};
+      everywhere.push_back(h);
+      if (!HasInLayer(set, true)) continue;
+      if (HasInLayer(set, false)) {
+        h.layer = -1;
+        in_one_layer.push_back(h);
+      }
+      for (int layer = 0; layer < static_cast<int>(shape.n_layer); ++layer) {
+        h.layer = layer;
+        in_one_layer.push_back(h);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::string WhereOf(const Hypothesis& h, const bitnet::GraphShape& shape) {
+  std::string names;
+  for (const bitnet::PointInfo& info : bitnet::kGraph) {
+    if (!h.points.Has(info.point) || !bitnet::Exists(info, shape)) continue;
+    if (h.layer >= 0 && !info.in_layer) continue;
+    if (h.layer == -1 && info.in_layer) continue;
+    names += (names.empty() ? "" : ", ") + std::string(info.name);
+  }
+  if (h.points.empty()) return "";
+  if (h.layer >= 0) return fmt::format("{} in layer {}", names, h.layer);
+  return HasInLayer(h.points, true) && h.layer == Hypothesis::kEverywhere ? names + " in every layer" : names;
+}
+
+HypothesisResult Describe(const Hypothesis& h, const bitnet::GraphShape& shape) {
+  if (h.mistake == nullptr) return {.id = "", .what = "the healthy model"};
+  return {.id = std::string(h.mistake->id),
+          .what = std::string(h.mistake->what),
+          .how = h.how,
+          .where = WhereOf(h, shape),
+          .remedy = std::string(h.mistake->remedy)};
+}
+
+std::vector<Hypothesis> AllHypotheses(const bitnet::Model& model, const TokenSite& tokens) {
+  std::vector<Hypothesis> all, in_one_layer;
+  const size_t position = tokens.right.empty() ? 0 : tokens.right.size() - 1;
+  for (const Mistake& mistake : AllMistakes()) {
+    if (!mistake.tried) continue;
+    if (mistake.tokens != nullptr) {
+      for (TokenChange& change : mistake.tokens(tokens)) {
+        if (change.ids.empty() || std::ranges::equal(change.ids, tokens.right)) continue;
+        all.push_back({.mistake = &mistake, .prompt = std::move(change.ids), .how = change.how});
+      }
+    }
+    if (mistake.choose != nullptr) all.push_back({.mistake = &mistake});
+    if (mistake.changes != nullptr) AddInModel(model, mistake, position, all, in_one_layer);
+  }
+  all.insert(all.end(), in_one_layer.begin(), in_one_layer.end());
+  return all;
+}
+
+}  // namespace parity

@@ -1,0 +1,38 @@
+// What may be wrong with an engine of which only logits or text are known: each mistake of the table, in each set of
+// operations and in each layer, or in all of them.
+#ifndef BITNET_PARITY_PARITY_TESTS_SEARCH_HYPOTHESES_H_
+#define BITNET_PARITY_PARITY_TESTS_SEARCH_HYPOTHESES_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/model/model.h"
+#include "parity_tests/findings/search.h"
+#include "parity_tests/mistakes/mistake.h"
+
+namespace parity {
+
+struct Hypothesis {
+  static constexpr int kEverywhere = -2;  // in every layer, and outside them
+
+  const Mistake* mistake = nullptr;  // nullptr: the healthy model
+  size_t variant = 0;                // which of the mistake's changes
+  PointSet points = {};              // the operations that it is in
+  int layer = kEverywhere;           // -1: outside the layers
+  std::vector<int32_t> prompt = {};  // a mistake in the prompt's ids: what they become
+  std::string how = {};
+
+  bool in_place(Point point, int at) const { return points.Has(point) && (layer == kEverywhere || layer == at); }
+};
+
+// "q_rope, k_rope in every layer".
+std::string WhereOf(const Hypothesis& h, const bitnet::GraphShape& shape);
+HypothesisResult Describe(const Hypothesis& h, const bitnet::GraphShape& shape);
+
+// The usual ones first: whole engines before single layers. `tokens`: the prompt, for mistakes in its ids.
+std::vector<Hypothesis> AllHypotheses(const bitnet::Model& model, const TokenSite& tokens);
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_PARITY_TESTS_SEARCH_HYPOTHESES_H_

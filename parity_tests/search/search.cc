@@ -1,0 +1,389 @@
+#include "parity_tests/search/search.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+
+#include "parity_tests/oracle/pass.h"
+#include "parity_tests/search/hypotheses.h"
+#include "parity_tests/search/speller.h"
+
+namespace parity {
+namespace {
+
+// Standard deviations of a row of logits: what a text may lose on its way and still be this model's, by its rounding.
+constexpr double kMostRegret = 0.5;
+// Of a token that is not the model's choice, be its logit as large: a model without contrast would print anything. More
+// than two of them, and one of eight, are too many.
+constexpr double kLeastRegret = 0.02;
+constexpr size_t kMostOthers = 2;
+constexpr size_t kTokensForAnother = 8;
+// A text shorter than this may be another model's by chance.
+constexpr size_t kTokensForCertainty = 8;
+
+using Clock = std::chrono::steady_clock;
+
+size_t CellsFor(size_t positions) { return (positions + 255) / 256 * 256; }
+
+// One forward pass with a mistake in it.
+class MistakenPass {
+ public:
+  MistakenPass(const SearchOptions& options, const Hypothesis& h, Arithmetic& arithmetic, size_t n_cells)
+      : model_(*options.model), h_(h), right_(options.tokens.right) {
+    PassOptions pass{.n_cells = n_cells, .change = {}, .trace = nullptr};
+    if (!h.points.empty()) {
+      pass.change = [this](Point point, int layer, Parameters& p) { MakeMistake(point, layer, p); };
+    }
+    pass_.emplace(model_, arithmetic, std::move(pass));
+  }
+
+  Values Prompt(bitnet::LogitsFor which, const Pass::Checkpoint& healthy) {
+    if (!h_.prompt.empty()) return pass_->Forward(h_.prompt, which);
+    const size_t layer = FirstLayer();
+    if (layer == 0) return pass_->Forward(right_, which);
+    return pass_->ForwardAbove(healthy, layer, right_, which);
+  }
+  Values Next(int32_t token) { return pass_->Forward({&token, 1}, bitnet::LogitsFor::kLast); }
+
+ private:
+  // The first layer whose output may differ from the healthy model's.
+  size_t FirstLayer() const {
+    if (h_.points.Has(Point::kEmbeddings)) return 0;
+    for (const bitnet::PointInfo& info : bitnet::kGraph) {
+      if (info.in_layer && h_.points.Has(info.point) && h_.layer != -1) {
+        return h_.layer == Hypothesis::kEverywhere ? 0 : static_cast<size_t>(h_.layer);
+      }
+    }
+    return model_.hyperparameters.n_layer;
+  }
+
+  void MakeMistake(Point point, int layer, Parameters& p) {
+    if (!h_.in_place(point, layer)) return;
+    const auto [known, is_new] = changed_.try_emplace({point, layer}, p);
+    if (is_new) {
+      const std::vector<Change> changes = h_.mistake->changes({model_, point, layer, right_.size() - 1});
+      if (h_.variant < changes.size()) changes[h_.variant].apply(known->second);
+    }
+    p = known->second;
+  }
+
+  const bitnet::Model& model_;
+  const Hypothesis& h_;
+  std::span<const int32_t> right_;
+  std::map<std::pair<Point, int>, Parameters> changed_;  // a change may rewrite a matrix
+  std::optional<Pass> pass_;
+};
+
+struct Scored {
+  const Hypothesis* hypothesis = nullptr;
+  HypothesisResult result;
+};
+
+bool BetterByText(const HypothesisResult& a, const HypothesisResult& b) {
+  if (a.whole_text != b.whole_text) return a.whole_text;
+  if (a.whole_text) return a.regret < b.regret;
+  return std::pair(b.bytes, a.regret) < std::pair(a.bytes, b.regret);
+}
+bool BetterByLogits(const HypothesisResult& a, const HypothesisResult& b) {
+  if (a.every_bit != b.every_bit) return a.every_bit;
+  return a.distance < b.distance;
+}
+
+// No evidence at hand tells the two apart.
+bool Alike(const HypothesisResult& a, const HypothesisResult& b, bool from_text) {
+  if (!from_text) return a.every_bit == b.every_bit && a.distance == b.distance;
+  return a.whole_text == b.whole_text && a.tokens == b.tokens && a.bytes == b.bytes && a.regret == b.regret;
+}
+
+// Tries every hypothesis, several at once.
+class Trial {
+ public:
+  using Score = std::function<void(MistakenPass&, const Hypothesis&, HypothesisResult&)>;
+
+  Trial(const SearchOptions& options, size_t n_cells)
+      : options_(options), n_cells_(n_cells), shape_(bitnet::ShapeOf(options.model->hyperparameters)) {
+    KernelArithmetic arithmetic(options.model->hyperparameters, *options.order, options.threads);
+    Pass pass(*options.model, arithmetic, {.n_cells = n_cells, .change = {}, .trace = nullptr});
+    pass.KeepCheckpoint(&healthy_);
+    logits_ = pass.Forward(options.tokens.right);
+  }
+
+  const Pass::Checkpoint& healthy() const { return healthy_; }
+  const Values& healthy_logits() const { return logits_; }  // of the prompt, [n, n_vocab]
+
+  HypothesisResult Healthy(const Score& score) const {
+    const Hypothesis none;
+    KernelArithmetic arithmetic(options_.model->hyperparameters, *options_.order, options_.threads);
+    return Try(none, score, arithmetic);
+  }
+
+  std::vector<Scored> All(const std::vector<Hypothesis>& hypotheses, const Score& score) const {
+    std::vector<Scored> scored(hypotheses.size());
+    std::atomic<size_t> next = 0;
+    std::mutex mutex;
+    std::exception_ptr failure;
+    const auto work = [&] {
+      KernelArithmetic arithmetic(options_.model->hyperparameters, *options_.order, 1);
+      for (size_t i = next++; i < hypotheses.size() && !OutOfTime(); i = next++) {
+        try {
+          scored[i] = {&hypotheses[i], Try(hypotheses[i], score, arithmetic)};
+        } catch (...) {
+          const std::lock_guard lock(mutex);
+          failure = std::current_exception();
+          return;
+        }
+        const std::lock_guard lock(mutex);
+        if (options_.progress) options_.progress(fmt::format("mistake {} of {} ...", i + 1, hypotheses.size()));
+      }
+    };
+    std::vector<std::thread> workers;
+    for (size_t i = 1; i < options_.threads; ++i) workers.emplace_back(work);
+    work();
+    for (std::thread& worker : workers) worker.join();
+    if (failure) std::rethrow_exception(failure);
+    std::erase_if(scored, [](const Scored& s) { return s.hypothesis == nullptr; });
+    return scored;
+  }
+
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+ private:
+  HypothesisResult Try(const Hypothesis& h, const Score& score, Arithmetic& arithmetic) const {
+    HypothesisResult result = Describe(h, shape_);
+    MistakenPass pass(options_, h, arithmetic, n_cells_);
+    score(pass, h, result);
+    return result;
+  }
+  bool OutOfTime() const { return options_.budget_seconds > 0 && seconds() > options_.budget_seconds; }
+
+  const SearchOptions& options_;
+  size_t n_cells_;
+  bitnet::GraphShape shape_;
+  Clock::time_point start_ = Clock::now();
+  Pass::Checkpoint healthy_;
+  Values logits_;
+};
+
+// The best place of each mistake, and what cannot be told from the first.
+void Rank(std::vector<Scored> scored, bool from_text, size_t keep, SearchResult& result) {
+  std::stable_sort(scored.begin(), scored.end(), [from_text](const Scored& a, const Scored& b) {
+    return from_text ? BetterByText(a.result, b.result) : BetterByLogits(a.result, b.result);
+  });
+  for (Scored& s : scored) {
+    const auto known = std::find_if(result.best.begin(), result.best.end(),
+                                    [&s](const HypothesisResult& r) { return r.id == s.result.id; });
+    if (known != result.best.end()) {
+      if (Alike(*known, s.result, from_text))
+        known->alike.push_back(fmt::format("{}: {}", s.result.where, s.result.how));
+    } else if (result.best.size() < keep || Alike(result.best[0], s.result, from_text)) {
+      result.best.push_back(std::move(s.result));
+    }
+  }
+}
+
+// Mistakes of another name that the evidence cannot tell from the best.
+std::vector<std::string> Rivals(const SearchResult& result) {
+  std::vector<std::string> rivals;
+  for (size_t i = 1; i < result.best.size(); ++i) {
+    if (Alike(result.best[0], result.best[i], result.from_text)) rivals.push_back(result.best[i].id);
+  }
+  return rivals;
+}
+
+double Deviation(std::span<const float> row) {
+  double sum = 0, squares = 0;
+  for (const float v : row) {
+    sum += v;
+    squares += static_cast<double>(v) * v;
+  }
+  const double n = static_cast<double>(row.size()), mean = sum / n;
+  return std::sqrt(std::max(squares / n - mean * mean, 1e-30));
+}
+
+// Of the tokens that spell what comes next the one with the largest logit, or the model's own choice.
+Speller::Spelling Nearest(const std::vector<Speller::Spelling>& spellings, const Values& logits, int32_t choice) {
+  Speller::Spelling best{-1, 0};
+  for (const Speller::Spelling& s : spellings) {
+    if (static_cast<size_t>(s.id) >= logits.size()) continue;
+    if (s.id == choice) return s;
+    if (best.id < 0 || logits[static_cast<size_t>(s.id)] > logits[static_cast<size_t>(best.id)]) best = s;
+  }
+  return best;
+}
+
+// Follows the text with a model, greedily.
+void Spell(MistakenPass& pass, const Hypothesis& h, const Pass::Checkpoint& healthy, const Speller& speller,
+           std::string_view text, HypothesisResult& result) {
+  Values logits = pass.Prompt(bitnet::LogitsFor::kLast, healthy);
+  while (std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) {
+    const int32_t choice =
+        h.mistake != nullptr && h.mistake->choose != nullptr ? h.mistake->choose(logits) : bitnet::Argmax(logits);
+    const Speller::Spelling next = Nearest(speller.At(text.substr(result.bytes), result.tokens == 0), logits, choice);
+    if (next.id < 0) return;  // no token spells it
+    if (next.id == choice) {
+      ++result.first_choice;
+    } else {
+      const float short_by = logits[static_cast<size_t>(choice)] - logits[static_cast<size_t>(next.id)];
+      result.regret += kLeastRegret + short_by / Deviation(logits);
+      const size_t others = result.tokens + 1 - result.first_choice;
+      if (result.regret > kMostRegret || others > kMostOthers + result.tokens / kTokensForAnother) return;
+    }
+    ++result.tokens;
+    result.bytes += next.bytes;
+    if (result.bytes >= text.size()) {
+      result.whole_text = true;
+      return;
+    }
+    logits = pass.Next(next.id);
+  }
+}
+
+std::string Name(const HypothesisResult& r) {
+  return fmt::format("{}: {}{}{}", r.id, r.how.empty() ? r.what : r.how, r.where.empty() ? "" : ", ", r.where);
+}
+
+void JudgeText(SearchResult& result) {
+  const HypothesisResult& healthy = result.healthy;
+  if (healthy.whole_text && healthy.regret == 0) {
+    result.verdict =
+        fmt::format("the healthy model prints this text: all {} of its tokens are its first choice", healthy.tokens);
+    return;
+  }
+  if (result.best.empty() || !result.best[0].whole_text || !BetterByText(result.best[0], healthy)) {
+    result.verdict = healthy.whole_text
+                         ? fmt::format(
+                               "the healthy model prints this text but for near-ties ({:.3g} standard "
+                               "deviations of its logits), and no known mistake explains it better",
+                               healthy.regret)
+                         : fmt::format("no known mistake prints this text; the healthy model spells {} of {} bytes",
+                                       healthy.bytes, result.text_bytes);
+    return;
+  }
+  const HypothesisResult& best = result.best[0];
+  const std::vector<std::string> rivals = Rivals(result);
+  const bool clear = rivals.empty() && best.regret == 0 && best.tokens >= kTokensForCertainty;
+  result.certainty = clear ? Certainty::kCertain : rivals.empty() ? Certainty::kLikely : Certainty::kPossible;
+  result.verdict =
+      fmt::format("under {} all {} tokens are the first choice; the healthy model leaves the text after {}", Name(best),
+                  best.tokens, healthy.tokens);
+  if (best.first_choice < best.tokens) {
+    result.verdict = fmt::format(
+        "under {} {} of {} tokens are the first choice and the others near-ties; the healthy "
+        "model leaves the text after {}",
+        Name(best), best.first_choice, best.tokens, healthy.tokens);
+  }
+  if (!rivals.empty()) result.verdict += fmt::format("; so are they under {}", fmt::join(rivals, ", "));
+}
+
+void JudgeLogits(SearchResult& result) {
+  if (result.healthy.every_bit) {
+    result.verdict = "these are the healthy model's logits, bit for bit";
+    return;
+  }
+  if (result.best.empty()) return;
+  const HypothesisResult& best = result.best[0];
+  const std::vector<std::string> rivals = Rivals(result);
+  const double next = result.best.size() > 1 ? result.best[1].distance : 1;
+  if (best.every_bit) {
+    result.certainty = rivals.empty() ? Certainty::kCertain : Certainty::kPossible;
+    result.verdict = fmt::format("{} gives every bit of the logits", Name(best));
+    if (!rivals.empty()) result.verdict += fmt::format("; so does {}", fmt::join(rivals, ", "));
+  } else if (best.distance < 0.5 && best.distance < next / 1.5) {
+    result.certainty = Certainty::kLikely;
+    result.verdict = fmt::format("{} leaves {:.3g} of the distance to the candidate's logits, the next mistake {:.3g}",
+                                 Name(best), best.distance, next);
+  } else if (best.distance < 0.7) {
+    result.certainty = Certainty::kPossible;
+    result.verdict = fmt::format("{} comes nearest, and leaves {:.3g} of the distance", Name(best), best.distance);
+  } else {
+    result.verdict =
+        fmt::format("no known mistake comes near these logits: the nearest, {}, leaves {:.3g} of the distance", best.id,
+                    best.distance);
+  }
+}
+
+// Norm of the difference; infinite where one side has a number and the other has none.
+double DistanceBetween(std::span<const float> a, std::span<const float> b) {
+  double squares = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (std::isnan(a[i]) && std::isnan(b[i])) continue;
+    const double by = static_cast<double>(a[i]) - b[i];
+    if (!std::isfinite(by)) return std::numeric_limits<double>::infinity();
+    squares += by * by;
+  }
+  return std::sqrt(squares);
+}
+
+}  // namespace
+
+Search::Search(SearchOptions options) : options_(std::move(options)) {
+  if (options_.tokens.right.empty())
+    throw std::runtime_error("the prompt has no token; nothing can be searched from it");
+}
+
+SearchResult Search::ByText(const std::string& text, const bitnet::Tokenizer& tokenizer) {
+  if (text.empty()) throw std::runtime_error("the text that the candidate printed is empty");
+  SearchResult result{.from_text = true, .text_bytes = text.size()};
+  const Speller speller(tokenizer);
+  const Trial trial(options_, CellsFor(options_.tokens.right.size() + 16 + text.size()));
+  const Trial::Score score = [&](MistakenPass& pass, const Hypothesis& h, HypothesisResult& r) {
+    Spell(pass, h, trial.healthy(), speller, text, r);
+  };
+  result.healthy = trial.Healthy(score);
+  if (!(result.healthy.whole_text && result.healthy.regret == 0)) {
+    const std::vector<Hypothesis> hypotheses = AllHypotheses(*options_.model, options_.tokens);
+    std::vector<Scored> scored = trial.All(hypotheses, score);
+    result.possible = hypotheses.size();
+    result.tried = scored.size();
+    Rank(std::move(scored), true, options_.keep, result);
+  }
+  JudgeText(result);
+  result.seconds = trial.seconds();
+  return result;
+}
+
+SearchResult Search::ByLogits(const Matrix& logits) {
+  const size_t n_vocab = options_.model->hyperparameters.n_vocab;
+  const size_t rows = static_cast<size_t>(logits.rows), cols = static_cast<size_t>(logits.cols);
+  if (cols != n_vocab || rows == 0 || rows > options_.tokens.right.size()) {
+    throw std::runtime_error(fmt::format("logits: found [{}, {}], expected [1 to {}, {}]", rows, cols,
+                                         options_.tokens.right.size(), n_vocab));
+  }
+  SearchResult result{.positions = rows};
+  const std::span<const float> wanted(logits.data.data(), rows * cols);
+  const Trial trial(options_, CellsFor(options_.tokens.right.size() + 1));
+  const double unit = DistanceBetween(std::span(trial.healthy_logits()).first(wanted.size()), wanted);
+  const Trial::Score score = [&](MistakenPass& pass, const Hypothesis&, HypothesisResult& r) {
+    const Values found = pass.Prompt(bitnet::LogitsFor::kAll, trial.healthy());
+    if (found.size() < wanted.size()) {
+      r.distance = std::numeric_limits<double>::infinity();  // of a shorter prompt
+      return;
+    }
+    r.every_bit = std::memcmp(found.data(), wanted.data(), wanted.size_bytes()) == 0;
+    r.distance = unit == 0 ? 0 : DistanceBetween(std::span(found).first(wanted.size()), wanted) / unit;
+  };
+  result.healthy = trial.Healthy(score);
+  if (!result.healthy.every_bit) {
+    const std::vector<Hypothesis> hypotheses = AllHypotheses(*options_.model, options_.tokens);
+    std::vector<Scored> scored = trial.All(hypotheses, score);
+    result.possible = hypotheses.size();
+    result.tried = scored.size();
+    Rank(std::move(scored), false, options_.keep, result);
+  }
+  JudgeLogits(result);
+  result.seconds = trial.seconds();
+  return result;
+}
+
+}  // namespace parity
