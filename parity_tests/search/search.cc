@@ -283,7 +283,7 @@ void JudgeText(SearchResult& result) {
         "model leaves the text after {}",
         Name(best), best.first_choice, best.tokens, healthy.tokens);
   }
-  if (!rivals.empty()) result.verdict += fmt::format("; so are they under {}", fmt::join(rivals, ", "));
+  if (!rivals.empty()) result.verdict += fmt::format("; the same holds under {}", fmt::join(rivals, ", "));
 }
 
 void JudgeLogits(SearchResult& result) {
@@ -298,7 +298,7 @@ void JudgeLogits(SearchResult& result) {
   if (best.every_bit) {
     result.certainty = rivals.empty() ? Certainty::kCertain : Certainty::kPossible;
     result.verdict = fmt::format("{} gives every bit of the logits", Name(best));
-    if (!rivals.empty()) result.verdict += fmt::format("; so does {}", fmt::join(rivals, ", "));
+    if (!rivals.empty()) result.verdict += fmt::format("; the same holds for {}", fmt::join(rivals, ", "));
   } else if (best.distance < 0.5 && best.distance < next / 1.5) {
     result.certainty = Certainty::kLikely;
     result.verdict = fmt::format("{} leaves {:.3g} of the distance to the candidate's logits, the next mistake {:.3g}",
