@@ -24,6 +24,10 @@ struct WeightMatrix {
 // Whether there is a product with weights of this type.
 bool HasMatMul(TensorType type);
 
+// Whether the reference lays these weights out anew when it loads them, eight rows side by side, and then adds in
+// another order: where it multiplies, not where it looks up embeddings.
+bool IsRepacked(const WeightMatrix& w, const ArithmeticOrder& order);
+
 // `x` must have been prepared with ActivationKindFor(w.type, n, order). y: [n, rows]. What is added in which order is
 // said at the top of each x_matmul.cc.
 void MatMul(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& order, float* y, ThreadPool& pool);

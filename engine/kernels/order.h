@@ -48,6 +48,8 @@ struct ArithmeticOrder {
   bool q6_k_offset_apart;   // Q6_K: see MatMul
   bool tq_rounds_products;  // TQ1_0, TQ2_0: a block's sums times its scale are rounded, then added to the lanes; not
                             // fused
+  bool repacks_q4;          // Q4_0, Q4_K: see IsRepacked
+  bool repacks_q2_k;        // Q2_K
   bool i8_rounds_once;      // I2_S activations: x * s is rounded to an integer at once, not to float32 before
   int kv_padding;           // the attention row is as long as the cells in use, rounded up to this many
 };
