@@ -25,7 +25,7 @@ bool IsRepacked(const WeightMatrix& w, const ArithmeticOrder& order) {
   const bool type_is = w.type == TensorType::kQ4_0 || w.type == TensorType::kQ4_K
                            ? order.repacks_q4
                            : w.type == TensorType::kQ2_K && order.repacks_q2_k;
-  return type_is && w.rows % 8 == 0;
+  return type_is && w.rows % 8 == 0 && !w.looked_up;
 }
 
 void MatMul(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& order, float* y, ThreadPool& pool) {

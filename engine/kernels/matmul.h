@@ -18,7 +18,8 @@ struct WeightMatrix {
   size_t rows = 0;
   size_t cols = 0;
   const std::byte* data = nullptr;
-  float scale = 1.0f;  // of the whole tensor, where the format has one behind its rows (I2_S)
+  float scale = 1.0f;      // of the whole tensor, where the format has one behind its rows (I2_S)
+  bool looked_up = false;  // rows are embeddings too
 };
 
 // Whether there is a product with weights of this type.

@@ -18,8 +18,8 @@ namespace bitnet {
 
 // A dot product: step of lanes * accumulators products, fused into `accumulators` vectors of `lanes` float32. Four
 // accumulators are added as (0+2)+(1+3), then the lanes by halves (16, 8, 4, 2, 1); of two the lanes of each are added
-// first. What is left of the row after the last whole step is multiplied in float32 and added one by one (F16 and BF16:
-// in double, F32: in float32 as rounded_tail says).
+// first, and the two sums in double. What is left of the row after the last whole step is multiplied in float32 and
+// added one by one (F16 and BF16: in double, F32: in float32 as rounded_tail says).
 struct DotOrder {
   int lanes;
   int accumulators;

@@ -138,11 +138,14 @@ ModelWeights BindWeights(const GgufFile& file, const Hyperparameters& h) {
     const std::string name = TensorName(info, layer);
     if (info.weight == Weight::kOutput && file.FindTensor(name) == nullptr) {
       w.output = w.token_embd;
+      // llama.cpp multiplies with a copy of the embeddings where the architecture is llama.
+      w.output.looked_up = h.architecture != "llama";
       return;
     }
     const size_t rows = WidthOf(info.rows, shape), cols = WidthOf(info.cols, shape);
     if (WeightMatrix* matrix = MatrixIn(w, info.weight, layer)) {
       *matrix = bind.Matrix(name, rows, cols);
+      matrix->looked_up = info.weight == Weight::kTokenEmbd;
     } else {
       *VectorIn(w, info.weight, layer) = bind.Vector(name, cols);
     }

@@ -41,7 +41,8 @@ float DotLanes(const LoadA& a, const float* b, size_t n, const DotOrder& order, 
       lane = std::fma(a(at), b[at], lane);
     }
   }
-  if (order.accumulators == 2) return tail(FoldLanes(acc[0], order) + FoldLanes(acc[1], order), whole);
+  if (order.accumulators == 2)
+    return tail(static_cast<double>(FoldLanes(acc[0], order)) + FoldLanes(acc[1], order), whole);
   for (int half = order.accumulators / 2; half > 0; half /= 2) {
     for (int k = 0; k < half; ++k) {
       for (int l = 0; l < order.lanes; ++l) acc[k][l] += acc[k + half][l];
@@ -53,8 +54,7 @@ float DotLanes(const LoadA& a, const float* b, size_t n, const DotOrder& order, 
 // The tail of F16 and BF16.
 template <class LoadA>
 float DotTailInDouble(const LoadA& a, const float* b, size_t n, const DotOrder& order) {
-  return DotLanes(a, b, n, order, [&](float sum, size_t i) {
-    double total = sum;
+  return DotLanes(a, b, n, order, [&](double total, size_t i) {
     for (; i < n; ++i) total += static_cast<double>(a(i) * b[i]);
     return static_cast<float>(total);
   });
