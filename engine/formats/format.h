@@ -25,7 +25,15 @@ namespace bitnet {
 enum class TensorType : uint32_t {
   kF32 = 0,
   kF16 = 1,
+  kQ4_0 = 2,
+  kQ4_1 = 3,
+  kQ5_0 = 6,
+  kQ5_1 = 7,
   kQ8_0 = 8,
+  kQ2_K = 10,
+  kQ3_K = 11,
+  kQ4_K = 12,
+  kQ5_K = 13,
   kQ6_K = 14,
   kBF16 = 30,
   kTQ1_0 = 34,
@@ -39,6 +47,7 @@ enum class ActivationKind {
   kF16,               // rounded to F16
   kBF16,              // rounded to BF16
   kQ80,               // int8 in blocks of 32, one scale a block, rounded to F16 (ggml's Q8_0)
+  kQ81,               // the same, and their sum times the scale before it is rounded, in F16 (ggml's Q8_1)
   kQ8K,               // int8 in blocks of 256, one scale a block (ggml's Q8_K)
   kI8Row,             // int8, one scale a row (bitnet.cpp's I2_S)
   kI8RowRoundedOnce,  // ... where the product with the scale is not rounded to float32 on its way
@@ -46,7 +55,8 @@ enum class ActivationKind {
 constexpr bool IsInt8(ActivationKind kind) { return kind >= ActivationKind::kQ80; }
 // Values of a row that share a scale: a block, or the row.
 constexpr size_t ScaleGroup(ActivationKind kind, size_t cols) {
-  return kind == ActivationKind::kQ80 ? 32 : kind == ActivationKind::kQ8K ? 256 : cols;
+  const bool of_32 = kind == ActivationKind::kQ80 || kind == ActivationKind::kQ81;
+  return of_32 ? 32 : kind == ActivationKind::kQ8K ? 256 : cols;
 }
 
 // How a format keeps the scale of a ternary tensor.

@@ -104,6 +104,67 @@ TEST(Layout, Q8_0) {
   EXPECT_EQ(w[32], -2.0f);
 }
 
+TEST(Layout, Nibbles) {
+  std::vector<std::byte> q4_0(18), q4_1(20), q5_0(22), q5_1(24);
+  for (auto* block : {&q4_0, &q4_1, &q5_0, &q5_1}) Put16(*block, 0, kHalf);
+  for (auto* block : {&q4_1, &q5_1}) Put16(*block, 2, 0x3c00);              // a min of 1
+  q4_0[2 + 3] = q4_1[4 + 3] = q5_0[6 + 3] = q5_1[8 + 3] = std::byte{0x92};  // weight 3: 2, weight 19: 9
+  q5_0[2 + 2] = q5_1[4 + 2] = std::byte{0x08};                              // weight 19: 16 more
+  const auto expect = [](TensorType type, const std::vector<std::byte>& row, float w0, float w3, float w19) {
+    const auto w = Dequantized(type, row, 32);
+    EXPECT_EQ(w[0], w0) << TypeName(type);
+    EXPECT_EQ(w[3], w3) << TypeName(type);
+    EXPECT_EQ(w[19], w19) << TypeName(type);
+  };
+  expect(TensorType::kQ4_0, q4_0, 0.5f * -8, 0.5f * (2 - 8), 0.5f * (9 - 8));
+  expect(TensorType::kQ4_1, q4_1, 1, 0.5f * 2 + 1, 0.5f * 9 + 1);
+  expect(TensorType::kQ5_0, q5_0, 0.5f * -16, 0.5f * (2 - 16), 0.5f * (25 - 16));
+  expect(TensorType::kQ5_1, q5_1, 1, 0.5f * 2 + 1, 0.5f * 25 + 1);
+}
+
+TEST(Layout, KQuantsOfTwoBits) {
+  std::vector<std::byte> q2(84), q3(110);
+  Put16(q2, 80, kHalf);
+  Put16(q2, 82, 0x3c00);               // dmin of 1
+  q2[9] = std::byte{0x52};             // group 9, weights 144 to 159: scale 2, min 5
+  q2[16 + 32 + 17] = std::byte{0x0c};  // weight 128 + 32 + 17: 3; that is in group 11
+  q2[11] = std::byte{0x03};            // scale 3, no min
+  const auto w2 = Dequantized(TensorType::kQ2_K, q2, 256);
+  EXPECT_EQ(w2[0], 0.0f);
+  EXPECT_EQ(w2[150], -5.0f);
+  EXPECT_EQ(w2[177], 0.5f * 3 * 3);
+  Put16(q3, 108, kHalf);
+  q3[96 + 3] = std::byte{0x21};   // group 3: 1, group 11: 2
+  q3[104 + 3] = std::byte{0x10};  // group 11: 16 more
+  q3[17] = std::byte{0x02};       // weight 32 + 17 has its high bit; it is in group 3
+  q3[32 + 17] = std::byte{0x04};  // ... and 1 in its low ones
+  const auto w3 = Dequantized(TensorType::kQ3_K, q3, 256);
+  EXPECT_EQ(w3[0], 0.5f * -32 * -4);
+  EXPECT_EQ(w3[49], 0.5f * (1 - 32) * (5 - 4));
+  EXPECT_EQ(w3[48], 0.5f * (1 - 32) * -4);
+  EXPECT_EQ(w3[176], 0.5f * (18 - 32) * -4);
+}
+
+TEST(Layout, KQuantsOfFourBits) {
+  for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ5_K}) {
+    const bool five = type == TensorType::kQ5_K;
+    std::vector<std::byte> row(five ? 176 : 144);
+    const size_t qs = five ? 48 : 16;
+    Put16(row, 0, kHalf);
+    Put16(row, 2, 0x3c00);                // dmin of 1
+    row[4 + 1] = std::byte{0xc5};         // group 1: scale 5; group 5: scale 48 more
+    row[4 + 5] = std::byte{0x43};         // group 1: min 3; group 5: min 16 more
+    row[4 + 9] = std::byte{0x21};         // group 5: scale 1, min 2
+    row[qs + 4] = std::byte{0x70};        // weight 36, of group 1: 7
+    row[qs + 64 + 31] = std::byte{0xa0};  // weight 191, of group 5: 10
+    if (five) row[16 + 31] = std::byte{0x20};
+    const auto w = Dequantized(type, row, 256);
+    EXPECT_EQ(w[0], 0.0f);
+    EXPECT_EQ(w[36], 0.5f * 5 * 7 - 3) << TypeName(type);
+    EXPECT_EQ(w[191], 0.5f * 49 * (five ? 26 : 10) - 18) << TypeName(type);
+  }
+}
+
 TEST(Layout, Q6_K) {
   std::vector<std::byte> row(210);
   for (size_t g = 0; g < 16; ++g) row[192 + g] = static_cast<std::byte>(g == 15 ? -1 : static_cast<int>(g) + 1);
@@ -249,6 +310,19 @@ TEST(Quantize, ErrorsStayWithinHalfAStep) {
   check(TensorType::kF16, [&](size_t i) { return std::abs(row[i]) * 0x1p-11f + 0x1p-25f; });
   check(TensorType::kBF16, [&](size_t i) { return std::abs(row[i]) * 0x1p-8f; });
   check(TensorType::kQ8_0, [&](size_t i) { return peak(i, 32) / 127 * 0.57f; });
+  // Half a step; but where the largest is of one sign, that of the other side may need half a step more.
+  check(TensorType::kQ4_0, [&](size_t i) { return peak(i, 32) / 8 * 1.01f; });
+  check(TensorType::kQ5_0, [&](size_t i) { return peak(i, 32) / 16 * 1.01f; });
+  check(TensorType::kQ4_1, [&](size_t i) { return peak(i, 32) * 2 / 15 * 0.52f; });
+  check(TensorType::kQ5_1, [&](size_t i) { return peak(i, 32) * 2 / 31 * 0.55f; });
+  // ... and what rounding scale and min to whole numbers changes: half a unit times the steps.
+  check(TensorType::kQ2_K,
+        [&](size_t i) { return peak(i, 256) * (2.0f / 3 * 0.51f + 2.0f / 15 * 0.51f + 0.51f / 15); });
+  check(TensorType::kQ3_K, [&](size_t i) { return peak(i, 16) / 4 * 1.01f + peak(i, 256) / 31 * 0.51f; });
+  check(TensorType::kQ4_K,
+        [&](size_t i) { return peak(i, 256) * (2.0f / 15 * 0.51f + 2.0f / 63 * 0.51f + 0.51f / 63); });
+  check(TensorType::kQ5_K,
+        [&](size_t i) { return peak(i, 256) * (2.0f / 31 * 0.51f + 2.0f / 63 * 0.51f + 0.51f / 63); });
   // A step of the group, where 31 steps are the most to the side opposite its largest value; and 32 times what rounding
   // the step to 1/127 of the block's largest can change it.
   check(TensorType::kQ6_K, [&](size_t i) { return peak(i, 16) / 32 * 1.01f + peak(i, 256) / 127 * 0.51f; });

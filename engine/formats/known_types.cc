@@ -16,17 +16,9 @@ constexpr TypeOwner kOther = TypeOwner::kOther;
 // By number; see ggml.h and ggml.c of llama.cpp v0.5.0, of bitnet.cpp's two forks and of ik_llama.cpp (August 2026).
 // What this engine runs is not repeated here.
 constexpr TypeMeaning kKnownTypes[] = {
-    {2, "Q4_0", kLlama, 32, 18},
-    {3, "Q4_1", kLlama, 32, 20},
     {4, "Q4_2", kOld},
     {5, "Q4_3", kOld},
-    {6, "Q5_0", kLlama, 32, 22},
-    {7, "Q5_1", kLlama, 32, 24},
     {9, "Q8_1", kLlama, 32, 36},
-    {10, "Q2_K", kLlama, 256, 84},
-    {11, "Q3_K", kLlama, 256, 110},
-    {12, "Q4_K", kLlama, 256, 144},
-    {13, "Q5_K", kLlama, 256, 176},
     {15, "Q8_K", kLlama, 256, 292},
     {16, "IQ2_XXS", kLlama, 256, 66},
     {17, "IQ2_XS", kLlama, 256, 74},

@@ -92,6 +92,23 @@ void QuantizeQ80Row(const float* x, size_t cols, int8_t* q, float* d) {
   }
 }
 
+void QuantizeQ81Row(const float* x, size_t cols, int8_t* q, float* d) {
+  for (size_t i = 0; i < cols; i += 32) {
+    const float amax = MaxAbs32(x + i);
+    d[i / 32] = amax / 127.0f;
+    RoundToI8(x + i, 32, ScaleQ80(amax), q + i);
+  }
+}
+
+// Rounds the scales to F16, and leaves what kQ81 needs of them.
+void ScaledSums(const int8_t* q, size_t blocks, float* d, float* scaled_sums) {
+  const auto round = [](float v) { return hwy::F32FromF16(hwy::F16FromF32(v)); };
+  for (size_t b = 0; b < blocks; ++b) {
+    scaled_sums[b] = round(d[b] * static_cast<float>(Sum32(q + 32 * b)));
+    d[b] = round(d[b]);
+  }
+}
+
 void QuantizeQ8KRow(const float* x, size_t cols, int8_t* q, float* d, int32_t* minus_sums) {
   for (size_t b = 0; b < cols / 256; ++b, x += 256, q += 256) {
     const float amax = MaxAbs(x, 256);
@@ -136,6 +153,8 @@ HWY_AFTER_NAMESPACE();
 namespace bitnet {
 
 HWY_EXPORT(QuantizeQ80Row);
+HWY_EXPORT(QuantizeQ81Row);
+HWY_EXPORT(ScaledSums);
 HWY_EXPORT(QuantizeQ8KRow);
 HWY_EXPORT(QuantizeI8RowInterleaved);
 HWY_EXPORT(RoundToBf16);
@@ -156,6 +175,8 @@ void Activations::Resize(ActivationKind k, size_t n_rows, size_t n_cols) {
     switch (k) {
       case ActivationKind::kQ80:
         return {"Q8_0", 32, 32, n_cols / 32, 0};
+      case ActivationKind::kQ81:
+        return {"Q8_1", 32, 32, n_cols / 32, 0};
       case ActivationKind::kQ8K:
         return {"Q8_K", 256, 256, n_cols / 256, n_cols / 32};
       case ActivationKind::kI8Row:
@@ -175,6 +196,7 @@ void Activations::Resize(ActivationKind k, size_t n_rows, size_t n_cols) {
   q.resize(n * q_stride);
   d.resize(n * shape.scales);
   sums.resize(n * shape.sums);
+  scaled_sums.resize(kind == ActivationKind::kQ81 ? d.size() : 0);
 }
 
 void Activations::Prepare(const float* x, size_t n_rows, size_t n_cols, ActivationKind k, ThreadPool& pool) {
@@ -202,6 +224,17 @@ void Activations::Prepare(const float* x, size_t n_rows, size_t n_cols, Activati
       for_rows([&](size_t begin, size_t end) {
         for (size_t r = begin; r < end; ++r) {
           HWY_DYNAMIC_DISPATCH(QuantizeQ80Row)(x + r * cols, cols, q.data() + r * q_stride, d.data() + r * cols / 32);
+        }
+      });
+      break;
+    case ActivationKind::kQ81:
+      Resize(k, n_rows, n_cols);
+      for_rows([&](size_t begin, size_t end) {
+        for (size_t r = begin; r < end; ++r) {
+          float* scales = d.data() + r * cols / 32;
+          HWY_DYNAMIC_DISPATCH(QuantizeQ81Row)(x + r * cols, cols, q.data() + r * q_stride, scales);
+          HWY_DYNAMIC_DISPATCH(ScaledSums)
+          (q.data() + r * q_stride, cols / 32, scales, scaled_sums.data() + r * cols / 32);
         }
       });
       break;
@@ -234,8 +267,11 @@ void Activations::Prepare(const float* x, size_t n_rows, size_t n_cols, Activati
 void Activations::Assign(ActivationKind k, size_t n_rows, size_t n_cols, const int8_t* values, const float* scales) {
   Resize(k, n_rows, n_cols);
   std::copy_n(scales, d.size(), d.data());
-  if (k == ActivationKind::kQ80 || k == ActivationKind::kQ8K) {
+  if (k == ActivationKind::kQ80 || k == ActivationKind::kQ81 || k == ActivationKind::kQ8K) {
     std::copy_n(values, q.size(), q.data());
+    if (k == ActivationKind::kQ81) {
+      HWY_DYNAMIC_DISPATCH(ScaledSums)(q.data(), d.size(), d.data(), scaled_sums.data());
+    }
     for (size_t i = 0; i < sums.size(); ++i) sums[i] = -std::accumulate(values + i * 32, values + i * 32 + 32, 0);
     return;
   }

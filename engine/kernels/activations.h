@@ -29,16 +29,20 @@ struct Activations {
   // 128 interleaved by 32, the order in which I2_S weights unpack: [0..31], [128..159], [32..63], [160..191], ...
   hwy::AlignedVector<int8_t> q;
   size_t q_stride = 0;
-  // kQ80, kQ8K: scale of each block, [n, cols/32], [n, cols/256]. kI8Row: the quantizing scale s of each row (q =
-  // round(x * s)), [n].
+  // kQ80, kQ81, kQ8K: scale of each block, [n, cols/32], [n, cols/32], [n, cols/256]. kI8Row: the quantizing scale s of
+  // each row (q = round(x * s)), [n].
   hwy::AlignedVector<float> d;
   // kQ8K: minus the sums of each 32, [n, cols/256, 8]. kI8Row: the sum of each row, [n].
   hwy::AlignedVector<int32_t> sums;
 
+  // kQ81: the sum of each block times its scale as it was before it was rounded to F16, in F16, [n, cols/32].
+  hwy::AlignedVector<float> scaled_sums;
+
   // x: [n, cols], which must live as long as this is used where the kind keeps float32 as it is.
   void Prepare(const float* x, size_t n, size_t cols, ActivationKind kind, ThreadPool& pool);
 
-  // What somebody else quantized, for the quantized kinds: q [n, cols] in the order of the elements; d as above.
+  // What somebody else quantized, for the quantized kinds: q [n, cols] in the order of the elements; d as
+  // above, but for kQ81 not rounded to F16.
   void Assign(ActivationKind kind, size_t n, size_t cols, const int8_t* q, const float* d);
 
  private:

@@ -213,6 +213,7 @@ TEST(Assign, GivesTheBitsOfPrepare) {
   ThreadPool pool(1);
   for (const size_t cols : {256, 384, 2560}) {
     for (const Case& c : {Case{ActivationKind::kQ80, 32},
+                          {ActivationKind::kQ81, 32},
                           {ActivationKind::kQ8K, 256},
                           {ActivationKind::kI8Row, 0},
                           {ActivationKind::kI8RowRoundedOnce, 0}}) {
@@ -227,6 +228,8 @@ TEST(Assign, GivesTheBitsOfPrepare) {
           int8_t* to = q.data() + r * cols;
           if (c.kind == ActivationKind::kQ80) {
             scalar::QuantizeQ80(row, cols, to, d.data() + r * scales);
+          } else if (c.kind == ActivationKind::kQ81) {
+            scalar::QuantizeQ81(row, cols, to, d.data() + r * scales);
           } else if (c.kind == ActivationKind::kQ8K) {
             scalar::QuantizeQ8K(row, cols, to, d.data() + r * scales);
           } else {
@@ -243,6 +246,7 @@ TEST(Assign, GivesTheBitsOfPrepare) {
         ASSERT_TRUE(std::ranges::equal(assigned.q, prepared.q)) << cols;
         ASSERT_TRUE(std::ranges::equal(assigned.sums, prepared.sums)) << cols;
         ASSERT_TRUE(SameBits(assigned.d, prepared.d)) << cols;
+        ASSERT_TRUE(SameBits(assigned.scaled_sums, prepared.scaled_sums)) << cols;
       }
     }
   }

@@ -23,13 +23,13 @@ HWY_INLINE float LoadOne(hwy::bfloat16_t v) { return hwy::F32FromBF16(v); }
 
 // What is left behind the last whole step, one by one.
 template <class TW>
-HWY_INLINE float DotTail(const TW* w, const float* x, size_t begin, size_t n, const DotOrder&, float sum) {
-  double total = sum;
+HWY_INLINE float DotTail(const TW* w, const float* x, size_t begin, size_t n, const DotOrder&, double total) {
   for (size_t i = begin; i < n; ++i) total += static_cast<double>(LoadOne(w[i]) * x[i]);
   return static_cast<float>(total);
 }
 template <>
-HWY_INLINE float DotTail(const float* w, const float* x, size_t begin, size_t n, const DotOrder& order, float sum) {
+HWY_INLINE float DotTail(const float* w, const float* x, size_t begin, size_t n, const DotOrder& order, double total) {
+  float sum = static_cast<float>(total);
   size_t i = begin;
   if (order.rounded_tail) {
     for (const size_t end = n - (n - begin) % (order.lanes / 2); i < end; ++i) sum += w[i] * x[i];
@@ -84,16 +84,16 @@ HWY_INLINE float DotLanes(const TW* w, const float* x, size_t n, const DotOrder&
       acc[a] = S::AddProducts(S::Load(w + at), S::Load(x + at), acc[a]);
     }
   }
-  float sum;
+  double sum;
   if constexpr (kAccumulators == 2) {
-    sum = Fold(acc[0], order.adjacent_fold) + Fold(acc[1], order.adjacent_fold);
+    sum = static_cast<double>(Fold(acc[0], order.adjacent_fold)) + Fold(acc[1], order.adjacent_fold);
   } else {
     for (size_t half = kAccumulators / 2; half > 0; half /= 2) {
       for (size_t a = 0; a < half; ++a) acc[a] = Add(acc[a], acc[a + half]);
     }
     sum = Fold(acc[0], order.adjacent_fold);
   }
-  return i == n ? sum : DotTail(w, x, i, n, order, sum);
+  return i == n ? static_cast<float>(sum) : DotTail(w, x, i, n, order, sum);
 }
 
 template <size_t kLanes, bool kPairs = false, class TW>

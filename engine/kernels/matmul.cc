@@ -21,6 +21,13 @@ MatMulRows* KernelOf(TensorType type) {
 
 bool HasMatMul(TensorType type) { return KernelOf(type) != nullptr; }
 
+bool IsRepacked(const WeightMatrix& w, const ArithmeticOrder& order) {
+  const bool type_is = w.type == TensorType::kQ4_0 || w.type == TensorType::kQ4_K
+                           ? order.repacks_q4
+                           : w.type == TensorType::kQ2_K && order.repacks_q2_k;
+  return type_is && w.rows % 8 == 0 && !w.looked_up;
+}
+
 void MatMul(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& order, float* y, ThreadPool& pool) {
   if (x.cols != w.cols) {
     throw std::logic_error(fmt::format("matrix product: activations are {} wide, weights {}", x.cols, w.cols));

@@ -18,11 +18,16 @@ struct WeightMatrix {
   size_t rows = 0;
   size_t cols = 0;
   const std::byte* data = nullptr;
-  float scale = 1.0f;  // of the whole tensor, where the format has one behind its rows (I2_S)
+  float scale = 1.0f;      // of the whole tensor, where the format has one behind its rows (I2_S)
+  bool looked_up = false;  // rows are embeddings too
 };
 
 // Whether there is a product with weights of this type.
 bool HasMatMul(TensorType type);
+
+// Whether the reference lays these weights out anew when it loads them, eight rows side by side, and then adds in
+// another order: where it multiplies, not where it looks up embeddings.
+bool IsRepacked(const WeightMatrix& w, const ArithmeticOrder& order);
 
 // `x` must have been prepared with ActivationKindFor(w.type, n, order). y: [n, rows]. What is added in which order is
 // said at the top of each x_matmul.cc.

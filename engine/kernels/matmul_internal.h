@@ -11,7 +11,8 @@ namespace bitnet {
 using MatMulRows = void(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& order, size_t row_begin,
                         size_t row_end, float* y);
 MatMulRows FloatMatMulRows;
-MatMulRows Q80MatMulRows;
+MatMulRows BlocksOf32MatMulRows;
+MatMulRows KQuantsMatMulRows;
 MatMulRows Q6KMatMulRows;
 MatMulRows TQ10MatMulRows;
 MatMulRows TQ20MatMulRows;
@@ -22,9 +23,14 @@ struct MatMulKernel {
   MatMulRows* rows;
 };
 inline constexpr MatMulKernel kMatMulKernels[] = {
-    {TensorType::kF32, FloatMatMulRows},  {TensorType::kF16, FloatMatMulRows}, {TensorType::kBF16, FloatMatMulRows},
-    {TensorType::kQ8_0, Q80MatMulRows},   {TensorType::kQ6_K, Q6KMatMulRows},  {TensorType::kTQ1_0, TQ10MatMulRows},
-    {TensorType::kTQ2_0, TQ20MatMulRows}, {TensorType::kI2_S, I2SMatMulRows},
+    {TensorType::kF32, FloatMatMulRows},       {TensorType::kF16, FloatMatMulRows},
+    {TensorType::kBF16, FloatMatMulRows},      {TensorType::kQ4_0, BlocksOf32MatMulRows},
+    {TensorType::kQ4_1, BlocksOf32MatMulRows}, {TensorType::kQ5_0, BlocksOf32MatMulRows},
+    {TensorType::kQ5_1, BlocksOf32MatMulRows}, {TensorType::kQ8_0, BlocksOf32MatMulRows},
+    {TensorType::kQ2_K, KQuantsMatMulRows},    {TensorType::kQ3_K, KQuantsMatMulRows},
+    {TensorType::kQ4_K, KQuantsMatMulRows},    {TensorType::kQ5_K, KQuantsMatMulRows},
+    {TensorType::kQ6_K, Q6KMatMulRows},        {TensorType::kTQ1_0, TQ10MatMulRows},
+    {TensorType::kTQ2_0, TQ20MatMulRows},      {TensorType::kI2_S, I2SMatMulRows},
 };
 
 }  // namespace bitnet

@@ -96,8 +96,8 @@ std::vector<ArithmeticOrder> OrdersOf(TensorType type) {
   std::vector<std::vector<float>> known;
   for (const ArithmeticOrder& order : AllOrders()) {
     std::vector<float> all;
-    for (const size_t rows : {3, 4}) {
-      for (const size_t n : {1, 2}) {
+    for (const size_t rows : {3, 4, 8}) {
+      for (const size_t n : {1, 5}) {
         for (const size_t width : {cols, size_t{2560}}) {
           const Weights w = RandomWeights(type, rows, width);
           const std::vector<float> y = ByDefinition(w.matrix, RandomFloats(n * width, 1), n, order);

@@ -21,6 +21,8 @@ constexpr ArithmeticOrder kLlamaAvx512 = {
     .scores_as_single = false,
     .q6_k_offset_apart = true,
     .tq_rounds_products = false,
+    .repacks_q4 = true,
+    .repacks_q2_k = true,
     .i8_rounds_once = false,
     .kv_padding = 256};
 
@@ -45,6 +47,8 @@ constexpr ArithmeticOrder kLlamaAvx2 = {
     .scores_as_single = false,
     .q6_k_offset_apart = true,
     .tq_rounds_products = false,
+    .repacks_q4 = true,
+    .repacks_q2_k = false,
     .i8_rounds_once = false,
     .kv_padding = 256};
 
@@ -60,6 +64,7 @@ constexpr ArithmeticOrder BitnetCpp(ArithmeticOrder order, std::string_view name
   order.scores_as_single = true;
   order.q6_k_offset_apart = false;
   order.tq_rounds_products = true;
+  order.repacks_q4 = order.repacks_q2_k = false;
   order.kv_padding = 32;
   return order;
 }

@@ -18,8 +18,8 @@ namespace bitnet {
 
 // A dot product: step of lanes * accumulators products, fused into `accumulators` vectors of `lanes` float32. Four
 // accumulators are added as (0+2)+(1+3), then the lanes by halves (16, 8, 4, 2, 1); of two the lanes of each are added
-// first. What is left of the row after the last whole step is multiplied in float32 and added one by one (F16 and BF16:
-// in double, F32: in float32 as rounded_tail says).
+// first, and the two sums in double. What is left of the row after the last whole step is multiplied in float32 and
+// added one by one (F16 and BF16: in double, F32: in float32 as rounded_tail says).
 struct DotOrder {
   int lanes;
   int accumulators;
@@ -48,6 +48,8 @@ struct ArithmeticOrder {
   bool q6_k_offset_apart;   // Q6_K: see MatMul
   bool tq_rounds_products;  // TQ1_0, TQ2_0: a block's sums times its scale are rounded, then added to the lanes; not
                             // fused
+  bool repacks_q4;          // Q4_0, Q4_K: see IsRepacked
+  bool repacks_q2_k;        // Q2_K
   bool i8_rounds_once;      // I2_S activations: x * s is rounded to an integer at once, not to float32 before
   int kv_padding;           // the attention row is as long as the cells in use, rounded up to this many
 };

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/formats/i2_s_layouts.h"
 #include "engine/gguf/gguf.h"
 #include "engine/kernels/order.h"
 #include "engine/kernels/thread_pool.h"
@@ -24,6 +25,10 @@
 
 namespace bitnet {
 
+struct LoadOptions {
+  I2sLayout i2s_layout = AllI2sLayouts().front();  // of the file's I2_S tensors
+};
+
 struct Model {
   GgufFile file;
   Hyperparameters hyperparameters;
@@ -31,7 +36,7 @@ struct Model {
 
   // Maps the file, checks every tensor that the architecture needs. Throws std::runtime_error on anything that is wrong
   // with it, and on a CPU that the kernels do not run on.
-  static Model Load(const std::string& path);
+  static Model Load(const std::string& path, const LoadOptions& options = {});
 };
 
 struct ContextOptions {

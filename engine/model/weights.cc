@@ -17,7 +17,8 @@ bool HasKernel(const Format& format) { return HasMatMul(format.type); }
 
 class Binder {
  public:
-  explicit Binder(const GgufFile& file) : file_(file) {}
+  Binder(const GgufFile& file, const I2sLayout& i2s_layout, ModelWeights& weights)
+      : file_(file), i2s_layout_(i2s_layout), weights_(weights) {}
 
   WeightMatrix Matrix(const std::string& name, uint64_t rows, uint64_t cols) {
     const TensorInfo& t = Find(name, {cols, rows});
@@ -25,7 +26,11 @@ class Binder {
       throw std::runtime_error(fmt::format("{}: {} is {}; this engine multiplies with {}; {}", file_.path(), name,
                                            t.type_name(), JoinNames(NamesWhere(HasKernel), "and"), RemedyFor(t)));
     }
-    const std::span<const std::byte> data = file_.Data(t);
+    std::span<const std::byte> data = file_.Data(t);
+    if (t.type == TensorType::kI2_S && i2s_layout_ != AllI2sLayouts().front()) {
+      auto own = std::make_shared<std::vector<std::byte>>(RewriteI2s(data, rows, cols, i2s_layout_));
+      data = *weights_.rewritten.emplace_back(std::move(own));
+    }
     const float scale = TensorScale(t.type, data);
     if (scale != scale) {
       throw std::runtime_error(
@@ -44,11 +49,8 @@ class Binder {
     }
     auto values = std::make_shared<std::vector<float>>(size);
     DequantizeTensor(t.type, data, 1, size, *values);
-    return *converted_.emplace_back(std::move(values));
+    return *weights_.converted.emplace_back(std::move(values));
   }
-
-  // What Vector made of norms that the file does not hold as float32.
-  std::vector<std::shared_ptr<const std::vector<float>>> TakeConverted() { return std::move(converted_); }
 
   void RefuseUnused() const {
     for (const TensorInfo& t : file_.tensors()) {
@@ -76,7 +78,8 @@ class Binder {
 
   const GgufFile& file_;
   std::set<std::string> used_;
-  std::vector<std::shared_ptr<const std::vector<float>>> converted_;
+  const I2sLayout& i2s_layout_;
+  ModelWeights& weights_;  // keeps what is not as the file has it
 };
 
 struct LayerMatrix {
@@ -129,20 +132,23 @@ const std::span<const float>* FindVector(const ModelWeights& w, Weight weight, s
   return VectorIn(w, weight, layer);
 }
 
-ModelWeights BindWeights(const GgufFile& file, const Hyperparameters& h) {
-  Binder bind(file);
+ModelWeights BindWeights(const GgufFile& file, const Hyperparameters& h, const I2sLayout& i2s_layout) {
   const GraphShape shape = ShapeOf(h);
   ModelWeights w;
+  Binder bind(file, i2s_layout, w);
   w.layers.resize(shape.n_layer);
   ForEachWeight(shape, [&](const WeightInfo& info, size_t layer) {
     const std::string name = TensorName(info, layer);
     if (info.weight == Weight::kOutput && file.FindTensor(name) == nullptr) {
       w.output = w.token_embd;
+      // llama.cpp multiplies with a copy of the embeddings where the architecture is llama.
+      w.output.looked_up = h.architecture != "llama";
       return;
     }
     const size_t rows = WidthOf(info.rows, shape), cols = WidthOf(info.cols, shape);
     if (WeightMatrix* matrix = MatrixIn(w, info.weight, layer)) {
       *matrix = bind.Matrix(name, rows, cols);
+      matrix->looked_up = info.weight == Weight::kTokenEmbd;
     } else {
       *VectorIn(w, info.weight, layer) = bind.Vector(name, cols);
     }
@@ -153,7 +159,6 @@ ModelWeights BindWeights(const GgufFile& file, const Hyperparameters& h) {
                                          TypeName(w.token_embd.type), JoinNames(NamesWhere(&Format::has_whole_rows))));
   }
   bind.RefuseUnused();
-  w.converted = bind.TakeConverted();
   return w;
 }
 

@@ -2,10 +2,12 @@
 #ifndef BITNET_PARITY_ENGINE_MODEL_WEIGHTS_H_
 #define BITNET_PARITY_ENGINE_MODEL_WEIGHTS_H_
 
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <vector>
 
+#include "engine/formats/i2_s_layouts.h"
 #include "engine/gguf/gguf.h"
 #include "engine/graph/graph.h"
 #include "engine/kernels/matmul.h"
@@ -33,7 +35,8 @@ struct ModelWeights {
   WeightMatrix output;                 // [n_vocab, n_embd]; token_embd where the file has no output.weight
   bool tied_output = true;
   std::vector<LayerWeights> layers;
-  std::vector<std::shared_ptr<const std::vector<float>>> converted;  // norms that are F16 or BF16 in the file
+  std::vector<std::shared_ptr<const std::vector<float>>> converted;      // norms that are F16 or BF16 in the file
+  std::vector<std::shared_ptr<const std::vector<std::byte>>> rewritten;  // I2_S that is in another layout there
 };
 
 // Where a weight of the table is kept; nullptr if it is not a matrix, or not a vector. `layer` counts in the layers
@@ -44,7 +47,10 @@ const std::span<const float>* FindVector(const ModelWeights& w, Weight weight, s
 // Every tensor is looked up by its GGUF name and its shape is checked; an error names file, tensor, found and expected.
 // Tensors that the file has and the architecture does not use are an error too: a forward pass that ignores a bias is
 // wrong.
-ModelWeights BindWeights(const GgufFile& file, const Hyperparameters& h);
+//
+// I2_S tensors that the file holds in another layout than AllI2sLayouts().front() are rewritten to it in memory.
+ModelWeights BindWeights(const GgufFile& file, const Hyperparameters& h,
+                         const I2sLayout& i2s_layout = AllI2sLayouts().front());
 
 }  // namespace bitnet
 

@@ -13,6 +13,7 @@
 
 #include "engine/formats/codec.h"
 #include "engine/gguf/gguf.h"
+#include "engine/model/i2_s_evidence.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
 #include "reference/capture/json_fields.h"
@@ -175,6 +176,8 @@ int Inspect(const InspectOptions& o) {
     }
   }
 
+  const auto i2s = bitnet::ExamineI2s(file);
+  const std::string i2s_warning = i2s ? i2s->Warning() : "";
   if (o.format == "json") {
     nlohmann::json json = {
         {"model", o.model}, {"architecture", architecture}, {"gate", o.gate}, {"refusals", refusals}};
@@ -185,6 +188,7 @@ int Inspect(const InspectOptions& o) {
           {{"tensor", s.tensor}, {"type", s.type}, {"ternary", s.ternary}, {"scale", s.scale}, {"zeros", s.zeros}});
       if (!s.read) json["projections"].back()["read"] = false;
     }
+    if (!i2s_warning.empty()) json["i2_s_warning"] = i2s_warning;
     fmt::print("{}", DumpJson(json));
     return refusals.empty() ? 0 : 1;
   }
@@ -208,6 +212,7 @@ int Inspect(const InspectOptions& o) {
                            : "not ternary",
                100 * s.zeros);
   }
+  if (!i2s_warning.empty()) fmt::print("\nI2_S: {}\n", i2s_warning);
   if (o.gate != "none") fmt::print("\ngate {}: {}\n", o.gate, refusals.empty() ? "passed" : "refused");
   for (const std::string& refusal : refusals) fmt::print("  {}\n", refusal);
   return refusals.empty() ? 0 : 1;

@@ -10,15 +10,20 @@
 #include <functional>
 #include <limits>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "engine/gguf/gguf.h"
+#include "engine/model/model.h"
+#include "fixtures/convert.h"
 #include "parity_tests/cli/cli_for_test.h"
 #include "reference/capture/temporary_directory.h"
 
 namespace parity {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 // The trained model with the gammas of one kind of norm changed in every layer, or in one.
@@ -60,6 +65,61 @@ TEST(Inspect, ATrainedModelPasses) {
 TEST(Inspect, TheSmallAttnNormOfThePublishedModelPasses) {
   const std::string path = WithNorm("small", "attn_norm", -1, [](float v, size_t) { return v * 0.02f; });
   EXPECT_EQ(RunParity({"inspect", path, "--ln-stats"}).exit_code, 0);
+}
+
+TEST(Inspect, NamesI2sLayoutsOfTheSameSize) {
+  const TemporaryDirectory folder;
+  for (const auto& [layout, found] : {std::pair{"x86", ""},
+                                      {"arm", "seems to be arm\n"},
+                                      {"neighbours", "seems to be neighbours\n"},
+                                      {"neighbours-low", "seems to be neighbours-low\n"},
+                                      {"four-rows", "seems to be four-rows\n"},
+                                      {"x86/0+-", "seems to be x86/0+- or /0-+\n"},
+                                      {"arm/+-0", "seems to be arm/+-0 or /-+0\n"}}) {
+    ConvertOptions options;
+    options.input = kTrainedModel;
+    options.output = folder.path() + "/i2_s.gguf";
+    options.type = bitnet::TensorType::kI2_S;
+    options.i2s_layout = bitnet::ParseI2sLayout(layout);
+    ConvertModel(options);
+    const std::string output = RunParity({"inspect", options.output}).output;
+    EXPECT_EQ(output.find("I2_S: ") == std::string::npos, std::string(found).empty()) << layout;
+    EXPECT_THAT(output, HasSubstr(found)) << layout;
+    // Told how to read it, the engine has the weights of the original.
+    const bitnet::Model model = bitnet::Model::Load(options.output, {.i2s_layout = options.i2s_layout});
+    options.output = folder.path() + "/x86.gguf";
+    options.i2s_layout = bitnet::AllI2sLayouts().front();
+    ConvertModel(options);
+    const bitnet::Model original = bitnet::Model::Load(options.output);
+    const bitnet::WeightMatrix& w = original.weights.layers.at(1).attn_k;
+    EXPECT_EQ(std::memcmp(model.weights.layers.at(1).attn_k.data, w.data, w.rows * w.cols / 4), 0) << layout;
+  }
+}
+
+// The type's number of one tensor, changed in a copy of the file: a 32-bit word behind its name and shape.
+std::string WithType(const TemporaryDirectory& folder, const std::string& tensor, uint32_t number) {
+  std::ifstream in(kTrainedModel, std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  std::memcpy(bytes.data() + bytes.find(tensor) + tensor.size() + 4 + 2 * 8, &number, sizeof(number));
+  const std::string path = fmt::format("{}/type{}.gguf", folder.path(), number);
+  std::ofstream(path, std::ios::binary) << bytes;
+  return path;
+}
+
+TEST(CompatCheck, DescribesTypesThatNobodyHereRunsToTheEnd) {
+  const TemporaryDirectory folder;
+  for (const auto& [number, name, remedy] : {std::tuple{39u, "TL2", "setup_env.py -q i2_s"},
+                                             {142u, "IQ2_TN or PQ2_0", "if IQ2_TN: ik_llama.cpp writes and runs it"},
+                                             {999u, "type 999", "no engine that we know"}}) {
+    const std::string path = WithType(folder, "blk.0.attn_q.weight", number);
+    const ProcessResult checked = RunParity({"compat-check", path});
+    EXPECT_EQ(checked.exit_code, 0) << checked.last_words;
+    EXPECT_THAT(checked.output, AllOf(HasSubstr(fmt::format("{}, as blk.0.attn_q.weight: ", name)), HasSubstr(remedy),
+                                      HasSubstr("tokenizer      gpt2"), HasSubstr("engines\n  native ")));
+    const ProcessResult inspected = RunParity({"inspect", path});
+    EXPECT_EQ(inspected.exit_code, 0) << inspected.last_words;
+    EXPECT_THAT(inspected.output, AllOf(HasSubstr("not read"), HasSubstr("gate auto: passed")));
+  }
 }
 
 TEST(Inspect, DamagedNormsAreRefused) {

@@ -21,9 +21,10 @@ Scale ScaleFor(ActivationKind kind, float m) {
     const float factor = m == 0 ? 0.0f : -127.0f / m;
     return {factor, factor == 0 ? 0.0f : 1.0f / factor};
   }
-  if (kind == ActivationKind::kQ80) {
-    const float largest = std::fabs(m);
-    return {largest == 0 ? 0.0f : 127.0f / largest, bitnet::F32FromF16(bitnet::F16FromF32(largest / 127.0f))};
+  if (kind == ActivationKind::kQ80 || kind == ActivationKind::kQ81) {
+    const float largest = std::fabs(m), kept = largest / 127.0f;
+    return {largest == 0 ? 0.0f : 127.0f / largest,
+            kind == ActivationKind::kQ80 ? bitnet::F32FromF16(bitnet::F16FromF32(kept)) : kept};
   }
   const float s = static_cast<float>(127.0 / std::max(0.00001, static_cast<double>(std::fabs(m))));
   return {s, s};

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/formats/k_quants.h"
 #include "engine/kernels/attention.h"
 #include "engine/kernels/matmul.h"
 #include "engine/kernels/order.h"
@@ -39,6 +40,9 @@ void SoftmaxRow(float* x, size_t n, float scale, const ArithmeticOrder& order);
 // F16. Where 127/m is infinite (|m| < 4e-37) the block is zero: d is 0 there, whatever q. (quantize_row_q8_0 in
 // ggml-cpu/arch/x86/quants.c)
 void QuantizeQ80(const float* x, size_t cols, int8_t* q, float* d);
+// One row of Q8_1: the same, with d not yet rounded: the product rounds it, and takes d times the sum of q in F16.
+// (quantize_row_q8_1)
+void QuantizeQ81(const float* x, size_t cols, int8_t* q, float* d);
 // One row of Q8_K: q [cols], d [cols/256]. m = the value of largest magnitude of a block (the first of equals), with
 // its sign; q = min(127, round-half-even(-127/m * x)); d = 1 / (-127/m). Where -127/m is infinite (|m| < 4e-37) the
 // block is zero: the reference's d is 0 there, whatever its q. (quantize_row_q8_K_ref in ggml-quants.c)
@@ -62,8 +66,13 @@ Input Prepare(const float* x, size_t cols, ActivationKind kind);
 float DotF32(const float* a, const float* b, size_t n, const DotOrder& order);
 float DotF16(const uint16_t* a, const float* b, size_t n, const DotOrder& order);
 float DotBF16(const uint16_t* a, const float* b, size_t n, const DotOrder& order);
-// w, q: [cols]; d_w, d: [cols/32].
-float DotQ80(const int8_t* w, const float* d_w, const int8_t* q, const float* d, size_t cols);
+// w, q: [cols]; d_w, d: [cols/32]; m_w: [cols/32] of Q4_1 and Q5_1, whose d is of Q8_1; else nullptr.
+float DotBlocksOf32(const int8_t* w, const float* d_w, const float* m_w, const int8_t* q, const float* d, size_t cols,
+                    bool repacked);
+// One row of Q2_K, Q3_K, Q4_K or Q5_K, spread out: blocks: [cols/256], its codes offset by `offset`; q, d: one row of
+// Q8_K. `parts`: where the reference repacked, how many it takes of a block one after another; else 0.
+float DotKQuants(TensorType type, const KQuants* blocks, int offset, const int8_t* q, const float* d, size_t cols,
+                 size_t parts);
 // codes: [cols] in 0, 1, 2; q, d: one row of Q8_K; d_w: [cols/256].
 float DotTernaryQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, const float* d, size_t cols,
                     bool rounds_products);

@@ -6,14 +6,19 @@
 
 namespace bitnet::scalar {
 
-void QuantizeQ80(const float* x, size_t cols, int8_t* q, float* d) {
+void QuantizeQ81(const float* x, size_t cols, int8_t* q, float* d) {
   for (size_t b = 0; b < cols / 32; ++b, x += 32, q += 32) {
     float amax = 0;
     for (size_t i = 0; i < 32; ++i) amax = std::max(amax, std::fabs(x[i]));
-    d[b] = F32FromF16(F16FromF32(amax / 127.0f));
+    d[b] = amax / 127.0f;
     const float scale = std::isinf(127.0f / amax) ? 0.0f : 127.0f / amax;
     for (size_t i = 0; i < 32; ++i) q[i] = static_cast<int8_t>(std::nearbyint(x[i] * scale));
   }
+}
+
+void QuantizeQ80(const float* x, size_t cols, int8_t* q, float* d) {
+  QuantizeQ81(x, cols, q, d);
+  for (size_t b = 0; b < cols / 32; ++b) d[b] = F32FromF16(F16FromF32(d[b]));
 }
 
 void QuantizeQ8K(const float* x, size_t cols, int8_t* q, float* d) {
@@ -66,6 +71,10 @@ Input Prepare(const float* x, size_t cols, ActivationKind kind) {
     case ActivationKind::kQ80:
       in.d.resize(cols / 32);
       QuantizeQ80(x, cols, in.q.data(), in.d.data());
+      break;
+    case ActivationKind::kQ81:
+      in.d.resize(cols / 32);
+      QuantizeQ81(x, cols, in.q.data(), in.d.data());
       break;
     case ActivationKind::kQ8K:
       in.d.resize(cols / 256);

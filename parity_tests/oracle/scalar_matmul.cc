@@ -1,9 +1,13 @@
+#include <array>
 #include <cmath>
 #include <functional>
+#include <numeric>
 #include <span>
 #include <stdexcept>
 
 #include "engine/formats/half.h"
+#include "engine/formats/k_quants.h"
+#include "engine/formats/nibbles.h"
 #include "engine/formats/q6_k.h"
 #include "engine/formats/q8_0.h"
 #include "parity_tests/oracle/scalar.h"
@@ -37,7 +41,8 @@ float DotLanes(const LoadA& a, const float* b, size_t n, const DotOrder& order, 
       lane = std::fma(a(at), b[at], lane);
     }
   }
-  if (order.accumulators == 2) return tail(FoldLanes(acc[0], order) + FoldLanes(acc[1], order), whole);
+  if (order.accumulators == 2)
+    return tail(static_cast<double>(FoldLanes(acc[0], order)) + FoldLanes(acc[1], order), whole);
   for (int half = order.accumulators / 2; half > 0; half /= 2) {
     for (int k = 0; k < half; ++k) {
       for (int l = 0; l < order.lanes; ++l) acc[k][l] += acc[k + half][l];
@@ -49,8 +54,7 @@ float DotLanes(const LoadA& a, const float* b, size_t n, const DotOrder& order, 
 // The tail of F16 and BF16.
 template <class LoadA>
 float DotTailInDouble(const LoadA& a, const float* b, size_t n, const DotOrder& order) {
-  return DotLanes(a, b, n, order, [&](float sum, size_t i) {
-    double total = sum;
+  return DotLanes(a, b, n, order, [&](double total, size_t i) {
     for (; i < n; ++i) total += static_cast<double>(a(i) * b[i]);
     return static_cast<float>(total);
   });
@@ -76,17 +80,88 @@ float DotBF16(const uint16_t* a, const float* b, size_t n, const DotOrder& order
   return DotTailInDouble([a](size_t i) { return F32FromBf16(a[i]); }, b, n, order);
 }
 
-float DotQ80(const int8_t* w, const float* d_w, const int8_t* q, const float* d, size_t cols) {
-  float lane[8] = {};
-  for (size_t b = 0; b < cols / 32; ++b) {
-    int32_t sum[8] = {};
-    for (size_t i = 0; i < 32; ++i) sum[i / 4] += w[b * 32 + i] * q[b * 32 + i];
-    for (size_t l = 0; l < 8; ++l) lane[l] = std::fma(d_w[b] * d[b], static_cast<float>(sum[l]), lane[l]);
-  }
+namespace {
+
+float FoldEight(float* lane) {
   for (size_t half = 4; half > 0; half /= 2) {
     for (size_t l = 0; l < half; ++l) lane[l] += lane[l + half];
   }
   return lane[0];
+}
+
+}  // namespace
+
+float DotBlocksOf32(const int8_t* w, const float* d_w, const float* m_w, const int8_t* q, const float* d, size_t cols,
+                    bool repacked) {
+  const auto in_f16 = [](float v) { return F32FromF16(F16FromF32(v)); };
+  float lane[8] = {};
+  float min = 0, chain = 0;
+  for (size_t b = 0; b < cols / 32; ++b) {
+    int32_t sum[8] = {}, sum_q = 0;
+    for (size_t i = 0; i < 32; ++i) {
+      sum[i / 4] += w[b * 32 + i] * q[b * 32 + i];
+      sum_q += q[b * 32 + i];
+    }
+    const float scale = d_w[b] * in_f16(d[b]);
+    for (size_t l = 0; l < 8; ++l) lane[l] = std::fma(scale, static_cast<float>(sum[l]), lane[l]);
+    chain = std::fma(static_cast<float>(std::accumulate(sum, sum + 8, 0)), scale, chain);
+    if (m_w != nullptr) min = std::fma(m_w[b], in_f16(d[b] * static_cast<float>(sum_q)), min);
+  }
+  if (repacked) return chain;
+  return m_w != nullptr ? FoldEight(lane) + min : FoldEight(lane);
+}
+
+namespace {
+
+// The mins of a block times the sums of q, of each 32.
+std::array<int32_t, 8> MinProducts(const KQuants& block, const int8_t* q) {
+  std::array<int32_t, 8> m = {};
+  for (size_t i = 0; i < 256; ++i) m[i / 32] += block.mins[i / 16] * q[i];
+  return m;
+}
+
+float DotRepacked(const KQuants* blocks, const int8_t* q, const float* d, size_t cols, size_t parts) {
+  float products = 0, mins = 0;
+  for (size_t b = 0; b < cols / 256; ++b, q += 256) {
+    const std::array<int32_t, 8> m = MinProducts(blocks[b], q);
+    for (size_t part = 0; part < parts; ++part) {
+      int32_t sum = 0, min = 0;
+      for (size_t i = part * 256 / parts; i < (part + 1) * 256 / parts; ++i) {
+        sum += blocks[b].scales[i / 16] * blocks[b].q[i] * q[i];
+        if (i % 32 == 0) min += m[i / 32];
+      }
+      products = std::fma(static_cast<float>(sum), blocks[b].d * d[b], products);
+      mins = std::fma(static_cast<float>(min), blocks[b].dmin * d[b], mins);
+    }
+  }
+  return products - mins;
+}
+
+}  // namespace
+
+float DotKQuants(TensorType type, const KQuants* blocks, int offset, const int8_t* q, const float* d, size_t cols,
+                 size_t parts) {
+  if (parts != 0) return DotRepacked(blocks, q, d, cols, parts);
+  float lane[8] = {}, mins[4] = {};
+  for (size_t b = 0; b < cols / 256; ++b, q += 256) {
+    const KQuants& block = blocks[b];
+    int32_t sum[8] = {};
+    for (size_t i = 0; i < 256; ++i) sum[i % 32 / 4] += block.scales[i / 16] * (block.q[i] - offset) * q[i];
+    const std::array<int32_t, 8> m = type == TensorType::kQ3_K ? std::array<int32_t, 8>{} : MinProducts(block, q);
+    const float e = -(d[b] * block.dmin);
+    for (size_t l = 0; l < 8; ++l) {
+      if (type == TensorType::kQ2_K) lane[l] = std::fma(e, static_cast<float>(m[l]), lane[l]);
+      if (type == TensorType::kQ4_K && l % 2 == 0) {
+        mins[l / 2] = std::fma(e, static_cast<float>(m[l] + m[l + 1]), mins[l / 2]);
+      }
+      lane[l] = std::fma(d[b] * block.d, static_cast<float>(sum[l]), lane[l]);
+    }
+    if (type == TensorType::kQ5_K)
+      mins[0] = std::fma(e, static_cast<float>(std::accumulate(m.begin(), m.end(), 0)), mins[0]);
+  }
+  const float sum = FoldEight(lane);
+  if (type == TensorType::kQ4_K) return sum + ((mins[0] + mins[2]) + (mins[1] + mins[3]));
+  return type == TensorType::kQ5_K ? sum + mins[0] : sum;
 }
 
 float DotTernaryQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, const float* d, size_t cols,
@@ -106,10 +181,7 @@ float DotTernaryQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, con
                                 : std::fma(static_cast<float>(sum), scale, lane[l]);
     }
   }
-  for (size_t half = 4; half > 0; half /= 2) {
-    for (size_t l = 0; l < half; ++l) lane[l] += lane[l + half];
-  }
-  return lane[0];
+  return FoldEight(lane);
 }
 
 float DotQ6K(const uint8_t* codes, const int8_t* scales, const float* d_w, const int8_t* q, const float* d, size_t cols,
@@ -124,10 +196,7 @@ float DotQ6K(const uint8_t* codes, const int8_t* scales, const float* d_w, const
     }
     for (size_t l = 0; l < 8; ++l) lane[l] = std::fma(d[b] * d_w[b], static_cast<float>(sum[l]), lane[l]);
   }
-  for (size_t half = 4; half > 0; half /= 2) {
-    for (size_t l = 0; l < half; ++l) lane[l] += lane[l + half];
-  }
-  return lane[0];
+  return FoldEight(lane);
 }
 
 float DotTernaryI8(const uint8_t* codes, float scale, const int8_t* q, float s, size_t cols) {
@@ -153,13 +222,13 @@ const DotOrder& DotOrderFor(const WeightMatrix& w, size_t n, const ArithmeticOrd
 }
 
 // The functions below call f(the product with x), decoding the row once.
-using Dots = std::function<void(const std::function<float(const Input&)>& dot)>;
+using Dots = std::function<void(const std::function<float(const Input&, size_t position)>& dot)>;
 
 void FloatDots(const WeightMatrix& w, Row row, size_t n, const ArithmeticOrder& order, const Dots& dots) {
   const DotOrder& dot = DotOrderFor(w, n, order);
   const auto* halves = reinterpret_cast<const uint16_t*>(row.data());
   const auto* floats = reinterpret_cast<const float*>(row.data());
-  dots([&](const Input& x) {
+  dots([&](const Input& x, size_t) {
     return w.type == TensorType::kF16    ? DotF16(halves, x.f32.data(), w.cols, dot)
            : w.type == TensorType::kBF16 ? DotBF16(halves, x.f32.data(), w.cols, dot)
                                          : DotF32(floats, x.f32.data(), w.cols, dot);
@@ -173,7 +242,35 @@ void Q80Dots(const WeightMatrix& w, Row row, const Dots& dots) {
     codes.insert(codes.end(), block.q, block.q + BlockQ8_0::kWeights);
     d.push_back(F32FromF16(block.d));
   });
-  dots([&](const Input& x) { return DotQ80(codes.data(), d.data(), x.q.data(), x.d.data(), w.cols); });
+  dots([&](const Input& x, size_t) {
+    return DotBlocksOf32(codes.data(), d.data(), nullptr, x.q.data(), x.d.data(), w.cols, false);
+  });
+}
+
+template <class Block>
+void NibbleDots(const WeightMatrix& w, Row row, bool repacked, const Dots& dots) {
+  std::vector<int8_t> codes(w.cols);
+  std::vector<float> d, m;
+  ForBlocks<Block>(row, [&](const Block& block, size_t i) {
+    block.Unpack(codes.data() + i * Block::kWeights);
+    d.push_back(F32FromF16(block.d));
+    if constexpr (requires { block.m; }) m.push_back(F32FromF16(block.m));
+  });
+  dots([&](const Input& x, size_t) {
+    return DotBlocksOf32(codes.data(), d.data(), m.empty() ? nullptr : m.data(), x.q.data(), x.d.data(), w.cols,
+                         repacked);
+  });
+}
+
+// in_fours: parts of a block for the first positions of a batch, as many as make whole fours.
+template <class Block>
+void KQuantsDots(const WeightMatrix& w, Row row, size_t n, bool repacked, size_t in_fours, const Dots& dots) {
+  std::vector<KQuants> blocks(w.cols / 256);
+  ForBlocks<Block>(row, [&](const Block& block, size_t i) { block.Unpack(blocks[i]); });
+  dots([&](const Input& x, size_t position) {
+    const size_t parts = !repacked ? 0 : position < n - n % 4 ? in_fours : 1;
+    return DotKQuants(w.type, blocks.data(), Block::kOffset, x.q.data(), x.d.data(), w.cols, parts);
+  });
 }
 
 void Q6KDots(const WeightMatrix& w, Row row, bool offset_apart, const Dots& dots) {
@@ -185,7 +282,7 @@ void Q6KDots(const WeightMatrix& w, Row row, bool offset_apart, const Dots& dots
     scales.insert(scales.end(), block.scales, block.scales + 16);
     d.push_back(F32FromF16(block.d));
   });
-  dots([&](const Input& x) {
+  dots([&](const Input& x, size_t) {
     return DotQ6K(codes.data(), scales.data(), d.data(), x.q.data(), x.d.data(), w.cols, offset_apart);
   });
 }
@@ -199,7 +296,7 @@ void TernaryDots(const WeightMatrix& w, Row row, bool rounds_products, const Dot
     format.ternary->unpack(block, codes.data() + b * format.block_weights);
     if (format.ternary->scale_at >= 0) d.push_back(BlockScale(*format.ternary, block));
   }
-  dots([&](const Input& x) {
+  dots([&](const Input& x, size_t) {
     return d.empty() ? DotTernaryI8(codes.data(), w.scale, x.q.data(), x.d[0], w.cols)
                      : DotTernaryQ8K(codes.data(), d.data(), x.q.data(), x.d.data(), w.cols, rounds_products);
   });
@@ -209,10 +306,11 @@ void TernaryDots(const WeightMatrix& w, Row row, bool rounds_products, const Dot
 
 void MatMul(const WeightMatrix& w, const std::vector<Input>& x, const ArithmeticOrder& order, float* y) {
   const size_t bytes = RowBytes(w.type, w.cols);
+  const bool repacked = IsRepacked(w, order);
   for (size_t r = 0; r < w.rows; ++r) {
     const Row row(w.data + r * bytes, bytes);
     const Dots dots = [&](const auto& dot) {
-      for (size_t p = 0; p < x.size(); ++p) y[p * w.rows + r] = dot(x[p]);
+      for (size_t p = 0; p < x.size(); ++p) y[p * w.rows + r] = dot(x[p], p);
     };
     switch (w.type) {
       case TensorType::kF32:
@@ -222,6 +320,30 @@ void MatMul(const WeightMatrix& w, const std::vector<Input>& x, const Arithmetic
         break;
       case TensorType::kQ8_0:
         Q80Dots(w, row, dots);
+        break;
+      case TensorType::kQ4_0:
+        NibbleDots<BlockQ4_0>(w, row, repacked, dots);
+        break;
+      case TensorType::kQ4_1:
+        NibbleDots<BlockQ4_1>(w, row, repacked, dots);
+        break;
+      case TensorType::kQ5_0:
+        NibbleDots<BlockQ5_0>(w, row, repacked, dots);
+        break;
+      case TensorType::kQ5_1:
+        NibbleDots<BlockQ5_1>(w, row, repacked, dots);
+        break;
+      case TensorType::kQ2_K:
+        KQuantsDots<BlockQ2_K>(w, row, x.size(), repacked, 2, dots);
+        break;
+      case TensorType::kQ3_K:
+        KQuantsDots<BlockQ3_K>(w, row, x.size(), repacked, 0, dots);
+        break;
+      case TensorType::kQ4_K:
+        KQuantsDots<BlockQ4_K>(w, row, x.size(), repacked, 4, dots);
+        break;
+      case TensorType::kQ5_K:
+        KQuantsDots<BlockQ5_K>(w, row, x.size(), repacked, 0, dots);
         break;
       case TensorType::kQ6_K:
         Q6KDots(w, row, order.q6_k_offset_apart, dots);
