@@ -130,18 +130,22 @@ struct BadValue {
   const char* message;
 };
 
+MetadataValue Layers(std::vector<int32_t> values) {
+  return std::make_shared<MetadataArray>(MetadataArray{std::move(values)});
+}
+
 TEST(Load, HyperparametersOutOfRange) {
   const std::vector<BadValue> cases = {
       {"general.architecture", std::string("gpt5"), "'gpt5'"},
       {"bitnet.embedding_length", uint32_t{0}, "embedding_length is 0"},
       {"bitnet.embedding_length", uint32_t{0xffffffff}, "embedding_length is 4294967295"},
-      {"bitnet.embedding_length", uint32_t{257}, "no multiple of attention.head_count 4"},
+      {"bitnet.embedding_length", uint32_t{257}, "expected a multiple of attention.head_count 4"},
       {"bitnet.embedding_length", std::string("256"), "embedding_length"},
       {"bitnet.block_count", uint32_t{0}, "block_count is 0"},
       {"bitnet.block_count", uint32_t{3}, "blk.2."},
       {"bitnet.block_count", uint32_t{1}, "blk.1."},
       {"bitnet.attention.head_count", uint32_t{0}, "head_count is 0"},
-      {"bitnet.attention.head_count_kv", uint32_t{3}, "no multiple of attention.head_count_kv 3"},
+      {"bitnet.attention.head_count_kv", uint32_t{3}, "expected a multiple of attention.head_count_kv 3"},
       {"bitnet.attention.head_count_kv", uint32_t{5}, "head_count_kv is 5"},
       {"bitnet.feed_forward_length", uint32_t{0}, "feed_forward_length is 0"},
       {"bitnet.context_length", uint32_t{0}, "context_length is 0"},
@@ -155,7 +159,15 @@ TEST(Load, HyperparametersOutOfRange) {
       {"bitnet.rope.freq_base", std::numeric_limits<float>::infinity(), "freq_base is inf"},
       {"bitnet.attention.layer_norm_rms_epsilon", -1.0f, "rms_epsilon is -1"},
       {"bitnet.attention.layer_norm_rms_epsilon", std::numeric_limits<float>::quiet_NaN(), "rms_epsilon is nan"},
-      {"bitnet.rope.scaling.type", std::string("yarn"), "'yarn'"},
+      {"bitnet.rope.scaling.type", std::string("longrope"), "'longrope', expected 'none', 'linear' or 'yarn'"},
+      {"bitnet.rope.scaling.factor", -1.0f, "rope.scaling.factor is -1"},
+      {"bitnet.rope.scale_linear", std::numeric_limits<float>::infinity(), "rope.scale_linear is inf"},
+      {"bitnet.attention.value_length", uint32_t{32}, "value_length is 32, expected 64"},
+      {"bitnet.attention.causal", false, "attention.causal is false, expected true"},
+      {"bitnet.expert_count", uint32_t{8}, "expert_count is 8, expected 0"},
+      {"bitnet.nextn_predict_layers", uint64_t{1}, "nextn_predict_layers is 1, expected 0"},
+      {"bitnet.attention.head_count_kv", Layers({2, 4}), "head_count_kv is 2 in layer 0 and 4 in layer 1"},
+      {"bitnet.attention.head_count", Layers({4, 4, 4}), "head_count is an array of 3, expected one number, or 2"},
   };
   for (const BadValue& c : cases) {
     TinyModel tiny;
@@ -186,6 +198,27 @@ TEST(Load, OptionalKeysHaveTheirDefaults) {
   const Hyperparameters h = Model::Load(tiny.Write()).hyperparameters;
   EXPECT_EQ(h.n_head_kv, 4u);
   EXPECT_EQ(h.rope_freq_base, 10000.0f);
+}
+
+TEST(Load, CountsOfAnyWidthAndOneForEachLayer) {
+  TinyModel tiny;
+  tiny.metadata["bitnet.block_count"] = uint64_t{2};
+  tiny.metadata["bitnet.embedding_length"] = int16_t{256};
+  tiny.metadata["bitnet.attention.head_count"] = Layers({4, 4});
+  tiny.metadata["bitnet.attention.head_count_kv"] = Layers({2, 2});
+  tiny.metadata["bitnet.feed_forward_length"] = Layers({512, 512});
+  const Hyperparameters h = Model::Load(tiny.Write()).hyperparameters;
+  EXPECT_EQ(h.n_head, 4u);
+  EXPECT_EQ(h.n_head_kv, 2u);
+  EXPECT_EQ(h.n_ff, 512u);
+}
+
+TEST(Load, RopeFreqsAreLlamas) {
+  TinyModel bitnet, llama({.architecture = "llama"});
+  bitnet.tensors["rope_freqs.weight"] = {TensorType::kF32, {32}, std::vector<float>(32, 2.0f)};
+  EXPECT_THAT(LoadError(bitnet), HasSubstr("rope_freqs.weight"));
+  llama.tensors["rope_freqs.weight"] = {TensorType::kF32, {31}, std::vector<float>(31, 2.0f)};
+  EXPECT_THAT(LoadError(llama), HasSubstr("rope_freqs.weight has shape [31], expected [32]"));
 }
 
 TEST(Load, ArchitecturesDifferInActivationAndSubNorms) {

@@ -138,6 +138,10 @@ ModelWeights BindWeights(const GgufFile& file, const Hyperparameters& h) {
     }
     if (info.weight == Weight::kOutput) w.tied_output = false;
   });
+  constexpr char kRopeFreqs[] = "rope_freqs.weight";
+  if (FindArchitecture(h.architecture)->has_rope_freqs && file.FindTensor(kRopeFreqs) != nullptr) {
+    w.rope_divisors = bind.Vector(kRopeFreqs, h.n_rot / 2);
+  }
   if (!FormatOf(w.token_embd.type).has_whole_rows()) {
     throw std::runtime_error(fmt::format("{}: token_embd.weight is {}; this engine reads embeddings as {}", file.path(),
                                          TypeName(w.token_embd.type), JoinNames(NamesWhere(&Format::has_whole_rows))));

@@ -130,8 +130,8 @@ Values Arithmetic::Rope(const RopeParameters& p, Values x, const Batch& batch) {
   const size_t width = x.size() / batch.n;
   for (size_t i = 0; i < batch.n; ++i) {
     const int position = static_cast<int>(batch.first + i) + p.shift;
-    RopeRow(x.data() + i * width, width / h_.n_embd_head, bitnet::ComputeRopeAngles(position, h_.n_rot, p.base),
-            p.layout);
+    RopeRow(x.data() + i * width, width / h_.n_embd_head,
+            bitnet::ComputeRopeAngles(position, h_.n_rot, p.base, p.scaling, p.divisors), p.layout);
   }
   return x;
 }
