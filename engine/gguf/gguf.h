@@ -31,6 +31,7 @@ struct TensorInfo {
   std::vector<uint64_t> shape;  // GGUF's order: shape[0] is contiguous ("cols")
   uint64_t offset;              // from the start of the data section
   size_t bytes;
+  size_t shard = 0;  // of a split file
 
   uint64_t cols() const { return shape.empty() ? 1 : shape[0]; }
   uint64_t rows() const;  // product of the other dimensions
@@ -50,7 +51,8 @@ struct MetadataArray {
 
 class GgufFile {
  public:
-  // Maps the file and validates header, metadata and every tensor's extent.
+  // Maps the file and validates header, metadata and every tensor's extent. The first of a split file's shards
+  // (x-00001-of-00003.gguf, as llama-gguf-split writes them) brings the others with it.
   static GgufFile Open(const std::string& path);
 
   GgufFile(GgufFile&&) noexcept;
@@ -60,7 +62,7 @@ class GgufFile {
   const std::string& path() const;
   uint32_t version() const;
   uint64_t alignment() const;
-  size_t file_bytes() const;
+  size_t file_bytes() const;  // of all shards
 
   // In the file's order.
   const std::vector<std::pair<std::string, MetadataValue>>& metadata() const;
@@ -68,6 +70,8 @@ class GgufFile {
 
   bool Has(std::string_view key) const;
   const MetadataValue* Find(std::string_view key) const;  // nullptr if absent
+  // Keys that no call here has asked for since the file was opened, in the file's order.
+  std::vector<std::string> UnreadKeys() const;
 
   // T: bool, uint32_t, uint64_t, int32_t, float, std::string, std::vector<std::string>, std::vector<int32_t>,
   // std::vector<float>, ... Integers convert between widths where the value fits; anything else of the wrong type
@@ -85,6 +89,7 @@ class GgufFile {
 
  private:
   struct Impl;
+  void OpenOtherShards();
   explicit GgufFile(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -11,7 +11,8 @@ namespace parity {
 std::string HashBytes(const void* data, size_t size);
 std::string HashText(std::string_view text);
 
-// Throws std::runtime_error if the file cannot be read.
+// Of the file's bytes; where it is the first shard of a split GGUF file (x-00001-of-00003.gguf), of all shards' bytes,
+// one behind the other. Throws std::runtime_error if a file cannot be read.
 std::string HashFile(const std::string& path);
 
 }  // namespace parity
