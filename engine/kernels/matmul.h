@@ -19,6 +19,10 @@ struct WeightMatrix {
   size_t cols = 0;
   const std::byte* data = nullptr;
   float scale = 1.0f;  // of the whole tensor, where the format has one behind its rows (I2_S)
+  // From tensors beside it, `<name>.scale` and `<name>.bias`: the product is multiplied by the one, then the other is
+  // added to it, each rounded on its own.
+  float side_scale = 1.0f;
+  const float* bias = nullptr;  // [rows]
 };
 
 // Whether there is a product with weights of this type.

@@ -114,6 +114,15 @@ RopeScaling ReadRopeScaling(const KeyReader& keys, const Hyperparameters& h) {
             "'none', 'linear' or 'yarn': this engine does not run the model");
 }
 
+// The file's word, where it has one: converters give both kinds of BitNet one architecture.
+Activation ReadActivation(const KeyReader& keys, Activation of_architecture) {
+  const auto name = keys.GetOr<std::string>("hidden_activation", std::string(ActivationName(of_architecture)));
+  for (const Activation a : {Activation::kSilu, Activation::kSquaredRelu}) {
+    if (name == ActivationName(a)) return a;
+  }
+  keys.Fail("hidden_activation", fmt::format("'{}'", name), "'silu' or 'relu2', the activations of this engine");
+}
+
 // What these architectures mean in llama.cpp with a key at this value, this engine does not compute.
 void RefuseOtherPasses(const KeyReader& keys) {
   constexpr std::pair<const char*, const char*> kCounts[] = {
@@ -138,6 +147,8 @@ const Architecture* FindArchitecture(std::string_view name) {
   }
   return nullptr;
 }
+
+std::string_view ActivationName(Activation activation) { return activation == Activation::kSilu ? "silu" : "relu2"; }
 
 std::string ArchitectureNames(std::string_view last) {
   std::vector<std::string> names;
@@ -164,11 +175,11 @@ Hyperparameters ReadHyperparameters(const GgufFile& file) {
     throw std::runtime_error(fmt::format("{}: general.architecture is '{}'; this engine runs {}", file.path(),
                                          h.architecture, ArchitectureNames("and")));
   }
-  h.activation = arch->activation;
   h.has_sub_norms = arch->has_sub_norms;
   h.rope_layout = arch->rope_layout;
   const KeyReader keys(file, h.architecture);
   RefuseOtherPasses(keys);
+  h.activation = ReadActivation(keys, arch->activation);
   h.n_embd = keys.Count("embedding_length", 1 << 20);
   h.n_layer = keys.Count("block_count", 1 << 12);
   h.n_head = keys.Count("attention.head_count", 1 << 12);

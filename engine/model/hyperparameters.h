@@ -15,13 +15,16 @@ namespace bitnet {
 
 enum class Activation { kSilu, kSquaredRelu };
 
+// "silu", "relu2": as models call them.
+std::string_view ActivationName(Activation activation);
+
 // What a name in general.architecture stands for.
 struct Architecture {
   std::string_view name;
   Activation activation;
   bool has_sub_norms;  // attn_sub_norm before attn_output, ffn_sub_norm before ffn_down
   RopeLayout rope_layout;
-  bool has_rope_freqs;  // may have rope_freqs.weight
+  bool may_have_more;  // biases, rope_freqs.weight
 };
 std::span<const Architecture> AllArchitectures();
 // nullptr if this engine does not run it.
@@ -45,7 +48,7 @@ struct Hyperparameters {
   float rms_norm_eps = 0.0f;
   RopeLayout rope_layout = RopeLayout::kNeox;
   RopeScaling rope_scaling;
-  Activation activation = Activation::kSilu;
+  Activation activation = Activation::kSilu;  // the architecture's, or what hidden_activation says
   bool has_sub_norms = false;
 };
 

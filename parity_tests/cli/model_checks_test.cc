@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/gguf/gguf.h"
+#include "engine/model/model_for_test.h"
 #include "parity_tests/cli/cli_for_test.h"
 #include "reference/capture/temporary_directory.h"
 
@@ -20,6 +21,7 @@ namespace parity {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 // The trained model with the gammas of one kind of norm changed in every layer, or in one.
 std::string WithNorm(const std::string& name, const std::string& kind, int layer,
@@ -99,6 +101,20 @@ TEST(CompatCheck, SaysWhatIsInTheFileAndWhatRunsIt) {
   EXPECT_THAT(result.output, HasSubstr("native       runs it"));
   EXPECT_THAT(result.output, HasSubstr("tokenizer.ggml.tokens = [2048 elements: \"!\""));
   EXPECT_EQ(RunParity({"compat-check", "--model", "/no/such/model.gguf"}).exit_code, 2);
+}
+
+TEST(CompatCheck, ListsTheKeysThatNobodyUsesAndNotesTheActivation) {
+  bitnet::TinyModel tiny;
+  tiny.metadata["bitnet.hidden_activation"] = std::string("relu2");
+  tiny.metadata["bitnet.rope.scaling.factor"] = 4.0f;
+  tiny.metadata["bitnet.attention.sliding_window"] = uint32_t{32};
+  const ProcessResult result = RunParity({"compat-check", tiny.Write()});
+  EXPECT_EQ(result.exit_code, 0) << result.last_words;
+  EXPECT_THAT(result.output, HasSubstr("keys not used  bitnet.attention.sliding_window = 32\n"));
+  EXPECT_THAT(result.output, HasSubstr("angles scaled by 0.25\n"));
+  EXPECT_THAT(result.output, HasSubstr("activation     squared ReLU"));
+  EXPECT_THAT(result.output, HasSubstr("they compute SiLU"));
+  EXPECT_THAT(result.output, Not(HasSubstr("bitnet.rope.scaling.factor")));
 }
 
 }  // namespace

@@ -59,6 +59,9 @@ LoadedModel Load(const std::string& path) {
                                                {"rms_norm_eps", h.rms_norm_eps},
                                                {"n_ctx_train", h.n_ctx_train},
                                                {"file_type", h.file_type}};
+  if (loaded.model.file.Has(h.architecture + ".hidden_activation")) {
+    (*loaded.info.hyperparameters)["hidden_activation"] = bitnet::ActivationName(h.activation);
+  }
   return loaded;
 }
 

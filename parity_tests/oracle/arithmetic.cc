@@ -195,7 +195,7 @@ Values UnroundedProduct(const bitnet::WeightMatrix& w, const float* x) {
   for (size_t r = 0; r < w.rows; ++r) {
     double sum = 0;
     for (size_t i = 0; i < w.cols; ++i) sum += static_cast<double>(decoded[r * w.cols + i]) * x[i];
-    y[r] = static_cast<float>(sum);
+    y[r] = static_cast<float>(sum * w.side_scale + (w.bias != nullptr ? w.bias[r] : 0));
   }
   return y;
 }

@@ -2,10 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <map>
+#include <random>
 #include <string>
 #include <vector>
 
 #include "engine/model/model_for_test.h"
+#include "parity_tests/report/report.h"
 #include "parity_tests/suites/live_reference.h"
 
 namespace parity {
@@ -24,18 +27,25 @@ struct Saying {
 // As gtest prints it.
 void PrintTo(const Saying& saying, std::ostream* out) { *out << saying.name; }
 
-class LlamaCppMetadata : public LiveReference, public testing::WithParamInterface<Saying> {
+class LlamaCppFiles : public LiveReference {
  protected:
-  LlamaCppMetadata() : LiveReference("llama.cpp") {}
+  LlamaCppFiles() : LiveReference("llama.cpp") {}
+  Request RequestFor(TinyModel& model) {
+    model.metadata["tokenizer.ggml.model"] = std::string("no_vocab");
+    model.metadata[model.shape.architecture + ".vocab_size"] = model.shape.n_vocab;
+    Request request;
+    request.model = model.Write();
+    request.token_ids = std::vector<int32_t>{1, 17, 39, 0, 5, 28};
+    return request;
+  }
 };
+
+class LlamaCppMetadata : public LlamaCppFiles, public testing::WithParamInterface<Saying> {};
 
 TEST_P(LlamaCppMetadata, GivesTheSameBits) {
   TinyModel model(GetParam().shape);
-  model.metadata["tokenizer.ggml.model"] = std::string("no_vocab");
-  model.metadata[model.shape.architecture + ".vocab_size"] = model.shape.n_vocab;
   GetParam().change(model);
-  Request request;
-  request.model = model.Write();
+  Request request = RequestFor(model);
   std::mt19937 random(7);
   request.token_ids = RandomTokens(random, 40, model.shape.n_vocab);
   request.max_tokens = 4;
@@ -51,11 +61,27 @@ std::function<void(TinyModel&)> Keys(std::map<std::string, bitnet::MetadataValue
   };
 }
 
-// Numbers from 1 to 8.
-bitnet::TinyTensor Divisors(size_t n) {
+// Numbers between the two.
+bitnet::TinyTensor Numbers(size_t n, float from, float to) {
   std::vector<float> values(n);
-  for (size_t i = 0; i < n; ++i) values[i] = 1.0f + 7.0f * static_cast<float>(i) / static_cast<float>(n);
+  for (size_t i = 0; i < n; ++i) values[i] = from + (to - from) * static_cast<float>(i) / static_cast<float>(n);
   return {TensorType::kF32, {n}, std::move(values)};
+}
+
+// One for each projection of each layer.
+void AddSideTensors(TinyModel& m, const std::string& kind) {
+  for (const char* name : {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"}) {
+    for (uint32_t layer = 0; layer < m.shape.n_layer; ++layer) {
+      const std::string base = fmt::format("blk.{}.{}.", layer, name);
+      const uint64_t rows = m.tensors.at(base + "weight").shape.at(1);
+      const float scale = 0.9f + 1.0f / static_cast<float>(m.tensors.size());
+      m.tensors[base + kind] = kind == "bias" ? Numbers(rows, -0.5f, 0.7f) : Numbers(1, scale, scale);
+    }
+  }
+}
+
+bitnet::MetadataValue ForEachLayer(const TinyModel& m, int32_t value) {
+  return std::make_shared<bitnet::MetadataArray>(bitnet::MetadataArray{std::vector<int32_t>(m.shape.n_layer, value)});
 }
 
 const Saying kSayings[] = {
@@ -75,14 +101,66 @@ const Saying kSayings[] = {
            {"rope.scaling.yarn_beta_fast", 16.0f}})},
     {"yarn_that_shrinks", {}, Keys({{"rope.scaling.type", std::string("yarn")}, {"rope.scaling.factor", 0.7f}})},
     {"part_of_a_head_turns", {}, Keys({{"rope.dimension_count", uint32_t{24}}})},
-    {"rope_freqs", {.architecture = "llama"}, [](TinyModel& m) { m.tensors["rope_freqs.weight"] = Divisors(32); }},
+    {"rope_freqs", {.architecture = "llama"}, [](TinyModel& m) { m.tensors["rope_freqs.weight"] = Numbers(32, 1, 8); }},
     {"rope_freqs_and_a_factor",
      {.architecture = "llama"},
      [](TinyModel& m) {
-       m.tensors["rope_freqs.weight"] = Divisors(32);
+       m.tensors["rope_freqs.weight"] = Numbers(32, 1, 8);
        m.metadata["llama.rope.scaling.factor"] = 3.0f;
      }},
+    {"scales", {.type = TensorType::kTQ2_0}, [](TinyModel& m) { AddSideTensors(m, "scale"); }},
+    {"scales_of_llama", {.architecture = "llama"}, [](TinyModel& m) { AddSideTensors(m, "scale"); }},
+    {"biases", {.architecture = "llama", .type = TensorType::kTQ2_0}, [](TinyModel& m) { AddSideTensors(m, "bias"); }},
+    {"heads_for_each_layer",
+     {},
+     [](TinyModel& m) {
+       m.metadata["bitnet.attention.head_count"] = ForEachLayer(m, 4);
+       m.metadata["bitnet.attention.head_count_kv"] = ForEachLayer(m, 2);
+     }},
+    {"the_activation_that_it_has", {}, Keys({{"hidden_activation", std::string("silu")}})},
+    {"a_window_that_nobody_reads", {.architecture = "llama"}, Keys({{"attention.sliding_window", uint32_t{4}}})},
 };
+
+// Every other tensor into another shard.
+TEST_F(LlamaCppFiles, SplitInThreeIsOneModel) {
+  TinyModel model;
+  Request request = RequestFor(model);
+  const bitnet::GgufFile whole = bitnet::GgufFile::Open(request.model);
+  for (size_t shard = 0; shard < 3; ++shard) {
+    bitnet::GgufWriter writer(Path(fmt::format("m-{:05}-of-00003.gguf", shard + 1)));
+    if (shard == 0) {
+      for (const auto& [key, value] : whole.metadata()) writer.Set(key, value);
+    }
+    writer.Set("split.no", static_cast<uint16_t>(shard));
+    writer.Set("split.count", uint16_t{3});
+    writer.Set("split.tensors.count", static_cast<int32_t>(whole.tensors().size()));
+    for (const bool header : {true, false}) {
+      if (!header) writer.WriteHeader();
+      for (size_t i = shard; i < whole.tensors().size(); i += 3) {
+        const bitnet::TensorInfo& t = whole.tensors()[i];
+        if (header) {
+          writer.DeclareTensor(t.name, t.type, t.shape);
+        } else {
+          writer.WriteTensor(whole.Data(t));
+        }
+      }
+    }
+    writer.Finish();
+  }
+  request.model = Path("m-00001-of-00003.gguf");
+  ExpectSameBitsOf(request, "split");
+}
+
+// llama.cpp does not read the key: neither parity on garbage nor a difference without a name.
+TEST_F(LlamaCppFiles, AnActivationThatTheReferenceIgnoresFailsByName) {
+  TinyModel model;
+  model.metadata["bitnet.hidden_activation"] = std::string("relu2");
+  const Verdict verdict =
+      comparison_.Climb(RequestFor(model), {.profile = {.file = PARITY_SOURCE_DIR "/fixtures/thresholds.json"}})
+          .verdict;
+  EXPECT_FALSE(verdict.parity());
+  EXPECT_NE(TextReport(verdict, {}).find("hidden_activation"), std::string::npos) << TextReport(verdict, {});
+}
 
 INSTANTIATE_TEST_SUITE_P(Live, LlamaCppMetadata, testing::ValuesIn(kSayings),
                          [](const auto& info) { return info.param.name; });

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 
 namespace parity::api {
 
@@ -54,6 +55,13 @@ inline llama_model* LoadModel(const std::string& path, bool vocab_only) {
   params.vocab_only = vocab_only;
   return llama_load_model_from_file(path.c_str(), params);
 }
+// What the feed-forward of an architecture computes, whatever the file's `hidden_activation` says (it is not read); ""
+// where nobody looked.
+inline std::string_view ActivationOf(std::string_view architecture) {
+  if (architecture == "bitnet-b1.58" || architecture == "bitnet-25") return "relu2";
+  return architecture == "bitnet" || architecture == "llama" ? "silu" : "";
+}
+
 inline void FreeModel(llama_model* model) { llama_free_model(model); }
 
 // Flash attention off (its graph has no kq node), K and V in F16.

@@ -10,6 +10,7 @@
 #include <llama.h>
 
 #include <string>
+#include <string_view>
 
 namespace parity::api {
 
@@ -40,6 +41,12 @@ inline llama_model* LoadModel(const std::string& path, bool vocab_only) {
   params.vocab_only = vocab_only;
   return llama_model_load_from_file(path.c_str(), params);
 }
+// What the feed-forward of an architecture computes, whatever the file's `hidden_activation` says (v0.5.0 does not read
+// it); "" where nobody looked.
+inline std::string_view ActivationOf(std::string_view architecture) {
+  return architecture == "bitnet" || architecture == "llama" ? "silu" : "";
+}
+
 inline void FreeModel(llama_model* model) { llama_model_free(model); }
 
 // Flash attention off (its graph has no kq node), K and V in F16.

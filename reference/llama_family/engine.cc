@@ -104,7 +104,17 @@ bool MeansUnsupported(const std::string& log) {
   return false;
 }
 
-// A scalar of the file's metadata as a number, whatever integer or float type holds it.
+// The number that an array holds for each layer, where it is the same for all.
+std::optional<double> ArrayNumber(const gguf_context* gguf, decltype(gguf_find_key(nullptr, nullptr)) id) {
+  const gguf_type type = gguf_get_arr_type(gguf, id);
+  const auto n = gguf_get_arr_n(gguf, id);
+  if ((type != GGUF_TYPE_UINT32 && type != GGUF_TYPE_INT32) || n == 0) return std::nullopt;
+  const auto* values = static_cast<const int32_t*>(gguf_get_arr_data(gguf, id));
+  if (std::any_of(values, values + n, [values](int32_t v) { return v != values[0]; })) return std::nullopt;
+  return values[0];
+}
+
+// A number of the file's metadata, whatever integer or float type holds it.
 std::optional<double> MetaNumber(const gguf_context* gguf, const std::string& key) {
   const auto id = gguf_find_key(gguf, key.c_str());
   if (id < 0) return std::nullopt;
@@ -129,6 +139,8 @@ std::optional<double> MetaNumber(const gguf_context* gguf, const std::string& ke
       return gguf_get_val_f32(gguf, id);
     case GGUF_TYPE_FLOAT64:
       return gguf_get_val_f64(gguf, id);
+    case GGUF_TYPE_ARRAY:
+      return ArrayNumber(gguf, id);
     default:
       return std::nullopt;
   }
@@ -235,6 +247,11 @@ ModelInfo Model::Info() const {
   integer("n_rot", n_rot ? n_rot : n_embd_head);
   h["rope_freq_base"] = own("rope.freq_base").value_or(10000.0);
   if (const auto eps = own("attention.layer_norm_rms_epsilon")) h["rms_norm_eps"] = *eps;
+  // The file may ask for another activation than the engine computes.
+  const std::string_view activation = api::ActivationOf(info.architecture);
+  if (gguf_find_key(gguf.get(), (info.architecture + ".hidden_activation").c_str()) >= 0 && !activation.empty()) {
+    h["hidden_activation"] = activation;
+  }
   return info;
 }
 
