@@ -8,8 +8,12 @@
 #include <vector>
 
 #include "engine/model/model_for_test.h"
+#include "parity_tests/harness/engines.h"
+#include "parity_tests/harness/orders.h"
+#include "parity_tests/locate/replay.h"
 #include "parity_tests/report/report.h"
 #include "parity_tests/suites/live_reference.h"
+#include "reference/engines/registry.h"
 
 namespace parity {
 namespace {
@@ -52,6 +56,26 @@ TEST_P(LlamaCppMetadata, GivesTheSameBits) {
   for (const char* variant : {"", "haswell"}) {
     request.cpu_variant = variant;
     ExpectSameBitsOf(request, GetParam().name);
+  }
+}
+
+// Each operation on the reference's own inputs, at tolerance 0.
+TEST_P(LlamaCppMetadata, EachOperationGivesTheSameBits) {
+  TinyModel model(GetParam().shape);
+  GetParam().change(model);
+  Request request = RequestFor(model);
+  request.trace = "full";
+  request.raw_tensors = true;
+  const std::unique_ptr<Backend> engine = MakeEngine("llama.cpp");  // holds the files of its captures
+  const Capture capture = engine->Run(request);
+  const bitnet::Model ours = bitnet::Model::Load(request.model);
+  if (OrderOf(capture.backend).empty()) GTEST_SKIP() << "no order for " << capture.backend.build;
+  Replay replay(ours, capture, OrderFor(capture.backend, ours));
+  for (int layer = -1; layer < static_cast<int>(model.shape.n_layer); ++layer) {
+    for (const ReplayResult& r : replay.Layer(layer)) {
+      EXPECT_GT(r.elements, 0) << bitnet::PointName(r.place.point) << " of layer " << layer << ": " << r.missing;
+      EXPECT_EQ(r.differing, 0) << bitnet::PointName(r.place.point) << " of layer " << layer;
+    }
   }
 }
 
