@@ -73,9 +73,12 @@ class GgufFile {
   // Keys that no call here has asked for since the file was opened, in the file's order.
   std::vector<std::string> UnreadKeys() const;
 
+  // Puts a value in the place of the file's own, or beside it. What was read before does not change.
+  void Override(std::string key, MetadataValue value);
+
   // T: bool, uint32_t, uint64_t, int32_t, float, std::string, std::vector<std::string>, std::vector<int32_t>,
-  // std::vector<float>, ... Integers convert between widths where the value fits; anything else of the wrong type
-  // throws, as a missing key does.
+  // std::vector<float>, ... Integers convert between widths where the value fits, and float64 to float32; anything else
+  // of the wrong type throws, as a missing key does.
   template <typename T>
   T Get(std::string_view key) const;
   template <typename T>

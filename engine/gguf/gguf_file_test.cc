@@ -75,6 +75,20 @@ TEST_F(GgufFileTest, KeysThatNobodyAskedFor) {
   EXPECT_THAT(file.UnreadKeys(), ElementsAre("a", "c"));
 }
 
+TEST_F(GgufFileTest, OverriddenKeys) {
+  GgufWriter writer(Path("keys.gguf"));
+  writer.Set("a", uint32_t{1});
+  writer.WriteHeader();
+  writer.Finish();
+  GgufFile file = GgufFile::Open(Path("keys.gguf"));
+  file.Override("a", int64_t{7});
+  for (int i = 0; i < 20; ++i) file.Override(fmt::format("new{}", i), i + 0.5);
+  EXPECT_EQ(file.Get<uint32_t>("a"), 7u);
+  EXPECT_EQ(file.Get<float>("new0"), 0.5f);
+  EXPECT_EQ(file.metadata().size(), 21u);
+  EXPECT_THAT(ErrorOf([&] { file.Get<uint32_t>("new1"); }), HasSubstr("found float64 1.5"));
+}
+
 // Shards of one tensor each, of a model split in `count`.
 class SplitFileTest : public GgufFileTest {
  protected:

@@ -72,8 +72,8 @@ bool Convert(const From& from, To& to) {
   } else if constexpr (kIsInteger<To> && kIsInteger<From>) {
     to = static_cast<To>(from);
     return std::in_range<To>(from);
-  } else if constexpr (std::is_same_v<To, double> && std::is_same_v<From, float>) {
-    to = from;
+  } else if constexpr (std::is_floating_point_v<To> && std::is_floating_point_v<From>) {
+    to = static_cast<To>(from);
     return true;
   } else {
     return false;
@@ -149,11 +149,16 @@ struct Shard {
 struct GgufFile::Impl {
   explicit Impl(const std::string& file_path) : path(file_path) {
     shards.push_back(std::make_unique<Shard>(path));
+    ListKeys();
+  }
+
+  std::vector<std::pair<std::string, MetadataValue>>& metadata() const { return shards[0]->header.metadata; }
+
+  void ListKeys() {
+    keys.clear();
     for (size_t i = 0; i < metadata().size(); ++i) keys.emplace(metadata()[i].first, i);
     read = std::make_unique<std::atomic<bool>[]>(metadata().size());
   }
-
-  const std::vector<std::pair<std::string, MetadataValue>>& metadata() const { return shards[0]->header.metadata; }
 
   // Once all shards are there.
   void ListTensors() {
@@ -247,6 +252,15 @@ const MetadataValue* GgufFile::Find(std::string_view key) const {
   if (it == impl_->keys.end()) return nullptr;
   impl_->read[it->second] = true;
   return &impl_->metadata()[it->second].second;
+}
+
+void GgufFile::Override(std::string key, MetadataValue value) {
+  if (const auto it = impl_->keys.find(key); it != impl_->keys.end()) {
+    impl_->metadata()[it->second].second = std::move(value);
+  } else {
+    impl_->metadata().emplace_back(std::move(key), std::move(value));
+    impl_->ListKeys();
+  }
 }
 
 std::vector<std::string> GgufFile::UnreadKeys() const {

@@ -31,7 +31,8 @@ struct Model {
 
   // Maps the file, checks every tensor that the architecture needs. Throws std::runtime_error on anything that is wrong
   // with it, and on a CPU that the kernels do not run on.
-  static Model Load(const std::string& path);
+  static Model Load(const std::string& path) { return FromFile(GgufFile::Open(path)); }
+  static Model FromFile(GgufFile file);
 };
 
 struct ContextOptions {

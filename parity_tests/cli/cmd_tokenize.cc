@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "engine/gguf/gguf.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
 #include "parity_tests/harness/engines.h"
+#include "parity_tests/harness/loaded_model.h"
 #include "reference/capture/json_fields.h"
 
 namespace parity {
@@ -35,7 +35,7 @@ struct Side {
 
 Side Native(const Request& request) {
   const bitnet::Tokenizer tokenizer = request.tokenizer.empty()
-                                          ? bitnet::Tokenizer::FromGguf(bitnet::GgufFile::Open(request.model))
+                                          ? bitnet::Tokenizer::FromGguf(OpenModel(request.model, request.override_kv))
                                           : bitnet::Tokenizer::FromTokenizerJson(request.tokenizer);
   Side side{"native", tokenizer.Encode(request.text, {request.add_special, request.parse_special}), {}};
   for (const int32_t id : side.ids) side.pieces.push_back(tokenizer.Piece(id));

@@ -103,6 +103,29 @@ TEST(CompatCheck, SaysWhatIsInTheFileAndWhatRunsIt) {
   EXPECT_EQ(RunParity({"compat-check", "--model", "/no/such/model.gguf"}).exit_code, 2);
 }
 
+TEST(OverrideKv, ChangesWhatTheEngineReadsAndRefusesWhatItDoesNot) {
+  const auto generate = [](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"generate", "--model",      kTrainedModel, "--prompt",  "In the",
+                                          "--greedy", "--max-tokens", "6",           "--dump-ids"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return RunParity(arguments);
+  };
+  const std::string plain = generate({}).output;
+  const std::string slow = "bitnet.rope.freq_base=float:3", stretched = "bitnet.rope.scaling.factor=float:90";
+  const std::string overridden = generate({"--override-kv", slow, "--override-kv", stretched}).output;
+  EXPECT_NE(overridden, plain);
+  EXPECT_EQ(generate({"--override-kv", slow + "," + stretched}).output, overridden);
+  EXPECT_EQ(generate({"--override-kv", "general.name=str:another"}).output, plain);
+  const auto refused = [&](const std::string& override) {
+    const ProcessResult result = generate({"--override-kv", override});
+    EXPECT_EQ(result.exit_code, 2) << override;
+    return result.last_words;
+  };
+  EXPECT_THAT(refused("bitnet.rope.freq_bas=float:3"), HasSubstr("does not read bitnet.rope.freq_bas"));
+  EXPECT_THAT(refused("bitnet.rope.freq_base=int:3"), HasSubstr("found int64 3, expected float32"));
+  EXPECT_THAT(refused("bitnet.rope.freq_base"), HasSubstr("expected KEY=TYPE:VALUE"));
+}
+
 TEST(CompatCheck, ListsTheKeysThatNobodyUsesAndNotesTheActivation) {
   bitnet::TinyModel tiny;
   tiny.metadata["bitnet.hidden_activation"] = std::string("relu2");

@@ -175,6 +175,22 @@ TEST_F(LlamaCppFiles, SplitInThreeIsOneModel) {
   ExpectSameBitsOf(request, "split");
 }
 
+TEST_F(LlamaCppFiles, OverriddenOnBothSides) {
+  TinyModel model;
+  Request request = RequestFor(model);
+  request.override_kv = {"bitnet.rope.freq_base=float:123456", "bitnet.rope.scaling.factor=float:2.5",
+                         "bitnet.rope.dimension_count=int:32", "bitnet.rope.scaling.type=str:yarn",
+                         "bitnet.attention.causal=bool:true"};
+  ExpectSameBitsOf(request, "overridden");
+  const auto logits = [&] { return comparison_.Climb(request, {}).captures->candidate.logits.data; };
+  const std::vector<float> overridden = logits();
+  request.override_kv.clear();
+  EXPECT_GT(DifferentBits(overridden, logits()), 0u);
+  request.override_kv = {"bitnet.rope.freq_bas=float:123456"};
+  EXPECT_NE(TextReport(comparison_.Climb(request, {}).verdict, {}).find("does not read bitnet.rope.freq_bas"),
+            std::string::npos);
+}
+
 // llama.cpp does not read the key: neither parity on garbage nor a difference without a name.
 TEST_F(LlamaCppFiles, AnActivationThatTheReferenceIgnoresFailsByName) {
   TinyModel model;
