@@ -123,6 +123,11 @@ void PrintTokenizer(const bitnet::GgufFile& file) {
              file.Get<std::string>("tokenizer.ggml.model"), tokenizer.pre(), tokenizer.n_vocab(), id(tokenizer.bos()),
              tokenizer.add_bos() ? " (added)" : "", id(tokenizer.eos()), id(tokenizer.eot()),
              tokenizer.chat_template().empty() ? "no" : "yes");
+  const bitnet::TensorInfo* embeddings = file.FindTensor("token_embd.weight");
+  if (embeddings != nullptr && embeddings->rows() != static_cast<uint64_t>(tokenizer.n_vocab())) {
+    fmt::print("               note: token_embd.weight has {} rows: llama.cpp refuses such a file\n",
+               embeddings->rows());
+  }
   if (!file.Has("tokenizer.ggml.pre")) {
     fmt::print(
         "               note: tokenizer.ggml.pre is missing. The references fall back to 'default', which splits text "

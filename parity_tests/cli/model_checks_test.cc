@@ -103,6 +103,19 @@ TEST(CompatCheck, SaysWhatIsInTheFileAndWhatRunsIt) {
   EXPECT_EQ(RunParity({"compat-check", "--model", "/no/such/model.gguf"}).exit_code, 2);
 }
 
+// A vocabulary of fewer tokens than the embedding has rows.
+TEST(CompatCheck, RowsWithoutAToken) {
+  bitnet::TinyModel tiny({.n_vocab = 2112});
+  const bitnet::GgufFile trained = bitnet::GgufFile::Open(kTrainedModel);
+  for (const auto& [key, value] : trained.metadata()) {
+    if (key.starts_with("tokenizer.")) tiny.metadata[key] = value;
+  }
+  const ProcessResult result = RunParity({"compat-check", tiny.Write()});
+  EXPECT_EQ(result.exit_code, 0) << result.last_words;
+  EXPECT_THAT(result.output, HasSubstr("token_embd.weight has 2112 rows: llama.cpp refuses such a file"));
+  EXPECT_THAT(result.output, HasSubstr("native       runs it"));
+}
+
 TEST(OverrideKv, ChangesWhatTheEngineReadsAndRefusesWhatItDoesNot) {
   const auto generate = [](const std::vector<std::string>& more) {
     std::vector<std::string> arguments = {"generate", "--model",      kTrainedModel, "--prompt",  "In the",

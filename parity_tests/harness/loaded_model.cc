@@ -36,9 +36,13 @@ class LastFile {
 
  private:
   static std::string KeyOf(const std::string& path) {
-    struct stat s = {};
-    if (stat(path.c_str(), &s) != 0) return path;  // `make` says what is wrong with it
-    return fmt::format("{}\n{} {}.{} {} {}", path, s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec, s.st_dev, s.st_ino);
+    std::string key = path;
+    for (const std::string& shard : ShardsOf(path)) {
+      struct stat s = {};
+      if (stat(shard.c_str(), &s) != 0) return path;  // `make` says what is wrong with it
+      key += fmt::format("\n{} {}.{} {} {}", s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec, s.st_dev, s.st_ino);
+    }
+    return key;
   }
 
   std::mutex mutex_;

@@ -41,17 +41,6 @@ void AddFile(const std::string& path, blake3_hasher& hasher) {
   }
 }
 
-// By the name of the first.
-std::vector<std::string> OtherShards(const std::string& path) {
-  static const std::regex first("(.*)-00001-of-([0-9]{5})\\.gguf");
-  std::vector<std::string> shards;
-  std::smatch match;
-  if (!std::regex_match(path, match, first)) return shards;
-  const int count = std::stoi(match[2]);
-  for (int i = 2; i <= count; ++i) shards.push_back(fmt::format("{}-{:05}-of-{:05}.gguf", match[1].str(), i, count));
-  return shards;
-}
-
 }  // namespace
 
 std::string HashBytes(const void* data, size_t size) {
@@ -63,11 +52,20 @@ std::string HashBytes(const void* data, size_t size) {
 
 std::string HashText(std::string_view text) { return HashBytes(text.data(), text.size()); }
 
+std::vector<std::string> ShardsOf(const std::string& path) {
+  static const std::regex first("(.*)-00001-of-([0-9]{5})\\.gguf");
+  std::vector<std::string> shards = {path};
+  std::smatch match;
+  if (!std::regex_match(path, match, first)) return shards;
+  const int count = std::stoi(match[2]);
+  for (int i = 2; i <= count; ++i) shards.push_back(fmt::format("{}-{:05}-of-{:05}.gguf", match[1].str(), i, count));
+  return shards;
+}
+
 std::string HashFile(const std::string& path) {
   blake3_hasher hasher;
   blake3_hasher_init(&hasher);
-  AddFile(path, hasher);
-  for (const std::string& shard : OtherShards(path)) AddFile(shard, hasher);
+  for (const std::string& shard : ShardsOf(path)) AddFile(shard, hasher);
   return HexDigest(hasher);
 }
 
