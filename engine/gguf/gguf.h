@@ -33,6 +33,7 @@ struct TensorInfo {
   std::vector<uint64_t> shape;  // GGUF's order: shape[0] is contiguous ("cols")
   uint64_t offset;              // from the start of the data section
   size_t bytes;                 // where the type's size is not known: all up to the next tensor
+  size_t shard = 0;             // of a split file
   // What the type's number means here, told by the room that the tensor has; empty where that leaves several, or none.
   std::optional<TypeMeaning> meaning = {};
 
@@ -63,7 +64,8 @@ struct MetadataArray {
 class GgufFile {
  public:
   // Maps the file and validates header, metadata and every tensor's extent. Types that this engine does not run are no
-  // error: TensorInfo describes them.
+  // error: TensorInfo describes them. The first of a split file's shards (x-00001-of-00003.gguf, as llama-gguf-split
+  // writes them) brings the others with it.
   static GgufFile Open(const std::string& path);
 
   GgufFile(GgufFile&&) noexcept;
@@ -73,7 +75,7 @@ class GgufFile {
   const std::string& path() const;
   uint32_t version() const;
   uint64_t alignment() const;
-  size_t file_bytes() const;
+  size_t file_bytes() const;  // of all shards
 
   // In the file's order.
   const std::vector<std::pair<std::string, MetadataValue>>& metadata() const;
@@ -81,10 +83,15 @@ class GgufFile {
 
   bool Has(std::string_view key) const;
   const MetadataValue* Find(std::string_view key) const;  // nullptr if absent
+  // Keys that no call here has asked for since the file was opened, in the file's order.
+  std::vector<std::string> UnreadKeys() const;
+
+  // Puts a value in the place of the file's own, or beside it. What was read before does not change.
+  void Override(std::string key, MetadataValue value);
 
   // T: bool, uint32_t, uint64_t, int32_t, float, std::string, std::vector<std::string>, std::vector<int32_t>,
-  // std::vector<float>, ... Integers convert between widths where the value fits; anything else of the wrong type
-  // throws, as a missing key does.
+  // std::vector<float>, ... Integers convert between widths where the value fits, and float64 to float32; anything else
+  // of the wrong type throws, as a missing key does.
   template <typename T>
   T Get(std::string_view key) const;
   template <typename T>
@@ -98,6 +105,7 @@ class GgufFile {
 
  private:
   struct Impl;
+  void OpenOtherShards();
   explicit GgufFile(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -1,4 +1,5 @@
 // Files written, read back, and asked for what they hold.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -61,6 +62,94 @@ class GgufFileTest : public ::testing::Test {
 
   const std::filesystem::path folder_;
 };
+
+TEST_F(GgufFileTest, KeysThatNobodyAskedFor) {
+  GgufWriter writer(Path("keys.gguf"));
+  for (const char* key : {"a", "b", "c", "d"}) writer.Set(key, uint32_t{1});
+  writer.WriteHeader();
+  writer.Finish();
+  const GgufFile file = GgufFile::Open(Path("keys.gguf"));
+  EXPECT_THAT(file.UnreadKeys(), ElementsAre("a", "b", "c", "d"));
+  EXPECT_EQ(file.Get<uint32_t>("b"), 1u);
+  EXPECT_TRUE(file.Has("d"));
+  EXPECT_THAT(file.UnreadKeys(), ElementsAre("a", "c"));
+}
+
+TEST_F(GgufFileTest, OverriddenKeys) {
+  GgufWriter writer(Path("keys.gguf"));
+  writer.Set("a", uint32_t{1});
+  writer.WriteHeader();
+  writer.Finish();
+  GgufFile file = GgufFile::Open(Path("keys.gguf"));
+  file.Override("a", int64_t{7});
+  for (int i = 0; i < 20; ++i) file.Override(fmt::format("new{}", i), i + 0.5);
+  EXPECT_EQ(file.Get<uint32_t>("a"), 7u);
+  EXPECT_EQ(file.Get<float>("new0"), 0.5f);
+  EXPECT_EQ(file.metadata().size(), 21u);
+  EXPECT_THAT(ErrorOf([&] { file.Get<uint32_t>("new1"); }), HasSubstr("found float64 1.5"));
+}
+
+// Shards of one tensor each, of a model split in `count`.
+class SplitFileTest : public GgufFileTest {
+ protected:
+  std::string Shard(int number, int count) const {
+    return Path(fmt::format("m-{:05}-of-{:05}.gguf", number + 1, count));
+  }
+  void WriteShard(const std::string& path, int number, int count, const std::string& tensor) const {
+    GgufWriter writer(path);
+    if (number == 0) writer.Set("general.architecture", std::string("bitnet"));
+    writer.Set("split.no", static_cast<uint16_t>(number));
+    writer.Set("split.count", static_cast<uint16_t>(count));
+    writer.Set("split.tensors.count", int32_t{count});
+    writer.DeclareTensor(tensor, TensorType::kF32, {4});
+    writer.WriteHeader();
+    const std::vector<float> values(4, static_cast<float>(number));
+    writer.WriteTensor(std::as_bytes(std::span(values)));
+    writer.Finish();
+  }
+  void WriteAll(int count) const {
+    for (int i = 0; i < count; ++i) WriteShard(Shard(i, count), i, count, fmt::format("t{}", i));
+  }
+  std::string Error(const std::string& path) const {
+    return ErrorOf([&] { GgufFile::Open(path); });
+  }
+};
+
+TEST_F(SplitFileTest, IsReadAsOne) {
+  WriteAll(3);
+  const GgufFile file = GgufFile::Open(Shard(0, 3));
+  ASSERT_EQ(file.tensors().size(), 3u);
+  for (int i = 0; i < 3; ++i) {
+    float value = -1;
+    std::memcpy(&value, file.Data(file.Tensor(fmt::format("t{}", i))).data(), sizeof(value));
+    EXPECT_EQ(value, static_cast<float>(i));
+  }
+  EXPECT_EQ(file.Get<std::string>("general.architecture"), "bitnet");
+  EXPECT_EQ(file.file_bytes(), std::filesystem::file_size(Shard(0, 3)) + 2 * std::filesystem::file_size(Shard(1, 3)));
+  TensorInfo beyond = file.tensors().back();
+  beyond.shard = 3;
+  EXPECT_THAT(ErrorOf([&] { file.Data(beyond); }), HasSubstr("are not in this file"));
+}
+
+TEST_F(SplitFileTest, SaysWhatIsWrongWithItsShards) {
+  WriteAll(3);
+  EXPECT_THAT(Error(Shard(1, 3)), AllOf(HasSubstr("shard 2 of 3, expected the first; give"), HasSubstr(Shard(0, 3))));
+  std::filesystem::rename(Shard(2, 3), Path("third"));
+  EXPECT_THAT(Error(Shard(0, 3)), AllOf(HasSubstr("shard 3 is missing"), HasSubstr(Shard(2, 3))));
+  std::filesystem::copy_file(Shard(1, 3), Shard(2, 3));
+  EXPECT_THAT(Error(Shard(0, 3)), AllOf(HasSubstr(Shard(2, 3)), HasSubstr("shard 2 of 3 inside, expected 3 of 3")));
+  WriteShard(Shard(2, 3), 2, 3, "t1");
+  EXPECT_THAT(Error(Shard(0, 3)), HasSubstr("tensor 't1': found in two shards"));
+  std::filesystem::copy_file(Shard(0, 3), Path("model.gguf"));
+  EXPECT_THAT(Error(Path("model.gguf")), HasSubstr("expected a name that ends in -00001-of-00003.gguf"));
+  WriteShard(Shard(0, 2), 0, 2, "t0");
+  GgufWriter writer(Shard(1, 2));
+  writer.Set("split.no", uint16_t{1});
+  writer.Set("split.count", uint16_t{2});
+  writer.WriteHeader();
+  writer.Finish();
+  EXPECT_THAT(Error(Shard(0, 2)), HasSubstr("found 1 tensors in 2 shards, expected 2 (split.tensors.count)"));
+}
 
 TEST_F(GgufFileTest, MetadataOfEveryTypeComesBack) {
   GgufWriter writer(Path("m.gguf"));

@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
+#include <filesystem>
 #include <stdexcept>
 #include <type_traits>
 #include <unordered_map>
@@ -70,8 +72,8 @@ bool Convert(const From& from, To& to) {
   } else if constexpr (kIsInteger<To> && kIsInteger<From>) {
     to = static_cast<To>(from);
     return std::in_range<To>(from);
-  } else if constexpr (std::is_same_v<To, double> && std::is_same_v<From, float>) {
-    to = from;
+  } else if constexpr (std::is_floating_point_v<To> && std::is_floating_point_v<From>) {
+    to = static_cast<To>(from);
     return true;
   } else {
     return false;
@@ -134,18 +136,51 @@ std::string ValueForMessage(const MetadataValue& value) {
 
 }  // namespace
 
+namespace {
+
+struct Shard {
+  explicit Shard(const std::string& path) : mapping(path), header(ParseGgufHeader(mapping.bytes(), path)) {}
+  Mapping mapping;
+  GgufHeader header;
+};
+
+}  // namespace
+
 struct GgufFile::Impl {
-  explicit Impl(const std::string& file_path)
-      : path(file_path), mapping(file_path), header(ParseGgufHeader(mapping.bytes(), path)) {
-    for (size_t i = 0; i < header.metadata.size(); ++i) keys.emplace(header.metadata[i].first, i);
-    for (size_t i = 0; i < header.tensors.size(); ++i) tensors.emplace(header.tensors[i].name, i);
+  explicit Impl(const std::string& file_path) : path(file_path) {
+    shards.push_back(std::make_unique<Shard>(path));
+    ListKeys();
+  }
+
+  std::vector<std::pair<std::string, MetadataValue>>& metadata() const { return shards[0]->header.metadata; }
+
+  void ListKeys() {
+    keys.clear();
+    for (size_t i = 0; i < metadata().size(); ++i) keys.emplace(metadata()[i].first, i);
+    read = std::make_unique<std::atomic<bool>[]>(metadata().size());
+  }
+
+  // Once all shards are there.
+  void ListTensors() {
+    for (size_t shard = 0; shard < shards.size(); ++shard) {
+      for (TensorInfo& tensor : shards[shard]->header.tensors) {
+        tensor.shard = shard;
+        tensors.push_back(std::move(tensor));
+      }
+    }
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      if (by_name.emplace(tensors[i].name, i).second) continue;
+      throw std::runtime_error(fmt::format("{}: tensor {}: found in two shards, expected in one; split the model again",
+                                           path, QuoteForMessage(tensors[i].name)));
+    }
   }
 
   std::string path;
-  Mapping mapping;
-  GgufHeader header;
-  std::unordered_map<std::string_view, size_t> keys;     // into header.metadata
-  std::unordered_map<std::string_view, size_t> tensors;  // into header.tensors
+  std::vector<std::unique_ptr<Shard>> shards;  // one, unless the file is split
+  std::vector<TensorInfo> tensors;
+  std::unordered_map<std::string_view, size_t> keys;     // into metadata()
+  std::unordered_map<std::string_view, size_t> by_name;  // into tensors
+  std::unique_ptr<std::atomic<bool>[]> read;             // metadata()[i] was asked for
 };
 
 GgufFile::GgufFile(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -153,20 +188,87 @@ GgufFile::GgufFile(GgufFile&&) noexcept = default;
 GgufFile& GgufFile::operator=(GgufFile&&) noexcept = default;
 GgufFile::~GgufFile() = default;
 
-GgufFile GgufFile::Open(const std::string& path) { return GgufFile(std::make_unique<Impl>(path)); }
+GgufFile GgufFile::Open(const std::string& path) {
+  GgufFile file(std::make_unique<Impl>(path));
+  if (file.GetOr<uint32_t>("split.count", 1) > 1) file.OpenOtherShards();
+  file.impl_->ListTensors();
+  return file;
+}
+
+void GgufFile::OpenOtherShards() {
+  const auto count = Get<uint16_t>("split.count"), number = Get<uint16_t>("split.no");
+  const auto suffix = [count](size_t shard) { return fmt::format("-{:05}-of-{:05}.gguf", shard + 1, count); };
+  if (!path().ends_with(suffix(number))) {
+    throw std::runtime_error(
+        fmt::format("{}: found shard {} of {}, expected a name that ends in {}; rename it, or merge the shards with "
+                    "llama-gguf-split --merge",
+                    path(), number + 1, count, suffix(number)));
+  }
+  const std::string prefix = path().substr(0, path().size() - suffix(number).size());
+  if (number != 0) {
+    throw std::runtime_error(fmt::format("{}: found shard {} of {}, expected the first; give {}{}", path(), number + 1,
+                                         count, prefix, suffix(0)));
+  }
+  for (size_t shard = 1; shard < count; ++shard) {
+    const std::string name = prefix + suffix(shard);
+    if (!std::filesystem::exists(name)) {
+      throw std::runtime_error(
+          fmt::format("{}: split.count is {}, and shard {} is missing: expected it in {}; fetch it", path(), count,
+                      shard + 1, name));
+    }
+    const GgufFile other(std::make_unique<Impl>(name));
+    if (other.Get<uint16_t>("split.no") != shard || other.Get<uint16_t>("split.count") != count) {
+      throw std::runtime_error(fmt::format("{}: found shard {} of {} inside, expected {} of {}; fetch it again", name,
+                                           other.Get<uint16_t>("split.no") + 1, other.Get<uint16_t>("split.count"),
+                                           shard + 1, count));
+    }
+    impl_->shards.push_back(std::move(other.impl_->shards[0]));
+  }
+  size_t tensors = 0;
+  for (const auto& shard : impl_->shards) tensors += shard->header.tensors.size();
+  if (const auto expected = GetOr<uint64_t>("split.tensors.count", tensors); tensors != expected) {
+    throw std::runtime_error(
+        fmt::format("{}: found {} tensors in {} shards, expected {} (split.tensors.count); fetch "
+                    "the shards again",
+                    path(), tensors, count, expected));
+  }
+}
 
 const std::string& GgufFile::path() const { return impl_->path; }
-uint32_t GgufFile::version() const { return impl_->header.version; }
-uint64_t GgufFile::alignment() const { return impl_->header.alignment; }
-size_t GgufFile::file_bytes() const { return impl_->mapping.bytes().size(); }
-const std::vector<std::pair<std::string, MetadataValue>>& GgufFile::metadata() const { return impl_->header.metadata; }
-const std::vector<TensorInfo>& GgufFile::tensors() const { return impl_->header.tensors; }
+uint32_t GgufFile::version() const { return impl_->shards[0]->header.version; }
+uint64_t GgufFile::alignment() const { return impl_->shards[0]->header.alignment; }
+size_t GgufFile::file_bytes() const {
+  size_t bytes = 0;
+  for (const auto& shard : impl_->shards) bytes += shard->mapping.bytes().size();
+  return bytes;
+}
+const std::vector<std::pair<std::string, MetadataValue>>& GgufFile::metadata() const { return impl_->metadata(); }
+const std::vector<TensorInfo>& GgufFile::tensors() const { return impl_->tensors; }
 
 bool GgufFile::Has(std::string_view key) const { return Find(key) != nullptr; }
 
 const MetadataValue* GgufFile::Find(std::string_view key) const {
   const auto it = impl_->keys.find(key);
-  return it == impl_->keys.end() ? nullptr : &impl_->header.metadata[it->second].second;
+  if (it == impl_->keys.end()) return nullptr;
+  impl_->read[it->second] = true;
+  return &impl_->metadata()[it->second].second;
+}
+
+void GgufFile::Override(std::string key, MetadataValue value) {
+  if (const auto it = impl_->keys.find(key); it != impl_->keys.end()) {
+    impl_->metadata()[it->second].second = std::move(value);
+  } else {
+    impl_->metadata().emplace_back(std::move(key), std::move(value));
+    impl_->ListKeys();
+  }
+}
+
+std::vector<std::string> GgufFile::UnreadKeys() const {
+  std::vector<std::string> unread;
+  for (size_t i = 0; i < metadata().size(); ++i) {
+    if (!impl_->read[i]) unread.push_back(metadata()[i].first);
+  }
+  return unread;
 }
 
 template <typename T>
@@ -205,8 +307,8 @@ PARITY_INSTANTIATE_GET(std::string);
 #undef PARITY_INSTANTIATE_GET
 
 const TensorInfo* GgufFile::FindTensor(std::string_view name) const {
-  const auto it = impl_->tensors.find(name);
-  return it == impl_->tensors.end() ? nullptr : &impl_->header.tensors[it->second];
+  const auto it = impl_->by_name.find(name);
+  return it == impl_->by_name.end() ? nullptr : &impl_->tensors[it->second];
 }
 
 const TensorInfo& GgufFile::Tensor(std::string_view name) const {
@@ -221,9 +323,11 @@ const TensorInfo& GgufFile::Tensor(std::string_view name) const {
 }
 
 std::span<const std::byte> GgufFile::Data(const TensorInfo& tensor) const {
-  const std::span<const std::byte> data = impl_->mapping.bytes();
-  const uint64_t start = impl_->header.data_start;
-  if (start > data.size() || tensor.offset > data.size() - start ||
+  const bool has_shard = tensor.shard < impl_->shards.size();
+  const std::span<const std::byte> data =
+      has_shard ? impl_->shards[tensor.shard]->mapping.bytes() : std::span<const std::byte>();
+  const uint64_t start = has_shard ? impl_->shards[tensor.shard]->header.data_start : 0;
+  if (!has_shard || start > data.size() || tensor.offset > data.size() - start ||
       tensor.bytes > data.size() - start - tensor.offset) {
     throw std::runtime_error(
         fmt::format("{}: tensor {}: {} bytes at data offset {} are not in this file; pass a TensorInfo of "

@@ -17,6 +17,17 @@ MatMulRows* KernelOf(TensorType type) {
   return kernel == std::end(kMatMulKernels) ? nullptr : kernel->rows;
 }
 
+// What stands behind the product of rows [begin, end).
+void FinishRows(const WeightMatrix& w, size_t n, size_t begin, size_t end, float* y) {
+  if (w.side_scale == 1.0f && w.bias == nullptr) return;
+  for (size_t p = 0; p < n; ++p) {
+    float* row = y + p * w.rows;
+    for (size_t r = begin; r < end; ++r) row[r] *= w.side_scale;
+    if (w.bias == nullptr) continue;
+    for (size_t r = begin; r < end; ++r) row[r] += w.bias[r];
+  }
+}
+
 }  // namespace
 
 bool HasMatMul(TensorType type) { return KernelOf(type) != nullptr; }
@@ -34,7 +45,10 @@ void MatMul(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& 
   }
   MatMulRows* const rows = KernelOf(w.type);
   if (rows == nullptr) throw std::logic_error(fmt::format("matrix product: none for {}", TypeName(w.type)));
-  ParallelRanges(pool, w.rows, 16, x.n * w.cols, [&](size_t begin, size_t end) { rows(w, x, order, begin, end, y); });
+  ParallelRanges(pool, w.rows, 16, x.n * w.cols, [&](size_t begin, size_t end) {
+    rows(w, x, order, begin, end, y);
+    FinishRows(w, x.n, begin, end, y);
+  });
 }
 
 void WeightRow(const WeightMatrix& w, size_t row, float* out) {

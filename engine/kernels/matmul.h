@@ -20,6 +20,10 @@ struct WeightMatrix {
   const std::byte* data = nullptr;
   float scale = 1.0f;      // of the whole tensor, where the format has one behind its rows (I2_S)
   bool looked_up = false;  // rows are embeddings too
+  // From tensors beside it, `<name>.scale` and `<name>.bias`: the product is multiplied by the one, then the other is
+  // added to it, each rounded on its own.
+  float side_scale = 1.0f;
+  const float* bias = nullptr;  // [rows]
 };
 
 // Whether there is a product with weights of this type.

@@ -3,6 +3,7 @@
 #define BITNET_PARITY_ENGINE_KERNELS_ROPE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -16,9 +17,26 @@ struct RopeAngles {
   std::vector<float> sin;
 };
 
-// The angle starts at float32(position) and is multiplied in float32 from pair to pair by powf(base, -2/n_rot); cosf
-// and sinf are the C library's (ggml_rope_cache_init in ggml's ops.cpp).
-RopeAngles ComputeRopeAngles(int position, size_t n_rot, float base);
+// What a model that was stretched to longer contexts does to the angles. As it stands here, nothing.
+struct RopeScaling {
+  float frequency = 1.0f;  // angles are multiplied by it
+  float magnitude = 1.0f;  // cos and sin are multiplied by it
+  // YaRN: pairs up to `low` keep their angle, those from `high` on are scaled, and between the two the share changes
+  // evenly.
+  bool yarn = false;
+  float low = 0.0f, high = 0.0f;
+};
+
+// YaRN (Peng et al. 2023) with a factor above 0 over a model trained at `n_ctx` positions. `low` and `high` are the
+// pairs that turn 32 times and once in those. `attention` multiplies the magnitude. The steps and their roundings are
+// those of llama.cpp v0.5.0 (llama_context's constructor, ggml_rope_yarn_corr_dims, rope_yarn).
+RopeScaling YarnScaling(float factor, size_t n_rot, float base, uint32_t n_ctx, float attention);
+
+// The angle starts at float32(position) and is multiplied in float32 from pair to pair by powf(base, -2/n_rot). Pair i
+// turns by that over divisors[i], as far as there are divisors [n_rot / 2], and scaled; cosf and sinf are the C
+// library's (ggml_rope_cache_init in ggml's ops.cpp).
+RopeAngles ComputeRopeAngles(int position, size_t n_rot, float base, const RopeScaling& scaling = {},
+                             std::span<const float> divisors = {});
 
 // Which two elements of a head turn together: kNeox i and i + n_rot/2 (the BitNet architectures), kInterleaved 2i and
 // 2i + 1 (llama, whose converters permute the rows of Q and K).

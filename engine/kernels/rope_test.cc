@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -51,6 +52,33 @@ TEST(Rope, TurnsEachPairByItsAngleAndLeavesTheRest) {
     EXPECT_NEAR(y[i + n_rot / 2], x[i] * std::sin(angle) + x[i + n_rot / 2] * std::cos(angle), 1e-5) << i;
   }
   for (size_t i = n_rot; i < head_dim; ++i) EXPECT_EQ(y[i], x[i]);
+}
+
+// The paper's formulas (Peng et al. 2023, section 3), in double.
+TEST(Rope, ScalesAngles) {
+  constexpr size_t kRot = 64;
+  constexpr double kBase = 10000.0, kFactor = 8.0, kContext = 2048;
+  std::vector<float> divisors(kRot / 2);
+  for (size_t i = 0; i < divisors.size(); ++i) divisors[i] = 1.0f + static_cast<float>(i) / 8;
+  const RopeScaling yarn = YarnScaling(kFactor, kRot, kBase, kContext, 1.0f);
+  const RopeAngles plain = ComputeRopeAngles(100, kRot, kBase, {.frequency = 0.125f, .magnitude = 2.0f}, divisors);
+  const RopeAngles mixed = ComputeRopeAngles(100, kRot, kBase, yarn);
+  const auto pair = [&](double turns) {
+    return kRot * std::log(kContext / (turns * 2 * M_PI)) / (2 * std::log(kBase));
+  };
+  const double low = std::floor(pair(32)), high = std::ceil(pair(1));
+  size_t between = 0;
+  for (size_t i = 0; i < kRot / 2; ++i) {
+    const double own = 100 * std::pow(kBase, -2.0 * static_cast<double>(i) / kRot);
+    EXPECT_NEAR(plain.cos[i], 2 * std::cos(own / divisors[i] / 8), 1e-4) << i;
+    EXPECT_NEAR(plain.sin[i], 2 * std::sin(own / divisors[i] / 8), 1e-4) << i;
+    const double share = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
+    const double angle = own * (1 - share) + own / kFactor * share, magnitude = 0.1 * std::log(kFactor) + 1;
+    EXPECT_NEAR(mixed.cos[i], magnitude * std::cos(angle), 1e-4) << i;
+    EXPECT_NEAR(mixed.sin[i], magnitude * std::sin(angle), 1e-4) << i;
+    between += share > 0 && share < 1;
+  }
+  EXPECT_GT(between, 5u);
 }
 
 TEST(Rope, TheLayoutsTurnTheSamePairsInOtherPlaces) {

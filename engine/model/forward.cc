@@ -244,7 +244,8 @@ struct Context::Impl {
           fmt::format("forward pass: room for {} logits, {} are needed", logits.size(), rows * h.n_vocab));
     }
     while (angles.size() < n_past + n) {
-      angles.push_back(ComputeRopeAngles(static_cast<int>(angles.size()), h.n_rot, h.rope_freq_base));
+      angles.push_back(ComputeRopeAngles(static_cast<int>(angles.size()), h.n_rot, h.rope_freq_base, h.rope_scaling,
+                                         model.weights.rope_divisors));
     }
     b.Resize(n, h);
     keys_attended.resize(n_past + n, 0);

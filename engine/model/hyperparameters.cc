@@ -3,34 +3,137 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <memory>
+#include <optional>
 #include <stdexcept>
+#include <utility>
+#include <variant>
+#include <vector>
 
 namespace bitnet {
 namespace {
 
 constexpr Architecture kArchitectures[] = {
-    {"bitnet", Activation::kSilu, true, RopeLayout::kNeox},
-    {"bitnet-b1.58", Activation::kSquaredRelu, true, RopeLayout::kNeox},
-    {"bitnet-25", Activation::kSquaredRelu, true, RopeLayout::kNeox},
-    {"llama", Activation::kSilu, false, RopeLayout::kInterleaved},
+    {"bitnet", Activation::kSilu, true, RopeLayout::kNeox, false},
+    {"bitnet-b1.58", Activation::kSquaredRelu, true, RopeLayout::kNeox, false},
+    {"bitnet-25", Activation::kSquaredRelu, true, RopeLayout::kNeox, false},
+    {"llama", Activation::kSilu, false, RopeLayout::kInterleaved, true},
 };
 
-uint32_t ReadCount(const GgufFile& file, const std::string& key, uint32_t at_most) {
-  const uint32_t value = file.Get<uint32_t>(key);
-  if (value == 0 || value > at_most) {
-    throw std::runtime_error(fmt::format("{}: {} is {}, expected 1 to {}", file.path(), key, value, at_most));
+// Reads `{architecture}.*`, each key by the rest of its name.
+class KeyReader {
+ public:
+  KeyReader(const GgufFile& file, const std::string& architecture) : file_(file), prefix_(architecture + ".") {}
+
+  bool Has(std::string_view name) const { return file_.Has(Key(name)); }
+
+  template <class T>
+  T GetOr(std::string_view name, T fallback) const {
+    return file_.GetOr<T>(Key(name), std::move(fallback));
   }
-  return value;
+
+  uint32_t Count(std::string_view name, uint32_t at_most) const {
+    const uint32_t value = OneForAllLayers(name);
+    if (value == 0 || value > at_most) Fail(name, value, fmt::format("1 to {}", at_most));
+    return value;
+  }
+
+  float Float(std::string_view name, std::optional<float> fallback, bool may_be_zero) const {
+    const float value = fallback ? GetOr<float>(name, *fallback) : file_.Get<float>(Key(name));
+    if (!std::isfinite(value) || value < 0 || (value == 0 && !may_be_zero)) {
+      Fail(name, value, may_be_zero ? "zero or more" : "a positive number");
+    }
+    return value;
+  }
+
+  template <class T>
+  [[noreturn]] void Fail(std::string_view name, const T& found, std::string_view expected) const {
+    throw std::runtime_error(fmt::format("{}: {} is {}, expected {}", file_.path(), Key(name), found, expected));
+  }
+
+ private:
+  std::string Key(std::string_view name) const { return prefix_ + std::string(name); }
+
+  // A number, or an array with the same number for each layer.
+  uint32_t OneForAllLayers(std::string_view name) const {
+    const MetadataValue* value = file_.Find(Key(name));
+    if (value == nullptr || !std::holds_alternative<std::shared_ptr<MetadataArray>>(*value)) {
+      return file_.Get<uint32_t>(Key(name));
+    }
+    const auto layers = file_.Get<std::vector<uint32_t>>(Key(name));
+    const auto n_layer = file_.Get<uint32_t>(Key("block_count"));
+    if (layers.size() != n_layer) {
+      Fail(name, fmt::format("an array of {}", layers.size()), fmt::format("one number, or {} of them", n_layer));
+    }
+    for (size_t i = 1; i < layers.size(); ++i) {
+      if (layers[i] == layers[0]) continue;
+      Fail(name, fmt::format("{} in layer 0 and {} in layer {}", layers[0], layers[i], i),
+           "one number for all layers: this engine runs layers of one shape");
+    }
+    return layers[0];
+  }
+
+  const GgufFile& file_;
+  std::string prefix_;
+};
+
+void ReadHeads(const KeyReader& keys, Hyperparameters& h) {
+  if (h.n_head % h.n_head_kv != 0) {
+    keys.Fail("attention.head_count", h.n_head, fmt::format("a multiple of attention.head_count_kv {}", h.n_head_kv));
+  }
+  if (keys.Has("attention.key_length")) {
+    h.n_embd_head = keys.Count("attention.key_length", 1 << 16);
+  } else if (h.n_embd % h.n_head != 0) {
+    keys.Fail("embedding_length", h.n_embd, fmt::format("a multiple of attention.head_count {}", h.n_head));
+  } else {
+    h.n_embd_head = h.n_embd / h.n_head;
+  }
+  if (const auto length = keys.GetOr<uint32_t>("attention.value_length", h.n_embd_head); length != h.n_embd_head) {
+    keys.Fail("attention.value_length", length, fmt::format("{}, the length of keys", h.n_embd_head));
+  }
+  h.n_rot = keys.GetOr<uint32_t>("rope.dimension_count", h.n_embd_head);
+  if (h.n_rot == 0 || h.n_rot % 2 != 0 || h.n_rot > h.n_embd_head) {
+    keys.Fail("rope.dimension_count", h.n_rot, fmt::format("an even number up to {}", h.n_embd_head));
+  }
 }
 
-// The scaled variants of RoPE turn other angles; to run such a model as if it had none would be fluent nonsense.
-void RefuseRopeScaling(const GgufFile& file, const std::string& arch) {
-  const std::string key = arch + ".rope.scaling.type";
-  if (!file.Has(key)) return;
-  const std::string type = file.Get<std::string>(key);
-  if (type != "none") {
-    throw std::runtime_error(
-        fmt::format("{}: {} is '{}'; this engine runs models without RoPE scaling ('none')", file.path(), key, type));
+// As llama.cpp v0.5.0 reads it: a factor without a type is linear, rope.scale_linear is its old name, 0 stands for no
+// factor, and YaRN's other keys (yarn_ext_factor, yarn_beta_fast ...) are not read for these architectures.
+RopeScaling ReadRopeScaling(const KeyReader& keys, const Hyperparameters& h) {
+  const std::string type = keys.GetOr<std::string>("rope.scaling.type", "linear");
+  const char* key = keys.Has("rope.scaling.factor") ? "rope.scaling.factor" : "rope.scale_linear";
+  float factor = keys.Float(key, 0.0f, true);
+  const float attention = keys.Float("rope.scaling.attn_factor", 1.0f, true);
+  const uint32_t n_ctx = keys.GetOr<uint32_t>("rope.scaling.original_context_length", 0);
+  if (factor == 0) factor = 1;
+  if (type == "none") return {.magnitude = attention};
+  if (type == "linear") return {.frequency = 1.0f / factor, .magnitude = attention};
+  if (type == "yarn")
+    return YarnScaling(factor, h.n_rot, h.rope_freq_base, n_ctx != 0 ? n_ctx : h.n_ctx_train, attention);
+  keys.Fail("rope.scaling.type", fmt::format("'{}'", type),
+            "'none', 'linear' or 'yarn': this engine does not run the model");
+}
+
+// The file's word, where it has one: converters give both kinds of BitNet one architecture.
+Activation ReadActivation(const KeyReader& keys, Activation of_architecture) {
+  const auto name = keys.GetOr<std::string>("hidden_activation", std::string(ActivationName(of_architecture)));
+  for (const Activation a : {Activation::kSilu, Activation::kSquaredRelu}) {
+    if (name == ActivationName(a)) return a;
+  }
+  keys.Fail("hidden_activation", fmt::format("'{}'", name), "'silu' or 'relu2', the activations of this engine");
+}
+
+// What these architectures mean in llama.cpp with a key at this value, this engine does not compute.
+void RefuseOtherPasses(const KeyReader& keys) {
+  constexpr std::pair<const char*, const char*> kCounts[] = {
+      {"expert_count", "0: this engine runs no mixture of experts"},
+      {"nextn_predict_layers", "0: this engine runs no layers that predict further tokens"},
+  };
+  for (const auto& [name, expected] : kCounts) {
+    if (const auto n = keys.GetOr<uint32_t>(name, 0); n != 0) keys.Fail(name, n, expected);
+  }
+  if (!keys.GetOr<bool>("attention.causal", true)) {
+    keys.Fail("attention.causal", false, "true: in this engine a position attends none behind it");
   }
 }
 
@@ -44,6 +147,8 @@ const Architecture* FindArchitecture(std::string_view name) {
   }
   return nullptr;
 }
+
+std::string_view ActivationName(Activation activation) { return activation == Activation::kSilu ? "silu" : "relu2"; }
 
 std::string ArchitectureNames(std::string_view last) {
   std::vector<std::string> names;
@@ -70,52 +175,22 @@ Hyperparameters ReadHyperparameters(const GgufFile& file) {
     throw std::runtime_error(fmt::format("{}: general.architecture is '{}'; this engine runs {}", file.path(),
                                          h.architecture, ArchitectureNames("and")));
   }
-  h.activation = arch->activation;
   h.has_sub_norms = arch->has_sub_norms;
   h.rope_layout = arch->rope_layout;
-  const std::string p = h.architecture + ".";
-  h.n_embd = ReadCount(file, p + "embedding_length", 1 << 20);
-  h.n_layer = ReadCount(file, p + "block_count", 1 << 12);
-  h.n_head = ReadCount(file, p + "attention.head_count", 1 << 12);
-  h.n_head_kv =
-      file.Has(p + "attention.head_count_kv") ? ReadCount(file, p + "attention.head_count_kv", h.n_head) : h.n_head;
-  h.n_ff = ReadCount(file, p + "feed_forward_length", 1 << 22);
-  h.n_ctx_train = ReadCount(file, p + "context_length", 1u << 30);
+  const KeyReader keys(file, h.architecture);
+  RefuseOtherPasses(keys);
+  h.activation = ReadActivation(keys, arch->activation);
+  h.n_embd = keys.Count("embedding_length", 1 << 20);
+  h.n_layer = keys.Count("block_count", 1 << 12);
+  h.n_head = keys.Count("attention.head_count", 1 << 12);
+  h.n_head_kv = keys.Has("attention.head_count_kv") ? keys.Count("attention.head_count_kv", h.n_head) : h.n_head;
+  h.n_ff = keys.Count("feed_forward_length", 1 << 22);
+  h.n_ctx_train = keys.Count("context_length", 1u << 30);
   h.file_type = file.GetOr<uint32_t>("general.file_type", 0);
-  const std::string head_key = p + "attention.key_length";
-  if (file.Has(head_key)) {
-    h.n_embd_head = ReadCount(file, head_key, 1 << 16);
-    const uint32_t value_length = file.GetOr<uint32_t>(p + "attention.value_length", h.n_embd_head);
-    if (value_length != h.n_embd_head) {
-      throw std::runtime_error(fmt::format("{}: {}attention.value_length is {}, expected {} (attention.key_length)",
-                                           file.path(), p, value_length, h.n_embd_head));
-    }
-  } else if (h.n_embd % h.n_head != 0) {
-    throw std::runtime_error(fmt::format("{}: {}embedding_length {} is no multiple of attention.head_count {}",
-                                         file.path(), p, h.n_embd, h.n_head));
-  } else {
-    h.n_embd_head = h.n_embd / h.n_head;
-  }
-  if (h.n_head % h.n_head_kv != 0) {
-    throw std::runtime_error(fmt::format("{}: {}attention.head_count {} is no multiple of attention.head_count_kv {}",
-                                         file.path(), p, h.n_head, h.n_head_kv));
-  }
-  h.n_rot = file.GetOr<uint32_t>(p + "rope.dimension_count", h.n_embd_head);
-  if (h.n_rot == 0 || h.n_rot % 2 != 0 || h.n_rot > h.n_embd_head) {
-    throw std::runtime_error(fmt::format("{}: {}rope.dimension_count is {}, expected an even number up to {}",
-                                         file.path(), p, h.n_rot, h.n_embd_head));
-  }
-  h.rope_freq_base = file.GetOr<float>(p + "rope.freq_base", 10000.0f);
-  if (!(h.rope_freq_base > 0) || !std::isfinite(h.rope_freq_base)) {
-    throw std::runtime_error(
-        fmt::format("{}: {}rope.freq_base is {}, expected a positive number", file.path(), p, h.rope_freq_base));
-  }
-  h.rms_norm_eps = file.Get<float>(p + "attention.layer_norm_rms_epsilon");
-  if (!(h.rms_norm_eps >= 0) || !std::isfinite(h.rms_norm_eps)) {
-    throw std::runtime_error(fmt::format("{}: {}attention.layer_norm_rms_epsilon is {}, expected zero or more",
-                                         file.path(), p, h.rms_norm_eps));
-  }
-  RefuseRopeScaling(file, h.architecture);
+  ReadHeads(keys, h);
+  h.rope_freq_base = keys.Float("rope.freq_base", 10000.0f, false);
+  h.rms_norm_eps = keys.Float("attention.layer_norm_rms_epsilon", {}, true);
+  h.rope_scaling = ReadRopeScaling(keys, h);
   const uint64_t vocab = file.Tensor("token_embd.weight").rows();
   if (vocab == 0 || vocab > (1u << 24)) {
     throw std::runtime_error(

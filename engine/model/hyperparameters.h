@@ -15,12 +15,16 @@ namespace bitnet {
 
 enum class Activation { kSilu, kSquaredRelu };
 
+// "silu", "relu2": as models call them.
+std::string_view ActivationName(Activation activation);
+
 // What a name in general.architecture stands for.
 struct Architecture {
   std::string_view name;
   Activation activation;
   bool has_sub_norms;  // attn_sub_norm before attn_output, ffn_sub_norm before ffn_down
   RopeLayout rope_layout;
+  bool may_have_more;  // biases, rope_freqs.weight
 };
 std::span<const Architecture> AllArchitectures();
 // nullptr if this engine does not run it.
@@ -43,14 +47,17 @@ struct Hyperparameters {
   float rope_freq_base = 10000.0f;
   float rms_norm_eps = 0.0f;
   RopeLayout rope_layout = RopeLayout::kNeox;
-  Activation activation = Activation::kSilu;
+  RopeScaling rope_scaling;
+  Activation activation = Activation::kSilu;  // the architecture's, or what hidden_activation says
   bool has_sub_norms = false;
 };
 
 // What the table of the forward pass needs to know.
 GraphShape ShapeOf(const Hyperparameters& h);
 
-// From `{architecture}.*`. Every count is checked: an error names file, key, what was found and what was expected.
+// From `{architecture}.*`. Every count is checked: an error names file, key, what was found and what was expected. A
+// count may be an array of one number a layer, all equal. A key that asks for another forward pass than this engine's
+// is an error.
 Hyperparameters ReadHyperparameters(const GgufFile& file);
 
 }  // namespace bitnet

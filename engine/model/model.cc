@@ -9,11 +9,10 @@
 
 namespace bitnet {
 
-Model Model::Load(const std::string& path, const LoadOptions& options) {
+Model Model::FromFile(GgufFile file, const LoadOptions& options) {
   if (const std::string_view problem = CpuProblem(); !problem.empty()) {
     throw std::runtime_error(fmt::format("{}; run on an x86-64 machine with AVX2", problem));
   }
-  GgufFile file = GgufFile::Open(path);
   Hyperparameters h = ReadHyperparameters(file);
   ModelWeights w = BindWeights(file, h, options.i2s_layout);
   return Model{std::move(file), std::move(h), std::move(w)};

@@ -36,7 +36,10 @@ struct Model {
 
   // Maps the file, checks every tensor that the architecture needs. Throws std::runtime_error on anything that is wrong
   // with it, and on a CPU that the kernels do not run on.
-  static Model Load(const std::string& path, const LoadOptions& options = {});
+  static Model Load(const std::string& path, const LoadOptions& options = {}) {
+    return FromFile(GgufFile::Open(path), options);
+  }
+  static Model FromFile(GgufFile file, const LoadOptions& options = {});
 };
 
 struct ContextOptions {

@@ -86,10 +86,34 @@ TEST(Load, WrongShapes) {
   EXPECT_THAT(LoadError(tiny), HasSubstr("token_embd.weight has shape [128, 80], expected [256, 80]"));
 }
 
+std::string ErrorWith(const char* architecture, const std::vector<std::string>& names, uint64_t size) {
+  TinyModel tiny({.architecture = architecture});
+  for (const std::string& name : names) tiny.tensors[name] = {TensorType::kF32, {size}, std::vector<float>(size, 2)};
+  const std::string path = tiny.Write();
+  try {
+    Model::Load(path);
+  } catch (const std::runtime_error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
 TEST(Load, TensorsThatWouldBeIgnored) {
-  TinyModel tiny;
-  tiny.tensors["blk.0.attn_q.bias"] = {TensorType::kF32, {256}, std::vector<float>(256)};
-  EXPECT_THAT(LoadError(tiny), HasSubstr("blk.0.attn_q.bias"));
+  EXPECT_THAT(ErrorWith("bitnet", {"blk.0.attn_q.bias"}, 256), HasSubstr("tensor blk.0.attn_q.bias is not part"));
+  EXPECT_THAT(ErrorWith("llama", {"output.bias"}, 40), HasSubstr("tensor output.bias is not part"));
+  EXPECT_THAT(ErrorWith("bitnet", {"token_embd.scale"}, 1), HasSubstr("tensor token_embd.scale is not part"));
+  EXPECT_THAT(ErrorWith("bitnet", {"blk.1.ffn_up.weight_scale"}, 1),
+              AllOf(HasSubstr("blk.1.ffn_up.weight_scale is a scale"), HasSubstr("or blk.1.ffn_up.scale")));
+}
+
+TEST(Load, SideTensorsOfAProjection) {
+  EXPECT_EQ(ErrorWith("bitnet", {"blk.0.attn_q.scale", "blk.1.ffn_down.scale"}, 1), "no error");
+  EXPECT_EQ(ErrorWith("llama", {"blk.0.attn_q.bias", "blk.1.attn_output.bias"}, 256), "no error");
+  EXPECT_THAT(ErrorWith("bitnet", {"blk.0.attn_q.scale"}, 2), HasSubstr("attn_q.scale has shape [2], expected [1]"));
+  TinyModel both({.architecture = "llama"});
+  both.tensors["blk.0.ffn_up.scale"] = {TensorType::kF32, {1}, {2.0f}};
+  both.tensors["blk.0.ffn_up.bias"] = {TensorType::kF32, {512}, std::vector<float>(512)};
+  EXPECT_THAT(LoadError(both), HasSubstr("blk.0.ffn_up has a scale and a bias"));
 }
 
 TEST(Load, TypesThatAPartCannotHave) {
@@ -161,18 +185,22 @@ struct BadValue {
   const char* message;
 };
 
+MetadataValue Layers(std::vector<int32_t> values) {
+  return std::make_shared<MetadataArray>(MetadataArray{std::move(values)});
+}
+
 TEST(Load, HyperparametersOutOfRange) {
   const std::vector<BadValue> cases = {
       {"general.architecture", std::string("gpt5"), "'gpt5'"},
       {"bitnet.embedding_length", uint32_t{0}, "embedding_length is 0"},
       {"bitnet.embedding_length", uint32_t{0xffffffff}, "embedding_length is 4294967295"},
-      {"bitnet.embedding_length", uint32_t{257}, "no multiple of attention.head_count 4"},
+      {"bitnet.embedding_length", uint32_t{257}, "expected a multiple of attention.head_count 4"},
       {"bitnet.embedding_length", std::string("256"), "embedding_length"},
       {"bitnet.block_count", uint32_t{0}, "block_count is 0"},
       {"bitnet.block_count", uint32_t{3}, "blk.2."},
       {"bitnet.block_count", uint32_t{1}, "blk.1."},
       {"bitnet.attention.head_count", uint32_t{0}, "head_count is 0"},
-      {"bitnet.attention.head_count_kv", uint32_t{3}, "no multiple of attention.head_count_kv 3"},
+      {"bitnet.attention.head_count_kv", uint32_t{3}, "expected a multiple of attention.head_count_kv 3"},
       {"bitnet.attention.head_count_kv", uint32_t{5}, "head_count_kv is 5"},
       {"bitnet.feed_forward_length", uint32_t{0}, "feed_forward_length is 0"},
       {"bitnet.context_length", uint32_t{0}, "context_length is 0"},
@@ -186,7 +214,16 @@ TEST(Load, HyperparametersOutOfRange) {
       {"bitnet.rope.freq_base", std::numeric_limits<float>::infinity(), "freq_base is inf"},
       {"bitnet.attention.layer_norm_rms_epsilon", -1.0f, "rms_epsilon is -1"},
       {"bitnet.attention.layer_norm_rms_epsilon", std::numeric_limits<float>::quiet_NaN(), "rms_epsilon is nan"},
-      {"bitnet.rope.scaling.type", std::string("yarn"), "'yarn'"},
+      {"bitnet.rope.scaling.type", std::string("longrope"), "'longrope', expected 'none', 'linear' or 'yarn'"},
+      {"bitnet.rope.scaling.factor", -1.0f, "rope.scaling.factor is -1"},
+      {"bitnet.rope.scale_linear", std::numeric_limits<float>::infinity(), "rope.scale_linear is inf"},
+      {"bitnet.attention.value_length", uint32_t{32}, "value_length is 32, expected 64"},
+      {"bitnet.attention.causal", false, "attention.causal is false, expected true"},
+      {"bitnet.hidden_activation", std::string("gelu"), "hidden_activation is 'gelu', expected 'silu' or 'relu2'"},
+      {"bitnet.expert_count", uint32_t{8}, "expert_count is 8, expected 0"},
+      {"bitnet.nextn_predict_layers", uint64_t{1}, "nextn_predict_layers is 1, expected 0"},
+      {"bitnet.attention.head_count_kv", Layers({2, 4}), "head_count_kv is 2 in layer 0 and 4 in layer 1"},
+      {"bitnet.attention.head_count", Layers({4, 4, 4}), "head_count is an array of 3, expected one number, or 2"},
   };
   for (const BadValue& c : cases) {
     TinyModel tiny;
@@ -219,6 +256,27 @@ TEST(Load, OptionalKeysHaveTheirDefaults) {
   EXPECT_EQ(h.rope_freq_base, 10000.0f);
 }
 
+TEST(Load, CountsOfAnyWidthAndOneForEachLayer) {
+  TinyModel tiny;
+  tiny.metadata["bitnet.block_count"] = uint64_t{2};
+  tiny.metadata["bitnet.embedding_length"] = int16_t{256};
+  tiny.metadata["bitnet.attention.head_count"] = Layers({4, 4});
+  tiny.metadata["bitnet.attention.head_count_kv"] = Layers({2, 2});
+  tiny.metadata["bitnet.feed_forward_length"] = Layers({512, 512});
+  const Hyperparameters h = Model::Load(tiny.Write()).hyperparameters;
+  EXPECT_EQ(h.n_head, 4u);
+  EXPECT_EQ(h.n_head_kv, 2u);
+  EXPECT_EQ(h.n_ff, 512u);
+}
+
+TEST(Load, RopeFreqsAreLlamas) {
+  TinyModel bitnet, llama({.architecture = "llama"});
+  bitnet.tensors["rope_freqs.weight"] = {TensorType::kF32, {32}, std::vector<float>(32, 2.0f)};
+  EXPECT_THAT(LoadError(bitnet), HasSubstr("rope_freqs.weight"));
+  llama.tensors["rope_freqs.weight"] = {TensorType::kF32, {31}, std::vector<float>(31, 2.0f)};
+  EXPECT_THAT(LoadError(llama), HasSubstr("rope_freqs.weight has shape [31], expected [32]"));
+}
+
 TEST(Load, ArchitecturesDifferInActivationAndSubNorms) {
   struct Case {
     const char* name;
@@ -233,6 +291,10 @@ TEST(Load, ArchitecturesDifferInActivationAndSubNorms) {
     const Hyperparameters h = Model::Load(tiny.Write()).hyperparameters;
     EXPECT_EQ(h.activation, c.activation) << c.name;
     EXPECT_EQ(h.has_sub_norms, c.sub_norms) << c.name;
+    for (const Activation said : {Activation::kSilu, Activation::kSquaredRelu}) {
+      tiny.metadata[std::string(c.name) + ".hidden_activation"] = std::string(ActivationName(said));
+      EXPECT_EQ(Model::Load(tiny.Write()).hyperparameters.activation, said) << c.name;
+    }
   }
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "engine/formats/codec.h"
@@ -39,6 +40,21 @@ class Binder {
     return {.type = t.type, .rows = rows, .cols = cols, .data = data.data(), .scale = scale};
   }
 
+  // What llama.cpp reads beside the weights `name` of a layer.
+  void SideTensors(const std::string& name, bool may_have_bias, WeightMatrix& w) {
+    const std::string base = name.substr(0, name.rfind('.'));
+    const bool scaled = file_.FindTensor(base + ".scale") != nullptr;
+    if (scaled) w.side_scale = Vector(base + ".scale", 1)[0];
+    if (!may_have_bias || file_.FindTensor(base + ".bias") == nullptr) return;
+    w.bias = Vector(base + ".bias", w.rows).data();
+    if (scaled) {
+      throw std::runtime_error(fmt::format(
+          "{}: {} has a scale and a bias, expected one of them: llama.cpp applies them in another order in attention "
+          "than in the feed-forward; multiply the scale into the weights",
+          file_.path(), base));
+    }
+  }
+
   std::span<const float> Vector(const std::string& name, uint64_t size) {
     const TensorInfo& t = Find(name, {size});
     const std::span<const std::byte> data = file_.Data(t);
@@ -54,12 +70,18 @@ class Binder {
 
   void RefuseUnused() const {
     for (const TensorInfo& t : file_.tensors()) {
-      if (!used_.contains(t.name)) {
-        throw std::runtime_error(
-            fmt::format("{}: tensor {} is not part of this architecture as this engine runs it; without it the result "
-                        "would be wrong",
-                        file_.path(), t.name));
+      if (used_.contains(t.name)) continue;
+      if (constexpr std::string_view kEnd = ".weight_scale"; t.name.ends_with(kEnd)) {
+        throw std::runtime_error(fmt::format(
+            "{}: tensor {} is a scale beside its weights under a name that bitnet.cpp's converters for TL1 and TL2 "
+            "give it, expected none, or {}.scale, which the product is multiplied by; convert the model to I2_S or "
+            "TQ2_0",
+            file_.path(), t.name, t.name.substr(0, t.name.size() - kEnd.size())));
       }
+      throw std::runtime_error(
+          fmt::format("{}: tensor {} is not part of this architecture as this engine runs it; without it the result "
+                      "would be wrong",
+                      file_.path(), t.name));
     }
   }
 
@@ -133,6 +155,7 @@ const std::span<const float>* FindVector(const ModelWeights& w, Weight weight, s
 }
 
 ModelWeights BindWeights(const GgufFile& file, const Hyperparameters& h, const I2sLayout& i2s_layout) {
+  const bool may_have_more = FindArchitecture(h.architecture)->may_have_more;
   const GraphShape shape = ShapeOf(h);
   ModelWeights w;
   Binder bind(file, i2s_layout, w);
@@ -149,11 +172,16 @@ ModelWeights BindWeights(const GgufFile& file, const Hyperparameters& h, const I
     if (WeightMatrix* matrix = MatrixIn(w, info.weight, layer)) {
       *matrix = bind.Matrix(name, rows, cols);
       matrix->looked_up = info.weight == Weight::kTokenEmbd;
+      if (info.in_layer) bind.SideTensors(name, may_have_more, *matrix);
     } else {
       *VectorIn(w, info.weight, layer) = bind.Vector(name, cols);
     }
     if (info.weight == Weight::kOutput) w.tied_output = false;
   });
+  constexpr char kRopeFreqs[] = "rope_freqs.weight";
+  if (may_have_more && file.FindTensor(kRopeFreqs) != nullptr) {
+    w.rope_divisors = bind.Vector(kRopeFreqs, h.n_rot / 2);
+  }
   if (!FormatOf(w.token_embd.type).has_whole_rows()) {
     throw std::runtime_error(fmt::format("{}: token_embd.weight is {}; this engine reads embeddings as {}", file.path(),
                                          TypeName(w.token_embd.type), JoinNames(NamesWhere(&Format::has_whole_rows))));

@@ -34,6 +34,7 @@ struct ModelWeights {
   std::span<const float> output_norm;  // [n_embd]
   WeightMatrix output;                 // [n_vocab, n_embd]; token_embd where the file has no output.weight
   bool tied_output = true;
+  std::span<const float> rope_divisors;  // [n_rot / 2]; empty where the file has no rope_freqs.weight
   std::vector<LayerWeights> layers;
   std::vector<std::shared_ptr<const std::vector<float>>> converted;      // norms that are F16 or BF16 in the file
   std::vector<std::shared_ptr<const std::vector<std::byte>>> rewritten;  // I2_S that is in another layout there

@@ -4,7 +4,9 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "engine/gguf/gguf.h"
@@ -70,15 +72,48 @@ void PrintTensors(const bitnet::GgufFile& file) {
              output != nullptr ? fmt::format("separate, {}", output->type_name()) : "tied to token_embd");
 }
 
+void PrintRopeScaling(const bitnet::GgufFile& file, const bitnet::Hyperparameters& h) {
+  const bitnet::RopeScaling& s = h.rope_scaling;
+  if (s.frequency != 1.0f || s.yarn) {
+    fmt::print("               angles scaled by {:g}{}\n", s.frequency, s.yarn ? ", as YaRN does" : "");
+  }
+  if (s.magnitude != 1.0f) fmt::print("               cos and sin times {:g}\n", s.magnitude);
+  if (file.FindTensor("rope_freqs.weight") != nullptr) {
+    fmt::print("               angles divided by rope_freqs.weight\n");
+  }
+}
+
+// Where the file asks for another activation than its architecture's, engines that go by the architecture are wrong.
+void PrintActivation(const bitnet::Hyperparameters& h) {
+  const auto words = [](bitnet::Activation a) { return a == bitnet::Activation::kSilu ? "SiLU" : "squared ReLU"; };
+  const bitnet::Activation usual = bitnet::FindArchitecture(h.architecture)->activation;
+  fmt::print("activation     {}{}\n", words(h.activation), h.has_sub_norms ? ", sub-norms" : "");
+  if (h.activation == usual) return;
+  fmt::print(
+      "               note: {0}.hidden_activation says so. llama.cpp v0.5.0 and bitnet.cpp do not read that key: they "
+      "compute {1},\n"
+      "               and give another result.\n",
+      h.architecture, words(usual));
+}
+
+// What the model says and this engine has no use for. Nothing here changes a result: a key that would is an error.
+void PrintUnreadKeys(const bitnet::GgufFile& file) {
+  std::string_view label = "keys not used";
+  for (const std::string& key : file.UnreadKeys()) {
+    fmt::print("{:14} {} = {}\n", std::exchange(label, ""), key,
+               std::visit([](const auto& v) { return Show(v); }, *file.Find(key)));
+  }
+}
+
 void PrintShape(const bitnet::GgufFile& file) {
   const bitnet::Hyperparameters h = bitnet::ReadHyperparameters(file);
   fmt::print("shape          {} layers, {} wide, {}/{} heads of {}, feed-forward {}, vocabulary {}, context {}\n",
              h.n_layer, h.n_embd, h.n_head, h.n_head_kv, h.n_embd_head, h.n_ff, h.n_vocab, h.n_ctx_train);
-  fmt::print("activation     {}{}\n", h.activation == bitnet::Activation::kSilu ? "SiLU" : "squared ReLU",
-             h.has_sub_norms ? ", sub-norms" : "");
+  PrintActivation(h);
   fmt::print("RoPE           {} layout, base {}, {} of {} numbers of a head\n",
              h.rope_layout == bitnet::RopeLayout::kNeox ? "NeoX" : "interleaved", h.rope_freq_base, h.n_rot,
              h.n_embd_head);
+  PrintRopeScaling(file, h);
   fmt::print("norm           RMS, epsilon {}\n", h.rms_norm_eps);
 }
 
@@ -93,6 +128,11 @@ void PrintTokenizer(const bitnet::GgufFile& file) {
              file.Get<std::string>("tokenizer.ggml.model"), tokenizer.pre(), tokenizer.n_vocab(), id(tokenizer.bos()),
              tokenizer.add_bos() ? " (added)" : "", id(tokenizer.eos()), id(tokenizer.eot()),
              tokenizer.chat_template().empty() ? "no" : "yes");
+  const bitnet::TensorInfo* embeddings = file.FindTensor("token_embd.weight");
+  if (embeddings != nullptr && embeddings->rows() != static_cast<uint64_t>(tokenizer.n_vocab())) {
+    fmt::print("               note: token_embd.weight has {} rows: llama.cpp refuses such a file\n",
+               embeddings->rows());
+  }
   if (!file.Has("tokenizer.ggml.pre")) {
     fmt::print(
         "               note: tokenizer.ggml.pre is missing. The references fall back to 'default', which splits text "
@@ -134,17 +174,21 @@ void CompatCheck(const CompatCheckOptions& o) {
              static_cast<double>(file.file_bytes()) / 1e6);
   fmt::print("architecture   {}\n", file.GetOr<std::string>("general.architecture", "not said"));
   // A file that this engine cannot run is still described as far as it goes.
+  bool understood = true;
   try {
     PrintShape(file);
   } catch (const std::runtime_error& error) {
     fmt::print("shape          {}\n", error.what());
+    understood = false;
   }
   PrintTensors(file);
   try {
     PrintTokenizer(file);
   } catch (const std::runtime_error& error) {
     fmt::print("tokenizer      {}\n", error.what());
+    understood = false;
   }
+  if (understood) PrintUnreadKeys(file);
   PrintEngines(o.model);
   if (!o.show_kv) return;
   fmt::print("metadata\n");

@@ -16,6 +16,7 @@
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
 #include "parity_tests/harness/capture_sink.h"
+#include "parity_tests/harness/loaded_model.h"
 #include "parity_tests/harness/orders.h"
 #include "reference/capture/hash.h"
 
@@ -79,7 +80,7 @@ void FinishTrace(const GenerateOptions& o, const bitnet::Model& model, const bit
 }
 
 void Generate(const GenerateOptions& o) {
-  const bitnet::Model model = bitnet::Model::Load(o.model);
+  const bitnet::Model model = OverriddenModel(o.model, o.run.override_kv);
   const bitnet::Tokenizer tokenizer =
       o.tokenizer.empty() ? bitnet::Tokenizer::FromGguf(model.file) : bitnet::Tokenizer::FromTokenizerJson(o.tokenizer);
   const bitnet::PromptTemplate chosen =

@@ -9,6 +9,7 @@
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
 #include "parity_tests/harness/engines.h"
+#include "parity_tests/harness/loaded_model.h"
 #include "parity_tests/harness/orders.h"
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/replay_verdict.h"
@@ -48,7 +49,7 @@ std::vector<ReplayResult> ReplayAll(const ReplayCommand& command, Replay& replay
 
 int Run(const ReplayCommand& command) {
   command.prompt.run.ApplyTimeout();
-  const bitnet::Model model = bitnet::Model::Load(command.prompt.model);
+  const bitnet::Model model = OverriddenModel(command.prompt.model, command.prompt.run.override_kv);
   const int n_layer = static_cast<int>(model.hyperparameters.n_layer);
   if (command.layer >= n_layer) {
     throw std::runtime_error(

@@ -20,6 +20,11 @@ void RunOptions::AddTo(Options& options) {
   options.Add("--timeout", timeout_seconds, "seconds that one run of an engine may take (180)",
               {.range = {{1, 86400}}, .show_default = false, .environment = "CROSSVAL_TIMEOUT_SECS"});
   options.Add("--cpu-variant", cpu_variant, "build of the reference's kernels to use, as zen4 or haswell");
+  options.Add(
+      "--override-kv", override_kv,
+      "KEY=TYPE:VALUE in place of what the model's file says, for both engines; TYPE is int, float, bool or str; "
+      "may be repeated, or several with commas",
+      {.commas = true});
 }
 
 int RunOptions::Threads() const {

@@ -14,7 +14,7 @@
 
 namespace parity {
 
-// How an engine runs: --threads, --seed, --deterministic, --timeout, --cpu-variant, --n-ubatch; and the environment
+// How an engine runs: --threads, --seed, --deterministic, --timeout, --cpu-variant, --override-kv; and the environment
 // variables BITNET_SEED, BITNET_DETERMINISTIC, CROSSVAL_TIMEOUT_SECS, over which the flags win.
 struct RunOptions {
   int threads = 0;  // 0: one if deterministic, else as many as the machine has
@@ -22,6 +22,7 @@ struct RunOptions {
   bool deterministic = false;
   int timeout_seconds = 0;  // 0: CROSSVAL_TIMEOUT_SECS, or 180
   std::string cpu_variant;
+  std::vector<std::string> override_kv;
 
   void AddTo(Options& options);
   int Threads() const;

@@ -16,6 +16,7 @@
 
 #include "engine/gguf/gguf.h"
 #include "engine/model/model.h"
+#include "engine/model/model_for_test.h"
 #include "fixtures/convert.h"
 #include "parity_tests/cli/cli_for_test.h"
 #include "reference/capture/temporary_directory.h"
@@ -25,6 +26,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 // The trained model with the gammas of one kind of norm changed in every layer, or in one.
 std::string WithNorm(const std::string& name, const std::string& kind, int layer,
@@ -159,6 +161,56 @@ TEST(CompatCheck, SaysWhatIsInTheFileAndWhatRunsIt) {
   EXPECT_THAT(result.output, HasSubstr("native       runs it"));
   EXPECT_THAT(result.output, HasSubstr("tokenizer.ggml.tokens = [2048 elements: \"!\""));
   EXPECT_EQ(RunParity({"compat-check", "--model", "/no/such/model.gguf"}).exit_code, 2);
+}
+
+// A vocabulary of fewer tokens than the embedding has rows.
+TEST(CompatCheck, RowsWithoutAToken) {
+  bitnet::TinyModel tiny({.n_vocab = 2112});
+  const bitnet::GgufFile trained = bitnet::GgufFile::Open(kTrainedModel);
+  for (const auto& [key, value] : trained.metadata()) {
+    if (key.starts_with("tokenizer.")) tiny.metadata[key] = value;
+  }
+  const ProcessResult result = RunParity({"compat-check", tiny.Write()});
+  EXPECT_EQ(result.exit_code, 0) << result.last_words;
+  EXPECT_THAT(result.output, HasSubstr("token_embd.weight has 2112 rows: llama.cpp refuses such a file"));
+  EXPECT_THAT(result.output, HasSubstr("native       runs it"));
+}
+
+TEST(OverrideKv, ChangesWhatTheEngineReadsAndRefusesWhatItDoesNot) {
+  const auto generate = [](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"generate", "--model",      kTrainedModel, "--prompt",  "In the",
+                                          "--greedy", "--max-tokens", "6",           "--dump-ids"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return RunParity(arguments);
+  };
+  const std::string plain = generate({}).output;
+  const std::string slow = "bitnet.rope.freq_base=float:3", stretched = "bitnet.rope.scaling.factor=float:90";
+  const std::string overridden = generate({"--override-kv", slow, "--override-kv", stretched}).output;
+  EXPECT_NE(overridden, plain);
+  EXPECT_EQ(generate({"--override-kv", slow + "," + stretched}).output, overridden);
+  EXPECT_EQ(generate({"--override-kv", "general.name=str:another"}).output, plain);
+  const auto refused = [&](const std::string& override) {
+    const ProcessResult result = generate({"--override-kv", override});
+    EXPECT_EQ(result.exit_code, 2) << override;
+    return result.last_words;
+  };
+  EXPECT_THAT(refused("bitnet.rope.freq_bas=float:3"), HasSubstr("does not read bitnet.rope.freq_bas"));
+  EXPECT_THAT(refused("bitnet.rope.freq_base=int:3"), HasSubstr("found int64 3, expected float32"));
+  EXPECT_THAT(refused("bitnet.rope.freq_base"), HasSubstr("expected KEY=TYPE:VALUE"));
+}
+
+TEST(CompatCheck, ListsTheKeysThatNobodyUsesAndNotesTheActivation) {
+  bitnet::TinyModel tiny;
+  tiny.metadata["bitnet.hidden_activation"] = std::string("relu2");
+  tiny.metadata["bitnet.rope.scaling.factor"] = 4.0f;
+  tiny.metadata["bitnet.attention.sliding_window"] = uint32_t{32};
+  const ProcessResult result = RunParity({"compat-check", tiny.Write()});
+  EXPECT_EQ(result.exit_code, 0) << result.last_words;
+  EXPECT_THAT(result.output, HasSubstr("keys not used  bitnet.attention.sliding_window = 32\n"));
+  EXPECT_THAT(result.output, HasSubstr("angles scaled by 0.25\n"));
+  EXPECT_THAT(result.output, HasSubstr("activation     squared ReLU"));
+  EXPECT_THAT(result.output, HasSubstr("they compute SiLU"));
+  EXPECT_THAT(result.output, Not(HasSubstr("bitnet.rope.scaling.factor")));
 }
 
 }  // namespace

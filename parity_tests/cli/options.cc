@@ -45,6 +45,7 @@ void Options::Add(const std::string& names, std::optional<double>& value, const 
 void Options::Add(const std::string& names, std::vector<std::string>& values, const std::string& help,
                   const Rules& rules) {
   CLI::Option* option = command_->add_option(names, values, help)->expected(1)->take_all();
+  if (rules.commas) option->delimiter(',');
   if (rules.show_default && !values.empty()) option->capture_default_str();
 }
 void Options::Add(const std::string& names, std::vector<int32_t>& values, const std::string& help, const Rules& rules) {

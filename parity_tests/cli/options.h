@@ -26,6 +26,7 @@ struct Rules {
   std::optional<std::pair<int, int>> range = {};  // of a number
   std::optional<int> at_least = {};               // of a number: 0 or 1
   bool required = false;
+  bool commas = false;           // of texts: one value may be several, separated by commas
   bool show_default = true;      // in the help
   std::string environment = {};  // a variable of the same meaning; the flag wins
   std::string excludes = {};     // an option that may not stand beside it

@@ -35,6 +35,7 @@ Request PromptOptions::MakeRequest() const {
   request.threads = run.Threads();
   request.seed = run.seed;
   request.cpu_variant = run.cpu_variant;
+  request.override_kv = run.override_kv;
   if (!token_ids.empty()) {
     request.token_ids = token_ids;
     return request;

@@ -39,7 +39,7 @@ class ExplainTest : public testing::Test {
   static Explanation ExplainBits(Backend& candidate, Backend& reference, const Request& request,
                                  const Captures& captures, const BisectOptions& options = {}) {
     const Verdict verdict = Climb(captures.candidate, captures.reference, {.profile = ExactProfile(), .piece_of = {}});
-    const HeldModel held = HoldModel(request.model, captures.reference.backend);
+    const HeldModel held = HoldModel(request, captures.reference.backend);
     return Explain(candidate, reference, request, captures, verdict, held.own, options);
   }
 

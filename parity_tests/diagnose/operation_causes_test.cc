@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "engine/model/model_for_test.h"
 #include "fixtures/generate.h"
 #include "parity_tests/diagnose/causes.h"
 #include "parity_tests/harness/oracle_backend.h"
@@ -81,6 +82,31 @@ TEST_P(OperationCauses, AccuseNoOperationThatIsRight) {
   for (const bitnet::PointInfo& info : bitnet::kGraph) {
     const Place place{4, info.in_layer ? 1 : -1, info.point};
     EXPECT_THAT(fixture.CausesAt(capture, place), IsEmpty()) << info.name;
+  }
+}
+
+// A file with a factor, which an engine does not read.
+TEST(OperationCausesOfAScaledModel, NameAScalingThatIsLeftOut) {
+  for (const char* type : {"linear", "yarn"}) {
+    bitnet::TinyModel tiny;
+    tiny.metadata["bitnet.rope.scaling.type"] = std::string(type);
+    tiny.metadata["bitnet.rope.scaling.factor"] = 4.0f;
+    Request request;
+    request.model = tiny.Write();
+    request.token_ids = {5, 17, 39, 0, 33, 21, 8};
+    request.trace = "full";
+    request.raw_tensors = true;
+    request.threads = 1;
+    const bitnet::Model model = bitnet::Model::Load(request.model);
+    const auto wrong = MakeOracleBackend({.mistake = "rope_scaling", .layer = 1, .order = std::string(Order().name)});
+    Causes causes;
+    parity::OperationCauses({.model = &model, .order = &Order(), .problem = {}}, wrong->Run(request),
+                            {4, 1, Point::kQRope}, causes);
+    const std::vector<Cause> sorted = causes.Sorted();
+    ASSERT_FALSE(sorted.empty()) << type;
+    EXPECT_EQ(sorted[0].id, "rope_scaling");
+    EXPECT_EQ(sorted[0].certainty, Certainty::kCertain);
+    EXPECT_THAT(sorted[0].evidence, testing::HasSubstr("angles are not scaled")) << type;
   }
 }
 

@@ -163,7 +163,7 @@ Climbed Comparison::Climb(const Request& request, const ClimbOptions& options) {
 
 Explanation Comparison::Explain(const Request& request, const Captures& captures, const Verdict& verdict,
                                 bool first_bit) {
-  const HeldModel held = HoldModel(request.model, captures.reference.backend);
+  const HeldModel held = HoldModel(request, captures.reference.backend);
   return parity::Explain(*candidate_, *reference_, request, captures, verdict, held.own,
                          {.first_bit = first_bit, .progress = progress});
 }

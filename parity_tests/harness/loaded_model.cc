@@ -1,14 +1,19 @@
 #include "parity_tests/harness/loaded_model.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <stdexcept>
 #include <utility>
+#include <variant>
 
 #include "reference/capture/hash.h"
+#include "reference/capture/kv_override.h"
 
 namespace parity {
 namespace {
@@ -18,9 +23,9 @@ template <typename T>
 class LastFile {
  public:
   template <typename Make>
-  std::shared_ptr<const T> Get(const std::string& path, const Make& make) {
+  std::shared_ptr<const T> Get(const std::string& path, const std::vector<std::string>& override_kv, const Make& make) {
     const std::lock_guard lock(mutex_);
-    const std::string key = KeyOf(path);
+    const std::string key = fmt::format("{}\n{}", KeyOf(path), fmt::join(override_kv, "\n"));
     if (value_ == nullptr || key != key_) {
       value_.reset();  // two models may not fit into memory
       value_ = std::make_shared<const T>(make());
@@ -31,9 +36,13 @@ class LastFile {
 
  private:
   static std::string KeyOf(const std::string& path) {
-    struct stat s = {};
-    if (stat(path.c_str(), &s) != 0) return path;  // `make` says what is wrong with it
-    return fmt::format("{}\n{} {}.{} {} {}", path, s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec, s.st_dev, s.st_ino);
+    std::string key = path;
+    for (const std::string& shard : ShardsOf(path)) {
+      struct stat s = {};
+      if (stat(shard.c_str(), &s) != 0) return path;  // `make` says what is wrong with it
+      key += fmt::format("\n{} {}.{} {} {}", s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec, s.st_dev, s.st_ino);
+    }
+    return key;
   }
 
   std::mutex mutex_;
@@ -41,8 +50,8 @@ class LastFile {
   std::shared_ptr<const T> value_;
 };
 
-LoadedModel Load(const std::string& path) {
-  LoadedModel loaded{bitnet::Model::Load(path), {}};
+LoadedModel Load(const std::string& path, const std::vector<std::string>& override_kv) {
+  LoadedModel loaded{OverriddenModel(path, override_kv), {}};
   const bitnet::Hyperparameters& h = loaded.model.hyperparameters;
   loaded.info.path = path;
   loaded.info.blake3 = HashFile(path);
@@ -59,24 +68,52 @@ LoadedModel Load(const std::string& path) {
                                                {"rms_norm_eps", h.rms_norm_eps},
                                                {"n_ctx_train", h.n_ctx_train},
                                                {"file_type", h.file_type}};
+  if (loaded.model.file.Has(h.architecture + ".hidden_activation")) {
+    (*loaded.info.hyperparameters)["hidden_activation"] = bitnet::ActivationName(h.activation);
+  }
   return loaded;
 }
 
 }  // namespace
 
-std::shared_ptr<const LoadedModel> LoadModel(const std::string& path) {
+bitnet::GgufFile OpenModel(const std::string& path, const std::vector<std::string>& override_kv) {
+  bitnet::GgufFile file = bitnet::GgufFile::Open(path);
+  for (const std::string& text : override_kv) {
+    KvOverride override = ParseKvOverride(text);
+    std::visit([&](auto& value) { file.Override(override.key, std::move(value)); }, override.value);
+  }
+  return file;
+}
+
+bitnet::Model OverriddenModel(const std::string& path, const std::vector<std::string>& override_kv) {
+  bitnet::Model model = bitnet::Model::FromFile(OpenModel(path, override_kv));
+  const std::vector<std::string> unread = model.file.UnreadKeys();
+  for (const std::string& text : override_kv) {
+    const std::string key = ParseKvOverride(text).key;
+    if (!key.starts_with(model.hyperparameters.architecture + ".")) continue;
+    if (std::find(unread.begin(), unread.end(), key) == unread.end()) continue;
+    throw std::runtime_error(fmt::format(
+        "{}: override_kv: this engine does not read {}, expected a key that it reads; compat-check lists the "
+        "keys of the file that it does not use",
+        path, key));
+  }
+  return model;
+}
+
+std::shared_ptr<const LoadedModel> LoadModel(const std::string& path, const std::vector<std::string>& override_kv) {
   static LastFile<LoadedModel> last;
-  return last.Get(path, [&path] { return Load(path); });
+  return last.Get(path, override_kv, [&] { return Load(path, override_kv); });
 }
 
 std::shared_ptr<const bitnet::Tokenizer> LoadTokenizer(const Request& request) {
   static LastFile<bitnet::Tokenizer> last;
   try {
     if (!request.tokenizer.empty()) {
-      return last.Get(request.tokenizer, [&] { return bitnet::Tokenizer::FromTokenizerJson(request.tokenizer); });
+      return last.Get(request.tokenizer, {}, [&] { return bitnet::Tokenizer::FromTokenizerJson(request.tokenizer); });
     }
-    return last.Get(request.model,
-                    [&] { return bitnet::Tokenizer::FromGguf(bitnet::GgufFile::Open(request.model)); });
+    return last.Get(request.model, request.override_kv, [&] {
+      return bitnet::Tokenizer::FromGguf(OpenModel(request.model, request.override_kv));
+    });
   } catch (const std::exception&) {
     if (request.token_ids) return nullptr;
     throw;

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/model/model.h"
 #include "engine/tokenizer/tokenizer.h"
@@ -21,9 +22,16 @@ struct LoadedModel {
   ModelInfo info;  // with the file's hash
 };
 
-// The model at `path`. The last one is kept until another is asked for or the file's size, time or inode change. Throws
-// as Model::Load does. Safe to call from several threads.
-std::shared_ptr<const LoadedModel> LoadModel(const std::string& path);
+// The file, with the request's `override_kv` (reference/capture/kv_override.h) in place of what it says.
+bitnet::GgufFile OpenModel(const std::string& path, const std::vector<std::string>& override_kv);
+
+// The model in such a file. Throws as Model::Load does, and where this engine does not read a key of the architecture
+// that is overridden: it is misspelt, or another engine may read it.
+bitnet::Model OverriddenModel(const std::string& path, const std::vector<std::string>& override_kv);
+
+// The model of a request. The last one is kept until another is asked for or the file's size, time or inode change.
+// Safe to call from several threads.
+std::shared_ptr<const LoadedModel> LoadModel(const std::string& path, const std::vector<std::string>& override_kv = {});
 
 // The tokenizer of a request: its tokenizer.json, or the vocabulary in the model's file. Nothing where the request has
 // token ids and the vocabulary cannot be read, since no text needs it. The last one is kept, as above.

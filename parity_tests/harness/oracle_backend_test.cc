@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "engine/kernels/order.h"
+#include "engine/model/model_for_test.h"
 #include "fixtures/generate.h"
 #include "parity_tests/harness/native_backend.h"
 #include "parity_tests/harness/oracle_backend.h"
@@ -94,6 +95,28 @@ TEST(Oracle, IsTheNativeOneOnAnUntiedModelWithoutSubNorms) {
   request.raw_tensors = true;
   ExpectSameCaptures(request);
   std::filesystem::remove(options.output);
+}
+
+TEST(Oracle, IsTheNativeOneOnScaledAnglesAndSideTensors) {
+  bitnet::TinyModel tiny({.architecture = "llama", .type = bitnet::TensorType::kTQ2_0});
+  tiny.metadata["llama.rope.scaling.type"] = std::string("yarn");
+  tiny.metadata["llama.rope.scaling.factor"] = 4.0f;
+  tiny.metadata["llama.hidden_activation"] = std::string("relu2");
+  std::vector<float> numbers(512);
+  for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = 1.0f + static_cast<float>(i) / 100;
+  const auto f32 = bitnet::TensorType::kF32;
+  tiny.tensors["rope_freqs.weight"] = {f32, {32}, {numbers.begin(), numbers.begin() + 32}};
+  tiny.tensors["blk.0.attn_k.scale"] = {f32, {1}, {1.3f}};
+  tiny.tensors["blk.1.ffn_down.scale"] = {f32, {1}, {0.7f}};
+  tiny.tensors["blk.1.ffn_up.bias"] = {f32, {512}, numbers};
+  Request request;
+  request.model = tiny.Write();
+  request.token_ids = std::vector<int32_t>{1, 5, 9, 33, 2};
+  request.max_tokens = 2;
+  request.trace = "full";
+  request.raw_tensors = true;
+  ExpectSameCaptures(request);
+  ExpectSameCaptures(request, "", /*kernels=*/true);
 }
 
 TEST(Oracle, EveryMistakeChangesSomethingAndTheSameOnKernels) {

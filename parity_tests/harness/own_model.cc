@@ -8,10 +8,10 @@
 
 namespace parity {
 
-HeldModel HoldModel(const std::string& path, const BackendInfo& reference) {
+HeldModel HoldModel(const Request& request, const BackendInfo& reference) {
   HeldModel held;
   try {
-    held.loaded = LoadModel(path);
+    held.loaded = LoadModel(request.model, request.override_kv);
     held.own.model = &held.loaded->model;
     held.own.order = &OrderFor(reference, *held.own.model);
   } catch (const std::exception& error) {

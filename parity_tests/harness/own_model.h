@@ -1,6 +1,6 @@
 // Our own engine's view of the model that two engines ran, for replay and diagnosis.
 //
-//   const HeldModel held = HoldModel(request.model, captures.reference.backend);
+//   const HeldModel held = HoldModel(request, captures.reference.backend);
 //   Explain(candidate, reference, request, captures, verdict, held.own);
 #ifndef BITNET_PARITY_PARITY_TESTS_HARNESS_OWN_MODEL_H_
 #define BITNET_PARITY_PARITY_TESTS_HARNESS_OWN_MODEL_H_
@@ -20,7 +20,7 @@ struct HeldModel {
 
 // The order of operations is that of the reference's build, or else of the model's usual reference. Never throws for
 // what is wrong with the file: own.problem says it.
-HeldModel HoldModel(const std::string& path, const BackendInfo& reference);
+HeldModel HoldModel(const Request& request, const BackendInfo& reference);
 
 }  // namespace parity
 

@@ -247,6 +247,8 @@ RungResult ComparePreflight(const Capture& candidate, const Capture& reference, 
     differences.Expect("request.add_special", a.add_special, b.add_special);
     differences.Expect("request.parse_special", a.parse_special, b.parse_special);
   }
+  differences.Expect("request.override_kv", fmt::format("{}", fmt::join(a.override_kv, ", ")),
+                     fmt::format("{}", fmt::join(b.override_kv, ", ")));
   differences.Expect("request.schedule", ScheduleName(a.schedule), ScheduleName(b.schedule));
   differences.Expect("request.positions", a.positions, b.positions);
   differences.Expect("request.max_tokens", a.max_tokens, b.max_tokens);

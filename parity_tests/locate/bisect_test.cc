@@ -147,7 +147,7 @@ class BisectTest : public testing::Test {
     const Verdict verdict =
         Climb(whole.candidate, whole.reference,
               {.profile = LoadProfile(PARITY_SOURCE_DIR "/fixtures/thresholds.json", profile), .piece_of = {}});
-    const HeldModel held = HoldModel(request.model, whole.reference.backend);
+    const HeldModel held = HoldModel(request, whole.reference.backend);
     return Bisect(candidate, reference, request, whole, verdict, held.own);
   }
 

@@ -32,6 +32,27 @@ Changes RopeBase(const Site& site) {
   return changes;
 }
 
+// Of a model that asks for none: a factor that longer contexts are often reached with.
+Changes RopeScaling(const Site& site) {
+  const bitnet::RopeScaling& right = site.model.hyperparameters.rope_scaling;
+  Changes changes;
+  if (!site.model.weights.rope_divisors.empty()) {
+    changes.push_back({"rope_freqs.weight is not read", [](Parameters& p) { p.rope.divisors = {}; }});
+  }
+  if (right.frequency != 1.0f || right.magnitude != 1.0f) {
+    changes.push_back({"angles are not scaled", [](Parameters& p) { p.rope.scaling = {}; }});
+    if (!right.yarn) return changes;
+    changes.push_back({"every angle is scaled, as without YaRN",
+                       [right](Parameters& p) { p.rope.scaling = {.frequency = right.frequency}; }});
+    return changes;
+  }
+  for (const float factor : {2.0f, 4.0f, 8.0f}) {
+    changes.push_back({fmt::format("angles are divided by {:g}", factor),
+                       [factor](Parameters& p) { p.rope.scaling.frequency = 1.0f / factor; }});
+  }
+  return changes;
+}
+
 Changes RopePosition(const Site& site) {
   Changes changes;
   for (const int by : {1, -1}) {
@@ -147,6 +168,11 @@ const Mistake kMistakes[] = {
      .rung = "positions",
      .position = 1,
      .place = Point::kQRope},
+    {.id = "rope_scaling",
+     .what = "RoPE's angles are scaled otherwise than the model says",
+     .remedy = "read {architecture}.rope.scaling.* and rope_freqs.weight; a factor without a type is linear",
+     .points = kRopes,
+     .changes = RopeScaling},
     {.id = "rope_position_off_by_one",
      .what = "RoPE rotates by a neighbouring position",
      .remedy = "count positions from 0",

@@ -130,8 +130,8 @@ Values Arithmetic::Rope(const RopeParameters& p, Values x, const Batch& batch) {
   const size_t width = x.size() / batch.n;
   for (size_t i = 0; i < batch.n; ++i) {
     const int position = static_cast<int>(batch.first + i) + p.shift;
-    RopeRow(x.data() + i * width, width / h_.n_embd_head, bitnet::ComputeRopeAngles(position, h_.n_rot, p.base),
-            p.layout);
+    RopeRow(x.data() + i * width, width / h_.n_embd_head,
+            bitnet::ComputeRopeAngles(position, h_.n_rot, p.base, p.scaling, p.divisors), p.layout);
   }
   return x;
 }
@@ -195,7 +195,7 @@ Values UnroundedProduct(const bitnet::WeightMatrix& w, const float* x) {
   for (size_t r = 0; r < w.rows; ++r) {
     double sum = 0;
     for (size_t i = 0; i < w.cols; ++i) sum += static_cast<double>(decoded[r * w.cols + i]) * x[i];
-    y[r] = static_cast<float>(sum);
+    y[r] = static_cast<float>(sum * w.side_scale + (w.bias != nullptr ? w.bias[r] : 0));
   }
   return y;
 }

@@ -38,6 +38,8 @@ Parameters ParametersOf(const bitnet::Model& model, Point point, int layer) {
     case Op::kRope:
       p.rope.base = h.rope_freq_base;
       p.rope.layout = h.rope_layout;
+      p.rope.scaling = h.rope_scaling;
+      p.rope.divisors = model.weights.rope_divisors;
       break;
     case Op::kScores:
     case Op::kSoftmax:

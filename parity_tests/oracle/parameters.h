@@ -52,7 +52,9 @@ struct ProductParameters {
 struct RopeParameters {
   float base = 0;
   bitnet::RopeLayout layout = bitnet::RopeLayout::kNeox;
-  int shift = 0;  // the position that it rotates by, less the token's own
+  bitnet::RopeScaling scaling;
+  std::span<const float> divisors;  // [n_rot / 2] or none
+  int shift = 0;                    // the position that it rotates by, less the token's own
 };
 
 struct AttentionParameters {

@@ -356,6 +356,11 @@ void MatMul(const WeightMatrix& w, const std::vector<Input>& x, const Arithmetic
       default:
         throw std::logic_error("no definition of a product with " + TypeName(w.type));
     }
+    for (size_t p = 0; p < x.size(); ++p) {
+      float& product = y[p * w.rows + r];
+      product *= w.side_scale;
+      if (w.bias != nullptr) product += w.bias[r];
+    }
   }
 }
 

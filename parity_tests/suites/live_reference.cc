@@ -40,6 +40,10 @@ void LiveReference::SetUp() {
 void LiveReference::ExpectSameBits(GenerateOptions model, Request request) {
   model.output = request.model = Path("shape.gguf");
   GenerateModel(model);
+  ExpectSameBitsOf(std::move(request), fmt::format("{}, batches of {}", DescribeShape(model), request.n_ubatch));
+}
+
+void LiveReference::ExpectSameBitsOf(Request request, const std::string& words) {
   request.ignore_eos = true;
   request.threads = 1;
   const ClimbOptions options = {.profile = {.file = PARITY_SOURCE_DIR "/fixtures/thresholds.json"},
@@ -52,8 +56,7 @@ void LiveReference::ExpectSameBits(GenerateOptions model, Request request) {
     if (climbed.captures) {
       ASSERT_EQ(climbed.captures->candidate.logits.rows, static_cast<int64_t>(request.token_ids->size()));
     }
-    EXPECT_TRUE(verdict.parity()) << DescribeShape(model) << ", batches of " << request.n_ubatch << "\n"
-                                  << TextReport(verdict, {});
+    EXPECT_TRUE(verdict.parity()) << words << "\n" << TextReport(verdict, {});
   }
 }
 

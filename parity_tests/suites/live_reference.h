@@ -40,6 +40,8 @@ class LiveReference : public testing::Test {
   // Makes the model and climbs the ladder by profile `exact`, the request's prompt as batches and a token at a time.
   // Skips the test where the reference's build has no order of operations that the candidate follows.
   void ExpectSameBits(GenerateOptions model, Request request);
+  // The same on the model that the request names. `words` describe it in a failure.
+  void ExpectSameBitsOf(Request request, const std::string& words);
 
   std::string reference_;
   TemporaryDirectory directory_;

@@ -30,6 +30,17 @@ TEST(HashTest, OfAFileIsThatOfItsBytes) {
   EXPECT_EQ(HashFile(path), HashText(text));
 }
 
+TEST(HashTest, OfASplitFileIsThatOfAllShards) {
+  const TemporaryDirectory directory;
+  const std::string first = directory.path() + "/m-00001-of-00002.gguf",
+                    second = directory.path() + "/m-00002-of-00002.gguf";
+  std::ofstream(first, std::ios::binary) << "one";
+  EXPECT_THROW(HashFile(first), std::runtime_error);
+  std::ofstream(second, std::ios::binary) << "two";
+  EXPECT_EQ(HashFile(first), HashText("onetwo"));
+  EXPECT_EQ(HashFile(second), HashText("two"));
+}
+
 TEST(HashTest, FilesThatCannotBeReadAreErrors) {
   const TemporaryDirectory directory;
   EXPECT_THROW(HashFile(directory.path() + "/none"), std::runtime_error);

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "reference/capture/json_fields.h"
+#include "reference/capture/kv_override.h"
 
 namespace parity {
 namespace {
@@ -39,6 +41,7 @@ nlohmann::json ToJson(const Request& request) {
   json["trace"] = request.trace;
   json["raw_tensors"] = request.raw_tensors;
   json["cpu_variant"] = request.cpu_variant;
+  for (const std::string& text : request.override_kv) json["override_kv"].push_back(TextToJson(text));
   return json;
 }
 
@@ -72,6 +75,7 @@ Request RequestFromJson(const nlohmann::json& json, const std::string& origin) {
   fields.ReadIfPresent("trace", &request.trace);
   fields.ReadIfPresent("raw_tensors", &request.raw_tensors);
   fields.ReadIfPresent("cpu_variant", &request.cpu_variant);
+  fields.ReadIfPresent("override_kv", &request.override_kv);
   request.extra = fields.Unknown();
 
   if (schedule == "batch") {
@@ -91,6 +95,13 @@ Request RequestFromJson(const nlohmann::json& json, const std::string& origin) {
   CheckAtLeast(fields, "n_ctx", request.n_ctx, 0);
   CheckAtLeast(fields, "n_ubatch", request.n_ubatch, 1);
   CheckAtLeast(fields, "threads", request.threads, 1);
+  for (const std::string& text : request.override_kv) {
+    try {
+      ParseKvOverride(text);
+    } catch (const std::runtime_error& error) {
+      throw std::runtime_error(fmt::format("{}: {}", origin, error.what()));
+    }
+  }
   return request;
 }
 

@@ -38,7 +38,8 @@ struct Request {
   std::string trace = "none";  // none, core, full, or a selection (stage and layer globs)
   bool raw_tensors = false;    // keep the traced tensors as .npy
   std::string cpu_variant;     // which build of the reference's kernels ("zen4", "haswell"); empty: its own choice
-  JsonValue extra;             // unknown keys, kept
+  std::vector<std::string> override_kv;  // in place of what the model's file says: "KEY=TYPE:VALUE" (kv_override.h)
+  JsonValue extra;                       // unknown keys, kept
 };
 
 // JSON with schema "bitnet-parity/request/1". FromJson throws std::runtime_error naming `origin` (a file name) and the

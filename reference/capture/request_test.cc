@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "reference/capture/json_fields.h"
+#include "reference/capture/kv_override.h"
 
 namespace parity {
 namespace {
@@ -40,6 +41,7 @@ Request FullRequest() {
   request.trace = "core";
   request.raw_tensors = true;
   request.cpu_variant = "haswell";
+  request.override_kv = {"bitnet.rope.freq_base=float:5e5", "general.name=str:a=b:c", "x=int:-3", "y=bool:true"};
   request.extra = json{{"note", "kept"}};
   return request;
 }
@@ -56,10 +58,10 @@ TEST(RequestTest, EveryFieldSurvives) {
   EXPECT_EQ(read.extra, request.extra);
   std::vector<std::string> keys;
   for (const auto& item : document.items()) keys.push_back(item.key());
-  EXPECT_THAT(keys, testing::UnorderedElementsAre("schema", "model", "tokenizer", "prompt", "prompt_template", "text",
-                                                  "add_special", "parse_special", "token_ids", "positions",
-                                                  "max_tokens", "ignore_eos", "schedule", "n_ctx", "n_ubatch",
-                                                  "threads", "seed", "trace", "raw_tensors", "cpu_variant", "note"));
+  EXPECT_THAT(keys, testing::UnorderedElementsAre(
+                        "schema", "model", "tokenizer", "prompt", "prompt_template", "text", "add_special",
+                        "parse_special", "token_ids", "positions", "max_tokens", "ignore_eos", "schedule", "n_ctx",
+                        "n_ubatch", "threads", "seed", "trace", "raw_tensors", "cpu_variant", "override_kv", "note"));
   // No two fields share a key, and each is read: a change of the document changes the request.
   for (const auto& [key, value] : document.items()) {
     if (key == "schema") continue;
@@ -72,6 +74,16 @@ TEST(RequestTest, EveryFieldSurvives) {
       EXPECT_NE(ToJson(RequestFromJson(other, "")), document) << key;
     }
   }
+}
+
+TEST(RequestTest, OverridesAreAbsentUnlessGiven) {
+  Request request = FullRequest();
+  request.override_kv.clear();
+  EXPECT_FALSE(ToJson(request).contains("override_kv"));
+  EXPECT_EQ(std::get<double>(ParseKvOverride("k=float:5e5").value), 5e5);
+  EXPECT_EQ(std::get<int64_t>(ParseKvOverride("k=int:-3").value), -3);
+  EXPECT_EQ(std::get<std::string>(ParseKvOverride("k=str:a=b:c").value), "a=b:c");
+  EXPECT_EQ(ParseKvOverride("general.name=str:").key, "general.name");
 }
 
 TEST(RequestTest, BytesThatAreNotUtf8Survive) {
@@ -104,6 +116,13 @@ TEST(RequestTest, WrongTypesAndValuesAreNamed) {
       {"threads", 0, "expected at least 1"},
       {"seed", -1, "not negative"},
       {"schedule", "sometimes", "expected batch or token-by-token"},
+      {"override_kv", {"x"}, "found 'x', expected KEY=TYPE:VALUE"},
+      {"override_kv", {"=int:1"}, "expected KEY=TYPE:VALUE"},
+      {"override_kv", {"x=int:1.5"}, "a whole number"},
+      {"override_kv", {"x=float:many"}, "a number behind float:"},
+      {"override_kv", {"x=bool:1"}, "true or false"},
+      {"override_kv", {"x=u32:1"}, "one of the types"},
+      {"override_kv", {"x=str:" + std::string(128, 'a')}, "at most 127"},
       {"prompt_template", "auto", "expected raw, instruct or llama3-chat"},
   };
   for (const auto& c : cases) {

@@ -52,14 +52,17 @@ CaptureStore::CaptureStore(std::string directory) : directory_(std::move(directo
 }
 
 std::string CaptureStore::FileHash(const std::string& path) const {
-  struct stat status = {};
   const std::string absolute = fs::weakly_canonical(path).string();
-  if (stat(absolute.c_str(), &status) != 0) {
-    throw std::runtime_error(fmt::format("{}: cannot read: {}", path, std::strerror(errno)));
+  std::string states;
+  for (const std::string& shard : ShardsOf(absolute)) {
+    struct stat status = {};
+    if (stat(shard.c_str(), &status) != 0) {
+      throw std::runtime_error(fmt::format("{}: cannot read: {}", shard, std::strerror(errno)));
+    }
+    states += fmt::format("{}\n{}\n{}.{:09}\n{}\n{}", shard, status.st_size, status.st_mtim.tv_sec,
+                          status.st_mtim.tv_nsec, status.st_dev, status.st_ino);
   }
-  const std::string key =
-      HashText(fmt::format("{}\n{}\n{}.{:09}\n{}\n{}", absolute, status.st_size, status.st_mtim.tv_sec,
-                           status.st_mtim.tv_nsec, status.st_dev, status.st_ino));
+  const std::string key = HashText(states);
   const std::string remembered = directory_ + "/file_hashes/" + key;
   std::string hash;
   if (std::ifstream file(remembered); file && std::getline(file, hash) && IsHash(hash)) return hash;

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 
 namespace parity::api {
 
@@ -47,13 +48,24 @@ inline bool HaveCpuDevice() { return true; }
 // An address inside libllama, to find its file.
 inline const void* LibraryAddress() { return reinterpret_cast<const void*>(&llama_backend_init); }
 
-inline llama_model* LoadModel(const std::string& path, bool vocab_only) {
+// `overrides`: nullptr, or entries of which the last has no key.
+inline llama_model* LoadModel(const std::string& path, bool vocab_only,
+                              const llama_model_kv_override* overrides = nullptr) {
   llama_model_params params = llama_model_default_params();
   params.n_gpu_layers = 0;
   params.use_mmap = true;
   params.vocab_only = vocab_only;
+  params.kv_overrides = overrides;
   return llama_load_model_from_file(path.c_str(), params);
 }
+
+// What the feed-forward of an architecture computes, whatever the file's `hidden_activation` says (it is not read); ""
+// where nobody looked.
+inline std::string_view ActivationOf(std::string_view architecture) {
+  if (architecture == "bitnet-b1.58" || architecture == "bitnet-25") return "relu2";
+  return architecture == "bitnet" || architecture == "llama" ? "silu" : "";
+}
+
 inline void FreeModel(llama_model* model) { llama_free_model(model); }
 
 // Flash attention off (its graph has no kq node), K and V in F16.

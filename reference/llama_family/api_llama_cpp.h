@@ -10,6 +10,7 @@
 #include <llama.h>
 
 #include <string>
+#include <string_view>
 
 namespace parity::api {
 
@@ -31,15 +32,24 @@ inline bool HaveCpuDevice() { return ggml_backend_dev_by_type(GGML_BACKEND_DEVIC
 // An address inside libllama, to find its file.
 inline const void* LibraryAddress() { return reinterpret_cast<const void*>(&llama_backend_init); }
 
-inline llama_model* LoadModel(const std::string& path, bool vocab_only) {
+// `overrides`: nullptr, or entries of which the last has no key.
+inline llama_model* LoadModel(const std::string& path, bool vocab_only,
+                              const llama_model_kv_override* overrides = nullptr) {
   static ggml_backend_dev_t no_devices[] = {nullptr};  // the CPU is always there
   llama_model_params params = llama_model_default_params();
   params.devices = no_devices;
   params.n_gpu_layers = 0;
   params.load_mode = LLAMA_LOAD_MODE_MMAP;
   params.vocab_only = vocab_only;
+  params.kv_overrides = overrides;
   return llama_model_load_from_file(path.c_str(), params);
 }
+// What the feed-forward of an architecture computes, whatever the file's `hidden_activation` says (v0.5.0 does not read
+// it); "" where nobody looked.
+inline std::string_view ActivationOf(std::string_view architecture) {
+  return architecture == "bitnet" || architecture == "llama" ? "silu" : "";
+}
+
 inline void FreeModel(llama_model* model) { llama_model_free(model); }
 
 // Flash attention off (its graph has no kq node), K and V in F16.

@@ -104,7 +104,17 @@ bool MeansUnsupported(const std::string& log) {
   return false;
 }
 
-// A scalar of the file's metadata as a number, whatever integer or float type holds it.
+// The number that an array holds for each layer, where it is the same for all.
+std::optional<double> ArrayNumber(const gguf_context* gguf, decltype(gguf_find_key(nullptr, nullptr)) id) {
+  const gguf_type type = gguf_get_arr_type(gguf, id);
+  const auto n = gguf_get_arr_n(gguf, id);
+  if ((type != GGUF_TYPE_UINT32 && type != GGUF_TYPE_INT32) || n == 0) return std::nullopt;
+  const auto* values = static_cast<const int32_t*>(gguf_get_arr_data(gguf, id));
+  if (std::any_of(values, values + n, [values](int32_t v) { return v != values[0]; })) return std::nullopt;
+  return values[0];
+}
+
+// A number of the file's metadata, whatever integer or float type holds it.
 std::optional<double> MetaNumber(const gguf_context* gguf, const std::string& key) {
   const auto id = gguf_find_key(gguf, key.c_str());
   if (id < 0) return std::nullopt;
@@ -129,9 +139,37 @@ std::optional<double> MetaNumber(const gguf_context* gguf, const std::string& ke
       return gguf_get_val_f32(gguf, id);
     case GGUF_TYPE_FLOAT64:
       return gguf_get_val_f64(gguf, id);
+    case GGUF_TYPE_ARRAY:
+      return ArrayNumber(gguf, id);
     default:
       return std::nullopt;
   }
+}
+
+std::optional<double> AsNumber(const KvOverride& override) {
+  if (const auto* number = std::get_if<int64_t>(&override.value)) return static_cast<double>(*number);
+  if (const auto* number = std::get_if<double>(&override.value)) return *number;
+  return std::nullopt;
+}
+
+// Its texts fit (ParseKvOverride).
+llama_model_kv_override ForLibrary(const KvOverride& override) {
+  llama_model_kv_override result = {};
+  override.key.copy(result.key, sizeof(result.key) - 1);
+  if (const auto* number = std::get_if<int64_t>(&override.value)) {
+    result.tag = LLAMA_KV_OVERRIDE_TYPE_INT;
+    result.val_i64 = *number;
+  } else if (const auto* real = std::get_if<double>(&override.value)) {
+    result.tag = LLAMA_KV_OVERRIDE_TYPE_FLOAT;
+    result.val_f64 = *real;
+  } else if (const auto* truth = std::get_if<bool>(&override.value)) {
+    result.tag = LLAMA_KV_OVERRIDE_TYPE_BOOL;
+    result.val_bool = *truth;
+  } else {
+    result.tag = LLAMA_KV_OVERRIDE_TYPE_STR;
+    std::get<std::string>(override.value).copy(result.val_str, sizeof(result.val_str) - 1);
+  }
+  return result;
 }
 
 }  // namespace
@@ -182,12 +220,19 @@ Library LoadLibrary(const std::string& cpu_variant) {
   return library;
 }
 
-Model::Model(const std::string& path, bool vocab_only) : path_(path) {
+Model::Model(const std::string& path, bool vocab_only, const std::vector<std::string>& override_kv) : path_(path) {
   if (!fs::is_regular_file(path)) {
     throw std::runtime_error(fmt::format("{}: no such file (request: model); give the path of a GGUF file", path));
   }
+  std::vector<llama_model_kv_override> overrides;
+  for (const std::string& text : override_kv) {
+    KvOverride override = ParseKvOverride(text);
+    overrides.push_back(ForLibrary(override));
+    overrides_[override.key] = std::move(override);
+  }
+  overrides.emplace_back();  // the end
   TakeLog();
-  model_ = api::LoadModel(path, vocab_only);
+  model_ = api::LoadModel(path, vocab_only, overrides.data());
   if (!model_) {
     const std::string log = TakeLog();
     const std::string message =
@@ -212,7 +257,11 @@ ModelInfo Model::Info() const {
   const auto architecture = gguf_find_key(gguf.get(), "general.architecture");
   if (architecture >= 0) info.architecture = gguf_get_val_str(gguf.get(), architecture);
 
-  const auto own = [&](const char* key) { return MetaNumber(gguf.get(), info.architecture + "." + key); };
+  const auto own = [&](const char* key) {
+    const auto override = overrides_.find(info.architecture + "." + key);
+    return override != overrides_.end() ? AsNumber(override->second)
+                                        : MetaNumber(gguf.get(), info.architecture + "." + key);
+  };
   nlohmann::json& h = *info.hyperparameters;
   const auto integer = [&](const char* name, std::optional<double> value) {
     if (value) h[name] = static_cast<int64_t>(*value);
@@ -235,6 +284,13 @@ ModelInfo Model::Info() const {
   integer("n_rot", n_rot ? n_rot : n_embd_head);
   h["rope_freq_base"] = own("rope.freq_base").value_or(10000.0);
   if (const auto eps = own("attention.layer_norm_rms_epsilon")) h["rms_norm_eps"] = *eps;
+  // The file may ask for another activation than the engine computes.
+  const std::string_view activation = api::ActivationOf(info.architecture);
+  const std::string activation_key = info.architecture + ".hidden_activation";
+  const bool is_said = overrides_.contains(activation_key) || gguf_find_key(gguf.get(), activation_key.c_str()) >= 0;
+  if (is_said && !activation.empty()) {
+    h["hidden_activation"] = activation;
+  }
   return info;
 }
 

@@ -3,6 +3,7 @@
 #define BITNET_PARITY_REFERENCE_LLAMA_FAMILY_ENGINE_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -11,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "reference/capture/capture.h"
+#include "reference/capture/kv_override.h"
 
 struct llama_model;
 
@@ -41,14 +43,14 @@ Library LoadLibrary(const std::string& cpu_variant);
 class Model {
  public:
   // Throws UnsupportedModel, or std::runtime_error with the library's own words.
-  Model(const std::string& path, bool vocab_only);
+  Model(const std::string& path, bool vocab_only, const std::vector<std::string>& override_kv = {});
   ~Model();
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
   llama_model* get() const { return model_; }
   int n_vocab() const { return n_vocab_; }
-  // Architecture and hyper-parameters, from the file's metadata.
+  // Architecture and hyper-parameters, from the file's metadata and what overrides it.
   ModelInfo Info() const;
   std::vector<int32_t> Tokenize(const std::string& text, bool add_special, bool parse_special) const;
   // The bytes of a token; special tokens as they are spelt. "" for an id that the vocabulary does not have.
@@ -58,6 +60,7 @@ class Model {
   std::string path_;
   llama_model* model_ = nullptr;
   int n_vocab_ = 0;
+  std::map<std::string, KvOverride> overrides_;
 };
 
 }  // namespace parity

@@ -104,8 +104,9 @@ MappedNode MapNode(const NodeName& name, std::string_view op) {
   // Views carry the name of what they view, and a word in parentheses; writes into the cache are copies.
   if (is_view || IsAnyOf(op, {"NONE", "CPY", "SET_ROWS", "CONT", "DUP"}))
     return {NodeKind::kInternal, Point::kUnknown, is_view};
-  // Without a name of its own: picking the rows whose logits are wanted.
-  if (name.base.starts_with("node_") && op == "GET_ROWS") return {NodeKind::kInternal, Point::kUnknown, false};
+  // Without a name of its own: picking the rows whose logits are wanted; a product whose scale has the name.
+  if (name.base.starts_with("node_") && IsAnyOf(op, {"GET_ROWS", "MUL_MAT"}))
+    return {NodeKind::kInternal, Point::kUnknown, false};
   return {};
 }
 

@@ -33,8 +33,8 @@ struct MappedNode {
   bool is_view = false;
 };
 
-// `op` is ggml_op_name of the node: it tells the projection Qcur (MUL_MAT, or ADD and MUL for a bias or a scale behind
-// it) from the rotated one (ROPE).
+// `op` is ggml_op_name of the node, or SCALE for a MUL by one number: it tells the projection Qcur (MUL_MAT, or ADD and
+// SCALE for a bias or a scale behind it) from the rotated one (ROPE).
 MappedNode MapNode(const NodeName& name, std::string_view op);
 
 }  // namespace parity

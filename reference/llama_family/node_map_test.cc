@@ -27,7 +27,7 @@ TEST(NodeMapTest, TheOperationTellsProjectionFromRotation) {
   EXPECT_EQ(PointOf("Qcur-0", "MUL_MAT"), "q_proj");
   EXPECT_EQ(PointOf("Qcur-0", "ADD"), "q_proj");
   EXPECT_EQ(PointOf("Qcur-0", "ROPE"), "q_rope");
-  EXPECT_EQ(PointOf("Kcur-3", "MUL"), "k_proj");
+  EXPECT_EQ(PointOf("Kcur-3", "SCALE"), "k_proj");
   EXPECT_EQ(PointOf("Kcur-3", "ROPE"), "k_rope");
   EXPECT_FALSE(MapNode({"Qcur", 0}, "MUL_MAT").is_view);
   EXPECT_TRUE(MapNode({"Qcur", 0}, "RESHAPE").is_view);
@@ -45,7 +45,8 @@ TEST(NodeMapTest, BothGenerationsOfNames) {
   EXPECT_EQ(PointOf("ffn_gate_par-1", "MUL"), "ffn_act");
   EXPECT_EQ(PointOf("ffn_out-1", "MUL_MAT"), "ffn_down");
   EXPECT_EQ(PointOf("ffn_out-1", "GLU"), "ffn_act");
-  EXPECT_EQ(PointOf("ffn_gate_s-1", "MUL"), "ffn_gate");
+  EXPECT_EQ(PointOf("ffn_gate_s-1", "SCALE"), "ffn_gate");
+  EXPECT_EQ(PointOf("ffn_out-1", "SCALE"), "ffn_down");
   EXPECT_EQ(PointOf("ffn_out-1", "MUL"), "ffn_act");
   EXPECT_EQ(PointOf("result_output", "MUL_MAT"), "logits");
 }
@@ -55,11 +56,12 @@ TEST(NodeMapTest, WhatIsKnownAndNoStageIsNotReported) {
   EXPECT_EQ(PointOf("cache_k_l0 (view)", "VIEW"), "internal");
   EXPECT_EQ(PointOf("cache_k_l0", "SET_ROWS"), "internal");
   EXPECT_EQ(PointOf("node_31", "GET_ROWS"), "internal");
+  EXPECT_EQ(PointOf("node_31", "MUL_MAT"), "internal");
 }
 
 TEST(NodeMapTest, WhatIsNotKnownIsReported) {
   EXPECT_EQ(PointOf("ffn_moe_gate-0", "MUL_MAT_ID"), "unknown");
-  EXPECT_EQ(PointOf("node_31", "MUL_MAT"), "unknown");
+  EXPECT_EQ(PointOf("node_31", "SOFT_MAX"), "unknown");
   EXPECT_EQ(PointOf("attn_q_norm-0", "MUL"), "unknown");
 }
 

@@ -40,6 +40,12 @@ void CheckReadable(const ggml_tensor* t) {
 
 bool IsScores(Point point) { return bitnet::InfoOf(point).width == bitnet::Width::kKeys; }
 
+// A product with one number is a scale.
+std::string_view OpOf(const ggml_tensor* t) {
+  const bool by_one_number = t->op == GGML_OP_MUL && t->src[1] != nullptr && ggml_nelements(t->src[1]) == 1;
+  return by_one_number ? "SCALE" : ggml_op_name(t->op);
+}
+
 }  // namespace
 
 Observer::Observer(const std::string& trace, bool raw_tensors, int traced_positions, CaptureWriter* writer)
@@ -71,7 +77,7 @@ void Observer::Rethrow() const {
 
 bool Observer::Ask(const ggml_tensor* t) {
   const NodeName name = ParseNodeName(t->name);
-  const char* op = ggml_op_name(t->op);
+  const std::string_view op = OpOf(t);
   const MappedNode node = MapNode(name, op);
   if (node.kind == NodeKind::kUnknown) {
     unknown_.insert(fmt::format("{} ({})", name.base.starts_with("node_") ? "unnamed" : name.base, op));
@@ -96,7 +102,7 @@ bool Observer::Ask(const ggml_tensor* t) {
 
 void Observer::Observe(const ggml_tensor* t) {
   const NodeName name = ParseNodeName(t->name);
-  const MappedNode node = MapNode(name, ggml_op_name(t->op));
+  const MappedNode node = MapNode(name, OpOf(t));
   if (node.point == Point::kAttnScoresSoftmax && name.layer == 0 && is_prompt_ && t->src[1]) ReadMask(t->src[1]);
   if (selection_.Wants(node.point, name.layer)) Record(t, node.point, name.layer, node.is_view);
 }

@@ -22,7 +22,7 @@ class LlamaSession : public Session {
       : request_(request),
         observe_(observe),
         library_(LoadLibrary(request.cpu_variant)),
-        model_(request.model, /*vocab_only=*/false) {}
+        model_(request.model, /*vocab_only=*/false, request.override_kv) {}
   ~LlamaSession() override { llama_batch_free(batch_); }
   LlamaSession(const LlamaSession&) = delete;
   LlamaSession& operator=(const LlamaSession&) = delete;
