@@ -48,7 +48,8 @@ class KeyReader {
 
   template <class T>
   [[noreturn]] void Fail(std::string_view name, const T& found, std::string_view expected) const {
-    throw std::runtime_error(fmt::format("{}: {} is {}, expected {}", file_.path(), Key(name), found, expected));
+    throw std::runtime_error(fmt::format("{}: {} is {}, expected {}; convert the model again, or override the key",
+                                         file_.path(), Key(name), found, expected));
   }
 
  private:
