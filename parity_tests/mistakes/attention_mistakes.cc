@@ -33,6 +33,9 @@ Changes RopeBase(const Site& site) {
 }
 
 // Of a model that asks for none: a factor that longer contexts are often reached with.
+constexpr Dial kRopeBase = {"base", 100, 1e8f, [](const Parameters& p) { return p.rope.base; },
+                            [](Parameters& p, float base) { p.rope.base = base; }};
+
 Changes RopeScaling(const Site& site) {
   const bitnet::RopeScaling& right = site.model.hyperparameters.rope_scaling;
   Changes changes;
@@ -149,6 +152,9 @@ Changes SoftmaxScale(const Site& site) {
   return changes;
 }
 
+constexpr Dial kSoftmaxScale = {"scale", 1e-3f, 10, [](const Parameters& p) { return p.attention.scale; },
+                                [](Parameters& p, float scale) { p.attention.scale = scale; }};
+
 // A rotation is nothing at position 0, and neither is a scale on a single score. The norms in front of int8 products
 // and the sub-norms behind them take most constant factors out again, so that such mistakes show from position 1 on.
 const Mistake kMistakes[] = {
@@ -165,6 +171,7 @@ const Mistake kMistakes[] = {
      .remedy = "read {architecture}.rope.freq_base",
      .points = kRopes,
      .changes = RopeBase,
+     .dial = &kRopeBase,
      .rung = "positions",
      .position = 1,
      .place = Point::kQRope},
@@ -245,6 +252,7 @@ const Mistake kMistakes[] = {
      .remedy = "multiply the scores by 1/sqrt(head_dim)",
      .points = {Point::kAttnScoresSoftmax},
      .changes = SoftmaxScale,
+     .dial = &kSoftmaxScale,
      .rung = "positions",
      .position = 1,
      .place = Point::kAttnScoresSoftmax},

@@ -42,6 +42,9 @@ Changes Epsilon(const Site& site) {
   return changes;
 }
 
+constexpr Dial kEpsilon = {"epsilon", 1e-12f, 10, [](const Parameters& p) { return p.norm.eps; },
+                           [](Parameters& p, float eps) { p.norm.eps = eps; }};
+
 Changes GammaAll(const char* how, float value) {
   return {{how, [value](Parameters& p) { std::fill(p.norm.gamma.begin(), p.norm.gamma.end(), value); }}};
 }
@@ -103,6 +106,7 @@ const Mistake kMistakes[] = {
      .remedy = "read {architecture}.attention.layer_norm_rms_epsilon",
      .points = kNorms,
      .changes = Epsilon,
+     .dial = &kEpsilon,
      .made_in = kNormsOfALayer,
      .rung = "first-logit",
      .position = 0,

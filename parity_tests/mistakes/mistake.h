@@ -13,6 +13,7 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_MISTAKES_MISTAKE_H_
 #define BITNET_PARITY_PARITY_TESTS_MISTAKES_MISTAKE_H_
 
+#include <bit>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
@@ -39,6 +40,7 @@ class PointSet {
   constexpr bool operator==(const PointSet&) const = default;
   constexpr bool Has(Point p) const { return p != Point::kUnknown && (bits_ >> static_cast<unsigned>(p) & 1u) != 0; }
   constexpr bool empty() const { return bits_ == 0; }
+  constexpr int size() const { return std::popcount(bits_); }
   // The one that is computed first.
   Point first() const;
 
@@ -58,6 +60,15 @@ struct Site {
 struct Change {
   std::string how;
   std::function<void(Parameters&)> apply;
+};
+
+// A number that an engine may have otherwise than any way in the table: it can be solved for, between `low` and `high`,
+// both positive.
+struct Dial {
+  std::string_view name;  // "epsilon"
+  float low, high;
+  float (*right)(const Parameters&);
+  void (*set)(Parameters&, float);
 };
 
 // A prompt whose ids may be wrong.
@@ -80,6 +91,7 @@ struct Mistake {
   PointSet points = {};  // the operations that it can be in
   // The ways of making it at a site, the usual one first. nullptr: it is recognized by other signs.
   std::vector<Change> (*changes)(const Site&) = nullptr;
+  const Dial* dial = nullptr;
   // The same for a prompt's ids.
   std::vector<TokenChange> (*tokens)(const TokenSite&) = nullptr;
   // Which token is taken of a row of logits [n_vocab]; nullptr: the first of the largest.

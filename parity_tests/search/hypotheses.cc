@@ -91,6 +91,16 @@ HypothesisResult Describe(const Hypothesis& h, const bitnet::GraphShape& shape) 
           .remedy = std::string(h.mistake->remedy)};
 }
 
+Hypothesis WithNumber(const bitnet::Model& model, const Mistake& mistake, float number) {
+  const PointSet set = PointSets(mistake, bitnet::ShapeOf(model.hyperparameters)).front();
+  const Point first = set.first();
+  const float right = mistake.dial->right(ParametersOf(model, first, bitnet::InfoOf(first).in_layer ? 0 : -1));
+  return {.mistake = &mistake,
+          .dial = number,
+          .points = set,
+          .how = fmt::format("{} {:g} in place of {:g}, solved for", mistake.dial->name, number, right)};
+}
+
 std::vector<Hypothesis> AllHypotheses(const bitnet::Model& model, const TokenSite& tokens) {
   std::vector<Hypothesis> all, in_one_layer;
   const size_t position = tokens.right.empty() ? 0 : tokens.right.size() - 1;
@@ -104,6 +114,17 @@ std::vector<Hypothesis> AllHypotheses(const bitnet::Model& model, const TokenSit
     }
     if (mistake.choose != nullptr) all.push_back({.mistake = &mistake});
     if (mistake.changes != nullptr) AddInModel(model, mistake, position, all, in_one_layer);
+  }
+  // Whole families of operations before single ones, and last what rewrites a model's weights, which takes longest.
+  const auto rank = [](const Hypothesis& h) {
+    if (h.points.empty()) return 0;
+    const bool alone = h.mistake->points.size() > 1 && h.points.size() == 1;
+    const bool rewrites = bitnet::InfoOf(h.points.first()).op == bitnet::Op::kProduct;
+    return 1 + (alone ? 1 : 0) + (rewrites ? 2 : 0);
+  };
+  for (std::vector<Hypothesis>* some : {&all, &in_one_layer}) {
+    std::stable_sort(some->begin(), some->end(),
+                     [&rank](const Hypothesis& a, const Hypothesis& b) { return rank(a) < rank(b); });
   }
   all.insert(all.end(), in_one_layer.begin(), in_one_layer.end());
   return all;

@@ -4,6 +4,7 @@
 #define BITNET_PARITY_PARITY_TESTS_SEARCH_HYPOTHESES_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ struct Hypothesis {
 
   const Mistake* mistake = nullptr;  // nullptr: the healthy model
   size_t variant = 0;                // which of the mistake's changes
+  std::optional<float> dial = {};    // in place of a change: the mistake's number
   PointSet points = {};              // the operations that it is in
   int layer = kEverywhere;           // -1: outside the layers
   std::vector<int32_t> prompt = {};  // a mistake in the prompt's ids: what they become
@@ -29,6 +31,9 @@ struct Hypothesis {
 // "q_rope, k_rope in every layer".
 std::string WhereOf(const Hypothesis& h, const bitnet::GraphShape& shape);
 HypothesisResult Describe(const Hypothesis& h, const bitnet::GraphShape& shape);
+
+// The mistake in every layer, with this number.
+Hypothesis WithNumber(const bitnet::Model& model, const Mistake& mistake, float number);
 
 // The usual ones first: whole engines before single layers. `tokens`: the prompt, for mistakes in its ids.
 std::vector<Hypothesis> AllHypotheses(const bitnet::Model& model, const TokenSite& tokens);

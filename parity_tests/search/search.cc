@@ -6,13 +6,16 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <limits>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "parity_tests/oracle/pass.h"
@@ -71,7 +74,9 @@ class MistakenPass {
   void MakeMistake(Point point, int layer, Parameters& p) {
     if (!h_.in_place(point, layer)) return;
     const auto [known, is_new] = changed_.try_emplace({point, layer}, p);
-    if (is_new) {
+    if (is_new && h_.dial) {
+      h_.mistake->dial->set(known->second, *h_.dial);
+    } else if (is_new) {
       const std::vector<Change> changes = h_.mistake->changes({model_, point, layer, right_.size() - 1});
       if (h_.variant < changes.size()) changes[h_.variant].apply(known->second);
     }
@@ -122,10 +127,9 @@ class Trial {
   const Pass::Checkpoint& healthy() const { return healthy_; }
   const Values& healthy_logits() const { return logits_; }  // of the prompt, [n, n_vocab]
 
-  HypothesisResult Healthy(const Score& score) const {
-    const Hypothesis none;
+  HypothesisResult One(const Hypothesis& h, const Score& score) const {
     KernelArithmetic arithmetic(options_.model->hyperparameters, *options_.order, options_.threads);
-    return Try(none, score, arithmetic);
+    return Try(h, score, arithmetic);
   }
 
   std::vector<Scored> All(const std::vector<Hypothesis>& hypotheses, const Score& score) const {
@@ -156,6 +160,7 @@ class Trial {
     return scored;
   }
 
+  bool OutOfTime() const { return options_.budget_seconds > 0 && seconds() > options_.budget_seconds; }
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
 
  private:
@@ -165,7 +170,6 @@ class Trial {
     score(pass, h, result);
     return result;
   }
-  bool OutOfTime() const { return options_.budget_seconds > 0 && seconds() > options_.budget_seconds; }
 
   const SearchOptions& options_;
   size_t n_cells_;
@@ -173,6 +177,76 @@ class Trial {
   Clock::time_point start_ = Clock::now();
   Pass::Checkpoint healthy_;
   Values logits_;
+};
+
+// The numbers of the table's mistakes that come nearest, in every layer: a coarse grid, then between its best
+// neighbours (golden section, on the logarithm), then the round numbers around what was found.
+class Solver {
+ public:
+  Solver(const bitnet::Model& model, const Trial& trial, const Trial::Score& score)
+      : model_(model), trial_(trial), score_(score) {}
+
+  // `hypotheses` keeps what the results refer to.
+  void Solve(const Mistake& mistake, std::deque<Hypothesis>& hypotheses, std::vector<Scored>& scored) {
+    mistake_ = &mistake;
+    const double low = std::log10(mistake.dial->low), high = std::log10(mistake.dial->high);
+    const int steps = static_cast<int>(std::ceil(4 * (high - low)));
+    double best = low, least = std::numeric_limits<double>::infinity();
+    for (int i = 0; i <= steps; ++i) {
+      const double at = low + (high - low) * i / steps;
+      if (const double d = Distance(at); d < least) std::tie(best, least) = std::pair(at, d);
+    }
+    const double step = (high - low) / steps;
+    const double number = std::pow(10.0, Narrow(std::max(low, best - step), std::min(high, best + step)));
+    // Rounding to int8 makes the distance rough; people write round numbers.
+    double nearest = Try(number, hypotheses, scored), d = scored.back().result.distance;
+    for (const auto& [digits, range] : {std::pair(2, 1.5), std::pair(3, 1.06)}) {
+      const double unit = std::pow(10.0, std::floor(std::log10(nearest)) - (digits - 1));
+      const double from = nearest / range, to = nearest * range;
+      for (double at = std::ceil(from / unit) * unit; at <= to; at += unit) {
+        const double tried = Try(at, hypotheses, scored);
+        if (scored.back().result.every_bit) return;
+        if (scored.back().result.distance < d) std::tie(nearest, d) = std::pair(tried, scored.back().result.distance);
+      }
+    }
+  }
+
+ private:
+  // The float32 nearest to a short decimal number.
+  double Try(double number, std::deque<Hypothesis>& hypotheses, std::vector<Scored>& scored) {
+    const float rounded = std::strtof(fmt::format("{:.6g}", number).c_str(), nullptr);
+    hypotheses.push_back(WithNumber(model_, *mistake_, rounded));
+    scored.push_back({&hypotheses.back(), trial_.One(hypotheses.back(), score_)});
+    return rounded;
+  }
+  double Distance(double logarithm) {
+    const Hypothesis h = WithNumber(model_, *mistake_, static_cast<float>(std::pow(10.0, logarithm)));
+    return trial_.One(h, score_).distance;
+  }
+
+  double Narrow(double a, double b) {
+    constexpr double kGolden = 0.6180339887498949;
+    double c = b - kGolden * (b - a), d = a + kGolden * (b - a), of_c = Distance(c), of_d = Distance(d);
+    for (int i = 0; i < 30; ++i) {
+      if (of_c < of_d) {
+        b = std::exchange(d, c);
+        of_d = of_c;
+        c = b - kGolden * (b - a);
+        of_c = Distance(c);
+      } else {
+        a = std::exchange(c, d);
+        of_c = of_d;
+        d = a + kGolden * (b - a);
+        of_d = Distance(d);
+      }
+    }
+    return (a + b) / 2;
+  }
+
+  const bitnet::Model& model_;
+  const Trial& trial_;
+  const Trial::Score& score_;
+  const Mistake* mistake_ = nullptr;
 };
 
 // The best place of each mistake, and what cannot be told from the first.
@@ -340,7 +414,7 @@ SearchResult Search::ByText(const std::string& text, const bitnet::Tokenizer& to
   const Trial::Score score = [&](MistakenPass& pass, const Hypothesis& h, HypothesisResult& r) {
     Spell(pass, h, trial.healthy(), speller, text, r);
   };
-  result.healthy = trial.Healthy(score);
+  result.healthy = trial.One(Hypothesis(), score);
   if (!(result.healthy.whole_text && result.healthy.regret == 0)) {
     const std::vector<Hypothesis> hypotheses = AllHypotheses(*options_.model, options_.tokens);
     std::vector<Scored> scored = trial.All(hypotheses, score);
@@ -373,12 +447,22 @@ SearchResult Search::ByLogits(const Matrix& logits) {
     r.every_bit = std::memcmp(found.data(), wanted.data(), wanted.size_bytes()) == 0;
     r.distance = unit == 0 ? 0 : DistanceBetween(std::span(found).first(wanted.size()), wanted) / unit;
   };
-  result.healthy = trial.Healthy(score);
+  result.healthy = trial.One(Hypothesis(), score);
   if (!result.healthy.every_bit) {
     const std::vector<Hypothesis> hypotheses = AllHypotheses(*options_.model, options_.tokens);
     std::vector<Scored> scored = trial.All(hypotheses, score);
     result.possible = hypotheses.size();
     result.tried = scored.size();
+    // What no way in the table gives may be another number.
+    std::deque<Hypothesis> solved;
+    const bool explained =
+        std::any_of(scored.begin(), scored.end(), [](const Scored& s) { return s.result.every_bit; });
+    if (!explained && !trial.OutOfTime()) {
+      Solver solver(*options_.model, trial, score);
+      for (const Mistake& mistake : AllMistakes()) {
+        if (mistake.dial != nullptr) solver.Solve(mistake, solved, scored);
+      }
+    }
     Rank(std::move(scored), false, options_.keep, result);
   }
   JudgeLogits(result);

@@ -7,6 +7,8 @@
 #include "parity_tests/harness/loaded_model.h"
 #include "parity_tests/harness/oracle_backend.h"
 #include "parity_tests/harness/orders.h"
+#include "parity_tests/oracle/pass.h"
+#include "parity_tests/search/hypotheses.h"
 #include "parity_tests/search/speller.h"
 
 namespace parity {
@@ -67,6 +69,29 @@ TEST_F(SearchTest, LogitsNameTheMistakeAndItsLayer) {
   EXPECT_EQ(r.best[0].where, "q_rope, k_rope in layer 3");
   EXPECT_TRUE(r.best[0].every_bit);
   EXPECT_EQ(r.tried, r.possible);
+}
+
+// A number that the table does not have.
+TEST_F(SearchTest, NumbersAreSolvedFor) {
+  const auto logits_with = [&](const Hypothesis& h) {
+    KernelArithmetic arithmetic(loaded_->model.hyperparameters, UsualOrder(loaded_->model));
+    Pass pass(loaded_->model, arithmetic, {.n_cells = 256, .change = [&h](Point point, int, Parameters& p) {
+                                             if (h.points.Has(point)) h.mistake->dial->set(p, *h.dial);
+                                           }});
+    Values logits = pass.Forward(ids_);
+    return Matrix{.rows = static_cast<int64_t>(ids_.size()),
+                  .cols = static_cast<int64_t>(loaded_->model.hyperparameters.n_vocab),
+                  .data = std::move(logits)};
+  };
+  for (const auto& [id, number, words] : {std::tuple("rope_base", 23000.0f, "base 23000 in place of"),
+                                          std::tuple("norm_epsilon", 0.0037f, "epsilon 0.0037"),
+                                          std::tuple("softmax_scale", 0.1f, "scale 0.1 in place of 0.125")}) {
+    const SearchResult r = MakeSearch().ByLogits(logits_with(WithNumber(loaded_->model, FindMistake(id), number)));
+    ASSERT_FALSE(r.best.empty());
+    EXPECT_EQ(r.best[0].id, id) << r.verdict;
+    EXPECT_TRUE(r.best[0].every_bit) << r.verdict;
+    EXPECT_THAT(r.best[0].how, HasSubstr(words));
+  }
 }
 
 TEST_F(SearchTest, TextNamesTheMistake) {
