@@ -7,6 +7,7 @@
 // Q2_0: block = fma(d_q, float32(sum of w*q), block) for both 32 of it, from 0; y = fma(d_w, block, y).
 // (ggml_vec_dot_q2_0_q8_0_generic in ggml-cpu/quants.c)
 #include <cmath>
+#include <cstring>
 #include <type_traits>
 
 #include "engine/formats/low_bits.h"
@@ -25,6 +26,25 @@ HWY_BEFORE_NAMESPACE();
 namespace bitnet {
 namespace HWY_NAMESPACE {
 
+// The 32 weights from the 32*g-th of a block on, in units of d.
+HWY_INLINE hn::Vec<DI8> Codes(const BlockQ1_0& block, size_t g) {
+  const DI8 di8;
+  uint8_t bits[8] = {};  // as many are read
+  std::memcpy(bits, block.bits + 4 * g, 4);
+  return hn::IfThenElse(hn::LoadMaskBits(di8, bits), hn::Set(di8, 1), hn::Set(di8, -1));
+}
+HWY_INLINE hn::Vec<DI8> Codes(const BlockQ2_0& block, size_t g) {
+  const DI32 di32;
+  // Each byte once in each byte of a lane, moved down by 0, 2, 4 and 6 bits.
+  HWY_ALIGN int32_t lanes[8];
+  for (size_t i = 0; i < 8; ++i) {
+    const int32_t byte = block.bits[8 * g + i];
+    lanes[i] = byte | byte << 6 | byte << 12 | byte << 18;
+  }
+  const auto q = hn::And(hn::BitCast(DI8(), hn::Load(di32, lanes)), hn::Set(DI8(), 3));
+  return hn::Sub(q, hn::Set(DI8(), 1));
+}
+
 // Row r against kPositions positions from `position` on.
 template <class Block, size_t kPositions>
 HWY_INLINE void Tile(const WeightMatrix& w, const Activations& x, size_t r, size_t position, float* y) {
@@ -37,15 +57,15 @@ HWY_INLINE void Tile(const WeightMatrix& w, const Activations& x, size_t r, size
   float total[kPositions] = {};
   for (size_t b = 0; b < n_blocks; ++b) {
     const float d = hwy::F32FromF16(hwy::float16_t::FromBits(from[b].d));
-    HWY_ALIGN int8_t codes[Block::kWeights];
-    from[b].Unpack(codes);
+    hn::Vec<DI8> codes[kGroups];
+    for (size_t g = 0; g < kGroups; ++g) codes[g] = Codes(from[b], g);
     for (size_t i = 0; i < kPositions; ++i) {
       const int8_t* q = x.q.data() + (position + i) * x.q_stride + b * Block::kWeights;
       const float* d_q = x.d.data() + (position + i) * (w.cols / 32) + b * kGroups;
       auto block_lanes = hn::Zero(df32);
       float block = 0;
       for (size_t g = 0; g < kGroups; ++g) {
-        const auto sums = SumsOfFour(hn::Load(DI8(), codes + 32 * g), hn::LoadU(DI8(), q + 32 * g));
+        const auto sums = SumsOfFour(codes[g], hn::LoadU(DI8(), q + 32 * g));
         if constexpr (std::is_same_v<Block, BlockQ2_0>) {
           block = std::fma(d_q[g], static_cast<float>(hn::ReduceSum(DI32(), sums)), block);
         } else {
