@@ -12,6 +12,7 @@
 #include "engine/formats/i2_s.h"
 #include "engine/formats/k_quants.h"
 #include "engine/formats/known_types.h"
+#include "engine/formats/low_bits.h"
 #include "engine/formats/nibbles.h"
 #include "engine/formats/q6_k.h"
 #include "engine/formats/q8_0.h"
@@ -23,7 +24,7 @@ namespace {
 
 constexpr std::array kFormats = {kF32Format,  kF16Format,   kQ4_0Format,  kQ4_1Format, kQ5_0Format, kQ5_1Format,
                                  kQ8_0Format, kQ2_KFormat,  kQ3_KFormat,  kQ4_KFormat, kQ5_KFormat, kQ6_KFormat,
-                                 kBF16Format, kTQ1_0Format, kTQ2_0Format, kI2_SFormat};
+                                 kBF16Format, kTQ1_0Format, kTQ2_0Format, kI2_SFormat, kQ1_0Format, kQ2_0Format};
 
 }  // namespace
 

@@ -39,6 +39,8 @@ enum class TensorType : uint32_t {
   kTQ1_0 = 34,
   kTQ2_0 = 35,
   kI2_S = 36,
+  kQ1_0 = 41,
+  kQ2_0 = 42,
 };
 
 // The form that the other side of a product has.

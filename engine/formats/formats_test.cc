@@ -122,6 +122,22 @@ TEST(Layout, Nibbles) {
   expect(TensorType::kQ5_1, q5_1, 1, 0.5f * 2 + 1, 0.5f * 25 + 1);
 }
 
+TEST(Layout, LowBits) {
+  std::vector<std::byte> q1(18), q2(18);
+  Put16(q1, 0, kHalf);
+  Put16(q2, 0, kHalf);
+  q1[2 + 3] = std::byte{0b0000'0100};
+  q2[2 + 3] = std::byte{0b11'10'01'00};
+  const auto w1 = Dequantized(TensorType::kQ1_0, q1, 128);
+  EXPECT_EQ(w1[25], -0.5f);
+  EXPECT_EQ(w1[26], 0.5f);
+  const auto w2 = Dequantized(TensorType::kQ2_0, q2, 64);
+  EXPECT_EQ(w2[12], -0.5f);
+  EXPECT_EQ(w2[13], 0.0f);
+  EXPECT_EQ(w2[14], 0.5f);
+  EXPECT_EQ(w2[15], 1.0f);
+}
+
 TEST(Layout, KQuantsOfTwoBits) {
   std::vector<std::byte> q2(84), q3(110);
   Put16(q2, 80, kHalf);

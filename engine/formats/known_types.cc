@@ -47,8 +47,6 @@ constexpr TypeMeaning kKnownTypes[] = {
     {39, "MXFP4", kLlama, 32, 17},
     {39, "TL2", kBitnet},
     {40, "NVFP4", kLlama, 64, 36},
-    {41, "Q1_0", kLlama, 128, 18},
-    {42, "Q2_0", kLlama, 64, 18},
     {42, "Q2_0", kOther, 128, 34, 0, 0, "128 weights in 34 bytes"},
     {42, "TL2", kBitnet},
     {97, "Q8_0_X4", kIk, 32, 34},

@@ -253,8 +253,9 @@ TensorInfo ReadTensorInfo(Cursor& in, uint64_t index, uint64_t count) {
 }
 
 // Engines gave one number to several types, and one name to several layouts: the room that a tensor has in the file
-// tells which of them it is. `room`: all bytes up to the next tensor or the end of the file.
-void TellMeaning(TensorInfo& tensor, uint64_t room, uint64_t alignment) {
+// tells which of them it is. `room`: all bytes up to the next tensor, or of the last one up to the end of the file,
+// where it may be cut off.
+void TellMeaning(TensorInfo& tensor, uint64_t room, bool last, uint64_t alignment) {
   const std::vector<TypeMeaning> meanings = MeaningsOf(tensor.type);
   const auto bytes = [&](const TypeMeaning& m) { return BytesOf(m, tensor.rows(), tensor.cols()); };
   const auto fills = [&](const TypeMeaning& m) {
@@ -263,12 +264,11 @@ void TellMeaning(TensorInfo& tensor, uint64_t room, uint64_t alignment) {
   };
   const auto unsized = [](const TypeMeaning& m) { return m.block_weights == 0; };
   auto it = std::find_if(meanings.begin(), meanings.end(), fills);
-  // The last tensor may have more behind it.
   const bool one = meanings.size() == 1 || (!meanings.empty() && meanings[0].owner == TypeOwner::kThisEngine);
-  if (it == meanings.end() && one && bytes(meanings[0])) it = meanings.begin();
-  if (it == meanings.end() && std::count_if(meanings.begin(), meanings.end(), unsized) == 1) {
+  if (it == meanings.end() && !(one && last) && std::count_if(meanings.begin(), meanings.end(), unsized) == 1) {
     it = std::find_if(meanings.begin(), meanings.end(), unsized);
   }
+  if (it == meanings.end() && one && bytes(meanings[0])) it = meanings.begin();
   if (it != meanings.end()) tensor.meaning = *it;
   tensor.bytes = it == meanings.end() ? room : bytes(*it).value_or(room);
 }
@@ -297,7 +297,7 @@ void CheckExtents(const Cursor& in, GgufHeader& header, uint64_t file_bytes) {
     }
     const bool last = i + 1 == by_offset.size();
     const uint64_t room = (last ? data_bytes : std::min(by_offset[i + 1]->offset, data_bytes)) - tensor.offset;
-    TellMeaning(tensor, room, header.alignment);
+    TellMeaning(tensor, room, last, header.alignment);
     if (tensor.bytes > data_bytes - tensor.offset) {
       in.Fail(
           field,

@@ -20,35 +20,67 @@
 
 #include "hwy/highway.h"
 
+#include "engine/kernels/int8-inl.h"
 #include "engine/kernels/vec-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitnet {
 namespace HWY_NAMESPACE {
 
-using DI8 = hn::CappedTag<int8_t, 32>;
-using D16 = hn::Repartition<int16_t, DI8>;
-using DI32 = hn::Repartition<int32_t, DI8>;
-using DF32 = hn::RebindToFloat<DI32>;
-
-// Sums of four products each. |a| is at most 128 and |q| 127, so 16 bits hold two products.
-HWY_INLINE hn::Vec<DI32> SumsOfFour(hn::Vec<DI8> a, hn::Vec<DI8> q) {
-  const hn::RebindToUnsigned<DI8> du8;
-  const auto signed_q = hn::IfNegativeThenElse(a, hn::Neg(q), q);
-  const auto pairs = hn::SatWidenMulPairwiseAdd(D16(), hn::BitCast(du8, hn::Abs(a)), signed_q);
-  return hn::WidenMulPairwiseAdd(DI32(), pairs, hn::Set(D16(), 1));
-}
-
 HWY_INLINE hn::Vec<DI8> Codes(const BlockQ8_0& block) { return hn::LoadU(DI8(), block.q); }
 template <class Block>
 HWY_INLINE hn::Vec<DI8> Codes(const Block& block) {
-  HWY_ALIGN int8_t q[32];
-  block.Unpack(q);
-  return hn::Load(DI8(), q);
+  const hn::RebindToUnsigned<DI8> du8;
+  const hn::Half<decltype(du8)> dh;
+  const auto low = hn::LoadU(dh, block.low);
+  auto q = hn::Combine(du8, hn::ShiftRight<4>(low), hn::And(low, hn::Set(dh, 15)));
+  if constexpr (requires { block.high; }) {
+    uint8_t bits[8] = {};  // as many are read
+    std::memcpy(bits, block.high, 4);
+    q = hn::Or(q, hn::IfThenElseZero(hn::LoadMaskBits(du8, bits), hn::Set(du8, 16)));
+  }
+  return hn::Sub(hn::BitCast(DI8(), q), hn::Set(DI8(), Block::kOffset));
+}
+
+// Rows r .. r+7, a lane each, as the reference repacked them.
+template <size_t kPositions>
+HWY_INLINE void RepackedTile(const WeightMatrix& w, const Activations& x, size_t r, size_t position, float* y) {
+  const DF32 df32;
+  const size_t n_blocks = w.cols / 32;
+  const auto* from = reinterpret_cast<const BlockQ4_0*>(w.data) + r * n_blocks;
+  hn::Vec<DF32> total[kPositions];
+  for (auto& v : total) v = hn::Zero(df32);
+  for (size_t b = 0; b < n_blocks; ++b) {
+    HWY_ALIGN int8_t rows[8][32];
+    HWY_ALIGN float scales[8];
+    for (size_t k = 0; k < 8; ++k) {
+      const BlockQ4_0& block = from[k * n_blocks + b];
+      hn::Store(Codes(block), DI8(), rows[k]);
+      scales[k] = hwy::F32FromF16(hwy::float16_t::FromBits(block.d));
+    }
+    // Four neighbours of each row beside each other.
+    HWY_ALIGN int8_t fours[8][32];
+    for (size_t c = 0; c < 8; ++c) {
+      for (size_t k = 0; k < 8; ++k) std::memcpy(fours[c] + 4 * k, rows[k] + 4 * c, 4);
+    }
+    const auto d = hn::Load(df32, scales);
+    for (size_t i = 0; i < kPositions; ++i) {
+      const int8_t* q = x.q.data() + (position + i) * x.q_stride + b * 32;
+      auto sum = hn::Zero(DI32());
+      for (size_t c = 0; c < 8; ++c) {
+        int32_t four;
+        std::memcpy(&four, q + 4 * c, 4);
+        sum = hn::Add(sum, SumsOfFour(hn::Load(DI8(), fours[c]), hn::BitCast(DI8(), hn::Set(DI32(), four))));
+      }
+      const auto scale = hn::Mul(d, hn::Set(df32, x.d[(position + i) * n_blocks + b]));
+      total[i] = hn::MulAdd(hn::ConvertTo(df32, sum), scale, total[i]);
+    }
+  }
+  for (size_t i = 0; i < kPositions; ++i) hn::StoreU(total[i], df32, y + (position + i) * w.rows + r);
 }
 
 // Row r against kPositions positions from `position` on.
-template <class Block, bool kRepacked, size_t kPositions>
+template <class Block, size_t kPositions>
 HWY_INLINE void Tile(const WeightMatrix& w, const Activations& x, size_t r, size_t position, float* y) {
   constexpr bool kHasMin = requires(Block b) { b.m; };
   const DI8 di8;
@@ -57,7 +89,7 @@ HWY_INLINE void Tile(const WeightMatrix& w, const Activations& x, size_t r, size
   const auto* from = reinterpret_cast<const Block*>(w.data) + r * n_blocks;
   hn::Vec<DF32> lanes[kPositions];
   for (auto& v : lanes) v = hn::Zero(df32);
-  float total[kPositions] = {};  // of the mins; of all where the reference repacked
+  float mins[kPositions] = {};
   for (size_t b = 0; b < n_blocks; ++b) {
     const float d = hwy::F32FromF16(hwy::float16_t::FromBits(from[b].d));
     const auto codes = Codes(from[b]);
@@ -65,37 +97,42 @@ HWY_INLINE void Tile(const WeightMatrix& w, const Activations& x, size_t r, size
       const size_t at = position + i;
       const auto sums = SumsOfFour(codes, hn::LoadU(di8, x.q.data() + at * x.q_stride + b * 32));
       const float scale = d * x.d[at * n_blocks + b];
-      if constexpr (kRepacked) {
-        total[i] = std::fma(static_cast<float>(hn::ReduceSum(DI32(), sums)), scale, total[i]);
-      } else {
-        lanes[i] = hn::MulAdd(hn::Set(df32, scale), hn::ConvertTo(df32, sums), lanes[i]);
-      }
+      lanes[i] = hn::MulAdd(hn::Set(df32, scale), hn::ConvertTo(df32, sums), lanes[i]);
       if constexpr (kHasMin) {
         const float min = hwy::F32FromF16(hwy::float16_t::FromBits(from[b].m));
-        total[i] = std::fma(min, x.scaled_sums[at * n_blocks + b], total[i]);
+        mins[i] = std::fma(min, x.scaled_sums[at * n_blocks + b], mins[i]);
       }
     }
   }
   for (size_t i = 0; i < kPositions; ++i) {
     float& to = y[(position + i) * w.rows + r];
-    to = kRepacked ? total[i] : FoldVec(df32, lanes[i], /*adjacent=*/false);
-    if constexpr (kHasMin) to += total[i];
+    to = FoldVec(df32, lanes[i], /*adjacent=*/false);
+    if constexpr (kHasMin) to += mins[i];
   }
 }
 
-template <class Block, bool kRepacked = false>
+template <class Block>
 void Rows(const WeightMatrix& w, const Activations& x, size_t begin, size_t end, float* y) {
   for (size_t r = begin; r < end; ++r) {
     size_t p = 0;
-    for (; p + 4 <= x.n; p += 4) Tile<Block, kRepacked, 4>(w, x, r, p, y);
-    for (; p < x.n; ++p) Tile<Block, kRepacked, 1>(w, x, r, p, y);
+    for (; p + 4 <= x.n; p += 4) Tile<Block, 4>(w, x, r, p, y);
+    for (; p < x.n; ++p) Tile<Block, 1>(w, x, r, p, y);
+  }
+}
+
+// begin and end are multiples of 8: threads get rows by 16.
+void RepackedRows(const WeightMatrix& w, const Activations& x, size_t begin, size_t end, float* y) {
+  for (size_t r = begin; r < end; r += 8) {
+    size_t p = 0;
+    for (; p + 4 <= x.n; p += 4) RepackedTile<4>(w, x, r, p, y);
+    for (; p < x.n; ++p) RepackedTile<1>(w, x, r, p, y);
   }
 }
 
 void BlocksOf32(const WeightMatrix& w, const Activations& x, bool repacked, size_t begin, size_t end, float* y) {
   switch (w.type) {
     case TensorType::kQ4_0:
-      return repacked ? Rows<BlockQ4_0, true>(w, x, begin, end, y) : Rows<BlockQ4_0>(w, x, begin, end, y);
+      return repacked ? RepackedRows(w, x, begin, end, y) : Rows<BlockQ4_0>(w, x, begin, end, y);
     case TensorType::kQ4_1:
       return Rows<BlockQ4_1>(w, x, begin, end, y);
     case TensorType::kQ5_0:

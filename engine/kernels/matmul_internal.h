@@ -13,6 +13,7 @@ using MatMulRows = void(const WeightMatrix& w, const Activations& x, const Arith
 MatMulRows FloatMatMulRows;
 MatMulRows BlocksOf32MatMulRows;
 MatMulRows KQuantsMatMulRows;
+MatMulRows LowBitsMatMulRows;
 MatMulRows Q6KMatMulRows;
 MatMulRows TQ10MatMulRows;
 MatMulRows TQ20MatMulRows;
@@ -31,6 +32,7 @@ inline constexpr MatMulKernel kMatMulKernels[] = {
     {TensorType::kQ4_K, KQuantsMatMulRows},    {TensorType::kQ5_K, KQuantsMatMulRows},
     {TensorType::kQ6_K, Q6KMatMulRows},        {TensorType::kTQ1_0, TQ10MatMulRows},
     {TensorType::kTQ2_0, TQ20MatMulRows},      {TensorType::kI2_S, I2SMatMulRows},
+    {TensorType::kQ1_0, LowBitsMatMulRows},    {TensorType::kQ2_0, LowBitsMatMulRows},
 };
 
 }  // namespace bitnet

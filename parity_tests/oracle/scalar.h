@@ -69,6 +69,8 @@ float DotBF16(const uint16_t* a, const float* b, size_t n, const DotOrder& order
 // w, q: [cols]; d_w, d: [cols/32]; m_w: [cols/32] of Q4_1 and Q5_1, whose d is of Q8_1; else nullptr.
 float DotBlocksOf32(const int8_t* w, const float* d_w, const float* m_w, const int8_t* q, const float* d, size_t cols,
                     bool repacked);
+// w, q: [cols]; d_w: of each `block` weights, 128 of Q1_0 or 64 of Q2_0; d: [cols/32].
+float DotLowBits(const int8_t* w, const float* d_w, const int8_t* q, const float* d, size_t cols, size_t block);
 // One row of Q2_K, Q3_K, Q4_K or Q5_K, spread out: blocks: [cols/256], its codes offset by `offset`; q, d: one row of
 // Q8_K. `parts`: where the reference repacked, how many it takes of a block one after another; else 0.
 float DotKQuants(TensorType type, const KQuants* blocks, int offset, const int8_t* q, const float* d, size_t cols,

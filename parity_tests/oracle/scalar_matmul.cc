@@ -7,6 +7,7 @@
 
 #include "engine/formats/half.h"
 #include "engine/formats/k_quants.h"
+#include "engine/formats/low_bits.h"
 #include "engine/formats/nibbles.h"
 #include "engine/formats/q6_k.h"
 #include "engine/formats/q8_0.h"
@@ -109,6 +110,26 @@ float DotBlocksOf32(const int8_t* w, const float* d_w, const float* m_w, const i
   }
   if (repacked) return chain;
   return m_w != nullptr ? FoldEight(lane) + min : FoldEight(lane);
+}
+
+float DotLowBits(const int8_t* w, const float* d_w, const int8_t* q, const float* d, size_t cols, size_t block) {
+  float lane[8] = {}, chain = 0;
+  for (size_t at = 0; at < cols; at += block) {
+    float block_lane[8] = {}, block_chain = 0;
+    for (size_t i = at; i < at + block; i += 4) {
+      const int32_t sum = w[i] * q[i] + w[i + 1] * q[i + 1] + w[i + 2] * q[i + 2] + w[i + 3] * q[i + 3];
+      float& l = block_lane[i % 32 / 4];
+      l = std::fma(d[i / 32], static_cast<float>(sum), l);
+    }
+    for (size_t i = at; i < at + block; i += 32) {
+      int32_t sum = 0;
+      for (size_t k = 0; k < 32; ++k) sum += w[i + k] * q[i + k];
+      block_chain = std::fma(d[i / 32], static_cast<float>(sum), block_chain);
+    }
+    for (size_t l = 0; l < 8; ++l) lane[l] = std::fma(d_w[at / block], block_lane[l], lane[l]);
+    chain = std::fma(d_w[at / block], block_chain, chain);
+  }
+  return block == BlockQ2_0::kWeights ? chain : FoldEight(lane);
 }
 
 namespace {
@@ -262,6 +283,19 @@ void NibbleDots(const WeightMatrix& w, Row row, bool repacked, const Dots& dots)
   });
 }
 
+template <class Block>
+void LowBitsDots(const WeightMatrix& w, Row row, const Dots& dots) {
+  std::vector<int8_t> codes(w.cols);
+  std::vector<float> d;
+  ForBlocks<Block>(row, [&](const Block& block, size_t i) {
+    block.Unpack(codes.data() + i * Block::kWeights);
+    d.push_back(F32FromF16(block.d));
+  });
+  dots([&](const Input& x, size_t) {
+    return DotLowBits(codes.data(), d.data(), x.q.data(), x.d.data(), w.cols, Block::kWeights);
+  });
+}
+
 // in_fours: parts of a block for the first positions of a batch, as many as make whole fours.
 template <class Block>
 void KQuantsDots(const WeightMatrix& w, Row row, size_t n, bool repacked, size_t in_fours, const Dots& dots) {
@@ -344,6 +378,12 @@ void MatMul(const WeightMatrix& w, const std::vector<Input>& x, const Arithmetic
         break;
       case TensorType::kQ5_K:
         KQuantsDots<BlockQ5_K>(w, row, x.size(), repacked, 0, dots);
+        break;
+      case TensorType::kQ1_0:
+        LowBitsDots<BlockQ1_0>(w, row, dots);
+        break;
+      case TensorType::kQ2_0:
+        LowBitsDots<BlockQ2_0>(w, row, dots);
         break;
       case TensorType::kQ6_K:
         Q6KDots(w, row, order.q6_k_offset_apart, dots);
