@@ -80,7 +80,7 @@ void FinishTrace(const GenerateOptions& o, const bitnet::Model& model, const bit
 }
 
 void Generate(const GenerateOptions& o) {
-  const bitnet::Model model = OverriddenModel(o.model, o.run.override_kv);
+  const bitnet::Model model = ReadModel({o.model, o.run.override_kv, o.run.i2s_layout});
   const bitnet::Tokenizer tokenizer =
       o.tokenizer.empty() ? bitnet::Tokenizer::FromGguf(model.file) : bitnet::Tokenizer::FromTokenizerJson(o.tokenizer);
   const bitnet::PromptTemplate chosen =

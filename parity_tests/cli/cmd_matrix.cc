@@ -35,6 +35,7 @@ Verdict ClimbCase(const MatrixCommand& command, const ParityMatrix& matrix, cons
   request.seed = command.run.seed;
   request.cpu_variant = command.run.cpu_variant;
   request.override_kv = command.run.override_kv;
+  request.i2s_layout = command.run.i2s_layout;
   if (command.run.threads > 0) request.threads = command.run.threads;
   Climbed climbed = comparison.Climb(
       request, {.profile = command.profile, .expected = matrix.profile, .elsewhere = matrix.profile_elsewhere});

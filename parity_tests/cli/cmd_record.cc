@@ -51,6 +51,7 @@ void RecordOne(const RecordOptions& o, Backend& backend) {
   request.seed = o.run.seed;
   request.cpu_variant = o.run.cpu_variant;
   request.override_kv = o.run.override_kv;
+  request.i2s_layout = o.run.i2s_layout;
   request.trace = o.trace;
   request.raw_tensors = o.dump_raw;
   Keep(backend.Run(request), o.out);
@@ -68,6 +69,7 @@ void RecordMatrix(const RecordOptions& o, Backend& backend) {
     Request request = MakeRequest(matrix, c);
     request.cpu_variant = o.run.cpu_variant;
     request.override_kv = o.run.override_kv;
+    request.i2s_layout = o.run.i2s_layout;
     if (c.schedule == Schedule::kBatch) request.trace = o.trace;
     const std::string name = CaseName(matrix, {o.reference, c.model, c.prompt, c.schedule});
     Keep(backend.Run(request), out + "/" + name);

@@ -49,7 +49,8 @@ std::vector<ReplayResult> ReplayAll(const ReplayCommand& command, Replay& replay
 
 int Run(const ReplayCommand& command) {
   command.prompt.run.ApplyTimeout();
-  const bitnet::Model model = OverriddenModel(command.prompt.model, command.prompt.run.override_kv);
+  const bitnet::Model model =
+      ReadModel({command.prompt.model, command.prompt.run.override_kv, command.prompt.run.i2s_layout});
   const int n_layer = static_cast<int>(model.hyperparameters.n_layer);
   if (command.layer >= n_layer) {
     throw std::runtime_error(

@@ -51,7 +51,7 @@ int Run(const WhatbugCommand& command) {
         "found {} of --got, --got-file and --logits, expected one: what the engine printed, or its logits", given));
   }
   const Request request = command.prompt.MakeRequest();
-  const std::shared_ptr<const LoadedModel> loaded = LoadModel(request.model);
+  const std::shared_ptr<const LoadedModel> loaded = LoadModel(SourceOf(request));
   const std::shared_ptr<const bitnet::Tokenizer> tokenizer = LoadTokenizer(request);
   if (tokenizer == nullptr && command.logits.empty()) {
     throw std::runtime_error(

@@ -25,6 +25,10 @@ void RunOptions::AddTo(Options& options) {
       "KEY=TYPE:VALUE in place of what the model's file says, for both engines; TYPE is int, float, bool or str; "
       "may be repeated, or several with commas",
       {.commas = true});
+  options.Add(
+      "--i2s-layout", i2s_layout,
+      "how the native engine reads I2_S weights: x86 (without it), arm, neighbours, neighbours-low or four-rows; "
+      "with /0+- behind it where the codes 0, 1, 2 mean that");
 }
 
 int RunOptions::Threads() const {

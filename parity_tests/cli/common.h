@@ -23,6 +23,7 @@ struct RunOptions {
   int timeout_seconds = 0;  // 0: CROSSVAL_TIMEOUT_SECS, or 180
   std::string cpu_variant;
   std::vector<std::string> override_kv;
+  std::string i2s_layout;
 
   void AddTo(Options& options);
   int Threads() const;

@@ -213,5 +213,24 @@ TEST(CompatCheck, ListsTheKeysThatNobodyUsesAndNotesTheActivation) {
   EXPECT_THAT(result.output, Not(HasSubstr("bitnet.rope.scaling.factor")));
 }
 
+// A file of another machine's layout: the same model when told, another one when not.
+TEST(I2sLayout, IsReadAsToldAndNeverGuessed) {
+  const TemporaryDirectory directory;
+  const std::string x86 = std::string(PARITY_BINARY_DIR) + "/fixtures/models/kjv-bitnet.i2_s.gguf";
+  const std::string arm = directory.path() + "/arm.gguf";
+  ConvertOptions options{.input = x86, .output = arm, .type = bitnet::TensorType::kI2_S};
+  options.i2s_layout = bitnet::ParseI2sLayout("arm");
+  ConvertModel(options);
+  const auto text = [](const std::string& model, const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"generate",     "--model",      model, "--prompt",
+                                          "And God said", "--max-tokens", "12"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return RunParity(arguments).output.substr(0, 40);
+  };
+  EXPECT_EQ(text(arm, {"--i2s-layout", "arm"}), text(x86, {}));
+  EXPECT_NE(text(arm, {}), text(x86, {}));
+  EXPECT_EQ(RunParity({"generate", "--model", arm, "--prompt", "x", "--i2s-layout", "mips"}).exit_code, 2);
+}
+
 }  // namespace
 }  // namespace parity

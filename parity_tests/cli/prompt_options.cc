@@ -36,6 +36,7 @@ Request PromptOptions::MakeRequest() const {
   request.seed = run.seed;
   request.cpu_variant = run.cpu_variant;
   request.override_kv = run.override_kv;
+  request.i2s_layout = run.i2s_layout;
   if (!token_ids.empty()) {
     request.token_ids = token_ids;
     return request;

@@ -23,9 +23,10 @@ template <typename T>
 class LastFile {
  public:
   template <typename Make>
-  std::shared_ptr<const T> Get(const std::string& path, const std::vector<std::string>& override_kv, const Make& make) {
+  std::shared_ptr<const T> Get(const ModelSource& source, const Make& make) {
     const std::lock_guard lock(mutex_);
-    const std::string key = fmt::format("{}\n{}", KeyOf(path), fmt::join(override_kv, "\n"));
+    const std::string key =
+        fmt::format("{}\n{}\n{}", KeyOf(source.path), source.i2s_layout, fmt::join(source.override_kv, "\n"));
     if (value_ == nullptr || key != key_) {
       value_.reset();  // two models may not fit into memory
       value_ = std::make_shared<const T>(make());
@@ -50,11 +51,11 @@ class LastFile {
   std::shared_ptr<const T> value_;
 };
 
-LoadedModel Load(const std::string& path, const std::vector<std::string>& override_kv) {
-  LoadedModel loaded{OverriddenModel(path, override_kv), {}};
+LoadedModel Load(const ModelSource& source) {
+  LoadedModel loaded{ReadModel(source), {}};
   const bitnet::Hyperparameters& h = loaded.model.hyperparameters;
-  loaded.info.path = path;
-  loaded.info.blake3 = HashFile(path);
+  loaded.info.path = source.path;
+  loaded.info.blake3 = HashFile(source.path);
   loaded.info.architecture = h.architecture;
   loaded.info.hyperparameters = nlohmann::json{{"n_vocab", h.n_vocab},
                                                {"n_embd", h.n_embd},
@@ -76,44 +77,46 @@ LoadedModel Load(const std::string& path, const std::vector<std::string>& overri
 
 }  // namespace
 
-bitnet::GgufFile OpenModel(const std::string& path, const std::vector<std::string>& override_kv) {
-  bitnet::GgufFile file = bitnet::GgufFile::Open(path);
-  for (const std::string& text : override_kv) {
+ModelSource SourceOf(const Request& request) { return {request.model, request.override_kv, request.i2s_layout}; }
+
+bitnet::GgufFile OpenModel(const ModelSource& source) {
+  bitnet::GgufFile file = bitnet::GgufFile::Open(source.path);
+  for (const std::string& text : source.override_kv) {
     KvOverride override = ParseKvOverride(text);
     std::visit([&](auto& value) { file.Override(override.key, std::move(value)); }, override.value);
   }
   return file;
 }
 
-bitnet::Model OverriddenModel(const std::string& path, const std::vector<std::string>& override_kv) {
-  bitnet::Model model = bitnet::Model::FromFile(OpenModel(path, override_kv));
+bitnet::Model ReadModel(const ModelSource& source) {
+  bitnet::LoadOptions options;
+  if (!source.i2s_layout.empty()) options.i2s_layout = bitnet::ParseI2sLayout(source.i2s_layout);
+  bitnet::Model model = bitnet::Model::FromFile(OpenModel(source), options);
   const std::vector<std::string> unread = model.file.UnreadKeys();
-  for (const std::string& text : override_kv) {
+  for (const std::string& text : source.override_kv) {
     const std::string key = ParseKvOverride(text).key;
     if (!key.starts_with(model.hyperparameters.architecture + ".")) continue;
     if (std::find(unread.begin(), unread.end(), key) == unread.end()) continue;
     throw std::runtime_error(fmt::format(
         "{}: override_kv: this engine does not read {}, expected a key that it reads; compat-check lists the "
         "keys of the file that it does not use",
-        path, key));
+        source.path, key));
   }
   return model;
 }
 
-std::shared_ptr<const LoadedModel> LoadModel(const std::string& path, const std::vector<std::string>& override_kv) {
+std::shared_ptr<const LoadedModel> LoadModel(const ModelSource& source) {
   static LastFile<LoadedModel> last;
-  return last.Get(path, override_kv, [&] { return Load(path, override_kv); });
+  return last.Get(source, [&] { return Load(source); });
 }
 
 std::shared_ptr<const bitnet::Tokenizer> LoadTokenizer(const Request& request) {
   static LastFile<bitnet::Tokenizer> last;
   try {
     if (!request.tokenizer.empty()) {
-      return last.Get(request.tokenizer, {}, [&] { return bitnet::Tokenizer::FromTokenizerJson(request.tokenizer); });
+      return last.Get({request.tokenizer}, [&] { return bitnet::Tokenizer::FromTokenizerJson(request.tokenizer); });
     }
-    return last.Get(request.model, request.override_kv, [&] {
-      return bitnet::Tokenizer::FromGguf(OpenModel(request.model, request.override_kv));
-    });
+    return last.Get(SourceOf(request), [&] { return bitnet::Tokenizer::FromGguf(OpenModel(SourceOf(request))); });
   } catch (const std::exception&) {
     if (request.token_ids) return nullptr;
     throw;

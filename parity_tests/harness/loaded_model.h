@@ -1,7 +1,7 @@
 // Models and tokenizers that stay loaded between the runs of one process: a bisection asks the same engine a dozen
 // times.
 //
-//   std::shared_ptr<const LoadedModel> loaded = LoadModel("model.gguf");
+//   std::shared_ptr<const LoadedModel> loaded = LoadModel({"model.gguf"});
 #ifndef BITNET_PARITY_PARITY_TESTS_HARNESS_LOADED_MODEL_H_
 #define BITNET_PARITY_PARITY_TESTS_HARNESS_LOADED_MODEL_H_
 
@@ -22,16 +22,24 @@ struct LoadedModel {
   ModelInfo info;  // with the file's hash
 };
 
-// The file, with the request's `override_kv` (reference/capture/kv_override.h) in place of what it says.
-bitnet::GgufFile OpenModel(const std::string& path, const std::vector<std::string>& override_kv);
+// A model's file, and how it is read.
+struct ModelSource {
+  std::string path;
+  std::vector<std::string> override_kv = {};  // in place of what it says (reference/capture/kv_override.h)
+  std::string i2s_layout = {};                // of its I2_S tensors (engine/formats/i2_s_layouts.h); empty: x86
+};
+ModelSource SourceOf(const Request& request);
+
+// The file, with `override_kv` in place of what it says.
+bitnet::GgufFile OpenModel(const ModelSource& source);
 
 // The model in such a file. Throws as Model::Load does, and where this engine does not read a key of the architecture
 // that is overridden: it is misspelt, or another engine may read it.
-bitnet::Model OverriddenModel(const std::string& path, const std::vector<std::string>& override_kv);
+bitnet::Model ReadModel(const ModelSource& source);
 
-// The model of a request. The last one is kept until another is asked for or the file's size, time or inode change.
-// Safe to call from several threads.
-std::shared_ptr<const LoadedModel> LoadModel(const std::string& path, const std::vector<std::string>& override_kv = {});
+// The same. The last one is kept until another is asked for or the file's size, time or inode change. Safe to call from
+// several threads.
+std::shared_ptr<const LoadedModel> LoadModel(const ModelSource& source);
 
 // The tokenizer of a request: its tokenizer.json, or the vocabulary in the model's file. Nothing where the request has
 // token ids and the vocabulary cannot be read, since no text needs it. The last one is kept, as above.

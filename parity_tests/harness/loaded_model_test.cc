@@ -20,17 +20,17 @@ TEST(LoadModel, AModelStaysLoadedUntilItsFileChanges) {
   options.n_vocab = 64;
   options.output = root.path() + "/model.gguf";
   GenerateModel(options);
-  const auto first = LoadModel(options.output);
-  EXPECT_EQ(LoadModel(options.output), first);
+  const auto first = LoadModel({options.output});
+  EXPECT_EQ(LoadModel({options.output}), first);
   EXPECT_EQ(first->info.blake3, HashFile(options.output));
   options.seed += 1;
   GenerateModel(options);
-  const auto second = LoadModel(options.output);
+  const auto second = LoadModel({options.output});
   EXPECT_NE(second, first);
   EXPECT_EQ(second->info.blake3, HashFile(options.output));
-  EXPECT_NE(LoadModel(kModel), second);
+  EXPECT_NE(LoadModel({kModel}), second);
   std::filesystem::remove(options.output);
-  EXPECT_THROW(LoadModel(options.output), std::runtime_error);
+  EXPECT_THROW(LoadModel({options.output}), std::runtime_error);
 }
 
 TEST(LoadTokenizer, IsOfTheRequest) {

@@ -19,10 +19,7 @@ constexpr const char* kVersion = PARITY_VERSION;
 class NativeSession : public Session {
  public:
   NativeSession(const Request& request, const std::string& order)
-      : request_(request),
-        order_(order),
-        loaded_(LoadModel(request.model, request.override_kv)),
-        tokenizer_(LoadTokenizer(request)) {}
+      : request_(request), order_(order), loaded_(LoadModel(SourceOf(request))), tokenizer_(LoadTokenizer(request)) {}
 
   int n_vocab() const override { return static_cast<int>(h().n_vocab); }
   std::vector<int32_t> Tokenize(const Request& request, std::vector<std::string>*) override {

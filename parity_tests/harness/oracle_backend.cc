@@ -24,7 +24,7 @@ class OracleSession : public Session {
       : request_(request),
         spec_(spec),
         mistake_(mistake),
-        loaded_(LoadModel(request.model, request.override_kv)),
+        loaded_(LoadModel(SourceOf(request))),
         tokenizer_(LoadTokenizer(request)),
         order_(spec.order.empty() ? UsualOrder(loaded_->model) : bitnet::FindOrder(spec.order)) {
     if (spec.layer >= static_cast<int>(h().n_layer)) {

@@ -11,7 +11,7 @@ namespace parity {
 HeldModel HoldModel(const Request& request, const BackendInfo& reference) {
   HeldModel held;
   try {
-    held.loaded = LoadModel(request.model, request.override_kv);
+    held.loaded = LoadModel(SourceOf(request));
     held.own.model = &held.loaded->model;
     held.own.order = &OrderFor(reference, *held.own.model);
   } catch (const std::exception& error) {

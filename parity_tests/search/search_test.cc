@@ -24,7 +24,7 @@ class SearchTest : public testing::Test {
     request_.prompt = request_.text = "And God said";
     request_.max_tokens = 24;
     request_.threads = 1;
-    loaded_ = LoadModel(request_.model);
+    loaded_ = LoadModel(SourceOf(request_));
     tokenizer_ = LoadTokenizer(request_);
     ids_ = tokenizer_->Encode(request_.text, {.add_special = true, .parse_special = true});
   }

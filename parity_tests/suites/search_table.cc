@@ -63,7 +63,7 @@ void Print(const std::string& suffix, const char* prompt, std::map<std::string, 
   request.prompt = request.text = prompt;
   request.max_tokens = 48;
   request.threads = 2;
-  const auto loaded = LoadModel(request.model);
+  const auto loaded = LoadModel(SourceOf(request));
   const auto tokenizer = LoadTokenizer(request);
   const std::vector<int32_t> ids = tokenizer->Encode(request.text, {.add_special = true, .parse_special = true});
   const auto text_of = [&](const Capture& capture) {

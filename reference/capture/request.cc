@@ -41,6 +41,7 @@ nlohmann::json ToJson(const Request& request) {
   json["trace"] = request.trace;
   json["raw_tensors"] = request.raw_tensors;
   json["cpu_variant"] = request.cpu_variant;
+  if (!request.i2s_layout.empty()) json["i2s_layout"] = request.i2s_layout;
   for (const std::string& text : request.override_kv) json["override_kv"].push_back(TextToJson(text));
   return json;
 }
@@ -76,6 +77,7 @@ Request RequestFromJson(const nlohmann::json& json, const std::string& origin) {
   fields.ReadIfPresent("raw_tensors", &request.raw_tensors);
   fields.ReadIfPresent("cpu_variant", &request.cpu_variant);
   fields.ReadIfPresent("override_kv", &request.override_kv);
+  fields.ReadIfPresent("i2s_layout", &request.i2s_layout);
   request.extra = fields.Unknown();
 
   if (schedule == "batch") {

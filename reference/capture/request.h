@@ -38,6 +38,7 @@ struct Request {
   std::string trace = "none";  // none, core, full, or a selection (stage and layer globs)
   bool raw_tensors = false;    // keep the traced tensors as .npy
   std::string cpu_variant;     // which build of the reference's kernels ("zen4", "haswell"); empty: its own choice
+  std::string i2s_layout;  // of the file's I2_S weights, where that is not x86's ("arm"); no file says it
   std::vector<std::string> override_kv;  // in place of what the model's file says: "KEY=TYPE:VALUE" (kv_override.h)
   JsonValue extra;                       // unknown keys, kept
 };

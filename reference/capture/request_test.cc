@@ -41,6 +41,7 @@ Request FullRequest() {
   request.trace = "core";
   request.raw_tensors = true;
   request.cpu_variant = "haswell";
+  request.i2s_layout = "arm/0+-";
   request.override_kv = {"bitnet.rope.freq_base=float:5e5", "general.name=str:a=b:c", "x=int:-3", "y=bool:true"};
   request.extra = json{{"note", "kept"}};
   return request;
@@ -58,10 +59,11 @@ TEST(RequestTest, EveryFieldSurvives) {
   EXPECT_EQ(read.extra, request.extra);
   std::vector<std::string> keys;
   for (const auto& item : document.items()) keys.push_back(item.key());
-  EXPECT_THAT(keys, testing::UnorderedElementsAre(
-                        "schema", "model", "tokenizer", "prompt", "prompt_template", "text", "add_special",
-                        "parse_special", "token_ids", "positions", "max_tokens", "ignore_eos", "schedule", "n_ctx",
-                        "n_ubatch", "threads", "seed", "trace", "raw_tensors", "cpu_variant", "override_kv", "note"));
+  EXPECT_THAT(keys,
+              testing::UnorderedElementsAre("schema", "model", "tokenizer", "prompt", "prompt_template", "text",
+                                            "add_special", "parse_special", "token_ids", "positions", "max_tokens",
+                                            "ignore_eos", "schedule", "n_ctx", "n_ubatch", "threads", "seed", "trace",
+                                            "raw_tensors", "cpu_variant", "i2s_layout", "override_kv", "note"));
   // No two fields share a key, and each is read: a change of the document changes the request.
   for (const auto& [key, value] : document.items()) {
     if (key == "schema") continue;
@@ -79,6 +81,8 @@ TEST(RequestTest, EveryFieldSurvives) {
 TEST(RequestTest, OverridesAreAbsentUnlessGiven) {
   Request request = FullRequest();
   request.override_kv.clear();
+  request.i2s_layout.clear();
+  EXPECT_FALSE(ToJson(request).contains("i2s_layout"));
   EXPECT_FALSE(ToJson(request).contains("override_kv"));
   EXPECT_EQ(std::get<double>(ParseKvOverride("k=float:5e5").value), 5e5);
   EXPECT_EQ(std::get<int64_t>(ParseKvOverride("k=int:-3").value), -3);

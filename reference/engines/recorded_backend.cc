@@ -74,6 +74,7 @@ std::string Mismatch(const Entry& e, const Request& request, const std::string& 
     return fmt::format("template {}", e.request.prompt_template);
   if (e.request.schedule != request.schedule) return fmt::format("schedule {}", NameOf(e.request.schedule));
   if (e.request.override_kv != request.override_kv) return "override_kv differs";
+  if (e.request.i2s_layout != request.i2s_layout) return "i2s_layout differs";
   if (!request.cpu_variant.empty() && e.simd != request.cpu_variant) return fmt::format("made with {}", e.simd);
   const int n_tokens = static_cast<int>(e.tokens.size());
   if (request.schedule == Schedule::kBatch && n_tokens > std::min(request.n_ubatch, e.request.n_ubatch) &&
