@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/tokenizer/pre_tokenizer.h"
+#include "engine/tokenizer/tokenizer_model.h"
 #include "engine/tokenizer/vocabulary.h"
 
 namespace bitnet {
@@ -69,6 +70,24 @@ class BytePairEncoder {
   std::array<SymbolId, 256> symbol_of_byte_;
   std::array<int32_t, 256> token_of_char_;      // tokens whose text is this single char; -1 for none
   std::unordered_map<uint64_t, Merge> merges_;  // by left << 32 | right
+};
+
+// `tokenizer.ggml.model` "gpt2": text is split into words, whose byte pairs are merged.
+class BytePairModel : public TokenizerModel {
+ public:
+  explicit BytePairModel(const Vocabulary& vocabulary) : pre_tokenizer_(vocabulary.pre), encoder_(vocabulary) {}
+
+  // Throws on a UTF-8 sequence above U+10FFFF.
+  void Encode(const TextPart& part, std::vector<int32_t>* ids) const override {
+    encoder_.Encode(pre_tokenizer_.Split(part.text, part.offset), ids);
+  }
+  std::optional<int32_t> Find(std::string_view bytes) const override { return encoder_.Find(bytes); }
+  // A text outside the byte-level alphabet stands for itself.
+  std::string BytesOfText(std::string_view text) const override { return BytesOf(text).value_or(std::string(text)); }
+
+ private:
+  PreTokenizer pre_tokenizer_;
+  BytePairEncoder encoder_;
 };
 
 }  // namespace bitnet

@@ -1,5 +1,7 @@
 #include "engine/tokenizer/vocabulary.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <set>
@@ -75,6 +77,31 @@ const ByteAlphabet& Alphabet() {
 }
 
 }  // namespace
+
+std::string EscapeSpaces(std::string_view text) {
+  std::string escaped;
+  escaped.reserve(text.size());
+  for (const char c : text) {
+    if (c == ' ') {
+      escaped += kEscapedSpace;
+    } else {
+      escaped += c;
+    }
+  }
+  return escaped;
+}
+
+std::string UnescapeSpaces(std::string_view text) {
+  std::string spaces;
+  for (size_t begin = 0; begin < text.size();) {
+    const bool escaped = text.substr(begin).starts_with(kEscapedSpace);
+    spaces += escaped ? ' ' : text[begin];
+    begin += escaped ? kEscapedSpace.size() : 1;
+  }
+  return spaces;
+}
+
+std::string HexTextOfByte(uint8_t byte) { return fmt::format("<0x{:02X}>", byte); }
 
 std::string_view ByteLevelCharacter(uint8_t byte) { return Alphabet().character[byte]; }
 

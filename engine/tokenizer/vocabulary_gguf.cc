@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <iterator>
 #include <limits>
 #include <stdexcept>
 #include <unordered_map>
@@ -104,31 +105,80 @@ void SetStripping(const GgufFile& file, std::vector<Token>* tokens) {
   }
 }
 
-}  // namespace
+// A value of `tokenizer.ggml.model`, and the reference's ids for a file that names no BOS or EOS.
+struct ModelRow {
+  std::string_view name;
+  VocabularyModel model;
+  int32_t default_bos, default_eos;
+};
+constexpr ModelRow kModels[] = {{"gpt2", VocabularyModel::kBytePairs, 11, 11},
+                                {"llama", VocabularyModel::kSentencePiece, 1, 2}};
 
-Vocabulary ReadGgufVocabulary(const GgufFile& file) {
-  constexpr std::string_view kModel = "tokenizer.ggml.model", kPre = "tokenizer.ggml.pre";
-  Vocabulary vocabulary;
-  vocabulary.source = file.path();
-
+const ModelRow& FindModel(const GgufFile& file) {
+  constexpr std::string_view kModel = "tokenizer.ggml.model";
   if (!file.Has(kModel)) {
     Fail(file, kModel, "missing; the file has no tokenizer, convert the model again with its tokenizer beside it");
   }
-  if (const auto model = file.Get<std::string>(kModel); model != "gpt2") {
-    Fail(file, kModel, fmt::format("found \"{}\", expected \"gpt2\" (byte-level BPE), the only one supported", model));
+  const auto name = file.Get<std::string>(kModel);
+  std::string names;
+  for (const ModelRow& row : kModels) {
+    if (row.name == name) return row;
+    names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", row.name);
   }
+  Fail(file, kModel,
+       fmt::format(
+           "found \"{}\", expected one of {}; other tokenizers are not supported, give token ids instead of text", name,
+           names));
+}
+
+void ReadBytePairs(const GgufFile& file, Vocabulary* vocabulary) {
+  constexpr std::string_view kPre = "tokenizer.ggml.pre";
   const auto pre = file.GetOr<std::string>(kPre, "");
   const std::optional<std::string> canonical = PreTokenizer::CanonicalName(pre);
   if (!canonical.has_value()) {
     Fail(file, kPre, fmt::format("found \"{}\", expected one of {}", pre, PreTokenizer::SupportedNames()));
   }
-  vocabulary.pre = *canonical;
-  vocabulary.tokens = ReadTokens(file);
-  vocabulary.merges = ReadMerges(file);
+  vocabulary->pre = *canonical;
+  vocabulary->merges = ReadMerges(file);
+  vocabulary->ignore_merges = vocabulary->add_bos = vocabulary->pre == "llama-bpe";
+}
 
-  const bool llama3 = vocabulary.pre == "llama-bpe";
-  vocabulary.ignore_merges = llama3;
-  vocabulary.add_bos = file.GetOr<bool>("tokenizer.ggml.add_bos_token", llama3);
+// Integers count as numbers; a file without scores has zeros.
+void ReadScores(const GgufFile& file, std::vector<Token>* tokens) {
+  constexpr std::string_view kScores = "tokenizer.ggml.scores";
+  if (!file.Has(kScores)) return;
+  std::vector<float> scores;
+  const auto* array = std::get_if<std::shared_ptr<MetadataArray>>(file.Find(kScores));
+  if (array != nullptr && std::holds_alternative<std::vector<int32_t>>((*array)->values)) {
+    const auto& integers = std::get<std::vector<int32_t>>((*array)->values);
+    std::transform(integers.begin(), integers.end(), std::back_inserter(scores),
+                   [](int32_t score) { return static_cast<float>(score); });
+  } else {
+    scores = file.Get<std::vector<float>>(kScores);
+  }
+  if (scores.size() < tokens->size()) {
+    Fail(file, kScores,
+         fmt::format("found {} scores, expected one for each of the {} tokens", scores.size(), tokens->size()));
+  }
+  for (size_t i = 0; i < tokens->size(); ++i) (*tokens)[i].score = scores[i];
+}
+
+}  // namespace
+
+Vocabulary ReadGgufVocabulary(const GgufFile& file) {
+  Vocabulary vocabulary;
+  vocabulary.source = file.path();
+  const ModelRow& row = FindModel(file);
+  vocabulary.model = row.model;
+  vocabulary.tokens = ReadTokens(file);
+  if (row.model == VocabularyModel::kBytePairs) {
+    ReadBytePairs(file, &vocabulary);
+  } else {
+    ReadScores(file, &vocabulary.tokens);
+    vocabulary.add_bos = true;
+    vocabulary.add_space_prefix = file.GetOr<bool>("tokenizer.ggml.add_space_prefix", true);
+  }
+  vocabulary.add_bos = file.GetOr<bool>("tokenizer.ggml.add_bos_token", vocabulary.add_bos);
   vocabulary.add_eos = file.GetOr<bool>("tokenizer.ggml.add_eos_token", false);
 
   const size_t n_tokens = vocabulary.tokens.size();
@@ -136,10 +186,8 @@ Vocabulary ReadGgufVocabulary(const GgufFile& file) {
     const std::optional<int32_t> id = ReadId(file, key, n_tokens);
     return id.has_value() || old_key.empty() ? id : ReadId(file, old_key, n_tokens);
   };
-  // The reference's ids for a file that names neither.
-  constexpr int32_t kDefaultBosAndEos = 11;
-  vocabulary.bos = ReadId(file, "tokenizer.ggml.bos_token_id", n_tokens, kDefaultBosAndEos);
-  vocabulary.eos = ReadId(file, "tokenizer.ggml.eos_token_id", n_tokens, kDefaultBosAndEos);
+  vocabulary.bos = ReadId(file, "tokenizer.ggml.bos_token_id", n_tokens, row.default_bos);
+  vocabulary.eos = ReadId(file, "tokenizer.ggml.eos_token_id", n_tokens, row.default_eos);
   vocabulary.eot = read("tokenizer.ggml.eot_token_id");
   vocabulary.eom = read("tokenizer.ggml.eom_token_id");
   vocabulary.fim_prefix = read("tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id");

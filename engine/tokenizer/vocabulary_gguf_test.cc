@@ -150,8 +150,31 @@ TEST_F(GgufVocabularyTest, MissingKeysAreNamed) {
 TEST_F(GgufVocabularyTest, UnsupportedTokenizersAreNamedWithWhatIsSupported) {
   entries_["tokenizer.ggml.pre"] = std::string("qwen2");
   ExpectError({"tokenizer.ggml.pre", "\"qwen2\"", "llama-bpe", "gpt-2", "default"});
+  entries_["tokenizer.ggml.model"] = std::string("rwkv");
+  ExpectError({"tokenizer.ggml.model", "\"rwkv\"", "\"gpt2\", \"llama\"", "token ids"});
+}
+
+TEST_F(GgufVocabularyTest, SentencePieceHasScoresAndItsOwnDefaults) {
   entries_["tokenizer.ggml.model"] = std::string("llama");
-  ExpectError({"tokenizer.ggml.model", "\"llama\"", "\"gpt2\""});
+  entries_.erase("tokenizer.ggml.merges");
+  EXPECT_EQ(Read().tokens[2].score, 0.0f);
+  entries_["tokenizer.ggml.scores"] = Array(std::vector<float>{-1, -2, -3.5, -4, 0});
+  const Vocabulary vocabulary = Read();
+  EXPECT_EQ(vocabulary.model, VocabularyModel::kSentencePiece);
+  EXPECT_EQ(vocabulary.tokens[2].score, -3.5f);
+  EXPECT_EQ(vocabulary.bos, 1);
+  EXPECT_EQ(vocabulary.eos, 2);
+  EXPECT_TRUE(vocabulary.add_bos);
+  EXPECT_FALSE(vocabulary.add_eos);
+  EXPECT_TRUE(vocabulary.add_space_prefix);
+  entries_["tokenizer.ggml.add_space_prefix"] = false;
+  EXPECT_FALSE(Read().add_space_prefix);
+  entries_["tokenizer.ggml.scores"] = Array(Ints{1, 2, -7, 4, 5});
+  EXPECT_EQ(Read().tokens[2].score, -7.0f);
+  entries_["tokenizer.ggml.scores"] = Array(Ints{1, 2});
+  ExpectError({"tokenizer.ggml.scores", "found 2 scores", "5 tokens"});
+  entries_["tokenizer.ggml.scores"] = Array(Strings{"1"});
+  ExpectError({"tokenizer.ggml.scores"});
 }
 
 TEST_F(GgufVocabularyTest, IdsOutsideTheVocabularyAreErrors) {

@@ -13,8 +13,11 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -23,6 +26,7 @@
 
 #include "engine/gguf/gguf.h"
 #include "engine/tokenizer/tokenizer.h"
+#include "engine/tokenizer/vocabulary.h"
 #include "parity_tests/harness/engines.h"
 #include "reference/capture/json_fields.h"
 #include "reference/capture/temporary_directory.h"
@@ -357,7 +361,8 @@ TEST_P(TokenizerCases, AllPass) {
   EXPECT_FALSE(std::getline(outputs, rest)) << "ids without a case: " << rest;
 }
 
-INSTANTIATE_TEST_SUITE_P(LlamaCpp, TokenizerCases, ::testing::Values("llama-bpe", "gpt-2"), TestName);
+INSTANTIATE_TEST_SUITE_P(LlamaCpp, TokenizerCases, ::testing::Values("llama-bpe", "gpt-2", "llama-spm", "phi-3"),
+                         TestName);
 
 class TokenizerParity : public ::testing::TestWithParam<const char*> {};
 
@@ -367,8 +372,11 @@ TEST_P(TokenizerParity, RandomTexts) {
   CompareOnRandomTexts(FromGguf(file), file, /*seed=*/1);
 }
 
-// gpt-neox names no pre-tokenizer, so it gets "default", and it has user-defined tokens.
-INSTANTIATE_TEST_SUITE_P(LlamaCpp, TokenizerParity, ::testing::Values("llama-bpe", "gpt-2", "gpt-neox"), TestName);
+// gpt-neox names no pre-tokenizer, so it gets "default", and it has user-defined tokens; phi-3 has special tokens that
+// take the white space after them.
+INSTANTIATE_TEST_SUITE_P(LlamaCpp, TokenizerParity,
+                         ::testing::Values("llama-bpe", "gpt-2", "gpt-neox", "llama-spm", "phi-3", "baichuan"),
+                         TestName);
 
 // The trained models' vocabulary, from both of its files.
 TEST(TokenizerParityOfTrainedModel, RandomTextsFromGguf) {
@@ -381,6 +389,66 @@ TEST(TokenizerParityOfTrainedModel, RandomTextsFromTokenizerJson) {
   CompareOnRandomTexts(bitnet::Tokenizer::FromTokenizerJson(folder + "kjv-tokenizer.json"),
                        folder + "kjv-bitnet.tq2_0.gguf", /*seed=*/3);
 }
+
+template <typename T>
+bitnet::MetadataValue Array(std::vector<T> values) {
+  return std::make_shared<bitnet::MetadataArray>(bitnet::MetadataArray{std::move(values)});
+}
+
+void WriteVocabulary(const std::string& path, const std::map<std::string, bitnet::MetadataValue>& entries) {
+  bitnet::GgufWriter writer(path);
+  writer.Set("general.architecture", std::string("llama"));
+  for (const auto& [key, value] : entries) writer.Set("tokenizer.ggml." + key, value);
+  writer.WriteHeader();
+  writer.Finish();
+}
+
+// SentencePiece vocabularies of random pieces of the random texts, with few different scores, so that equal ones meet;
+// the bytes in hexadecimal, in one of them as they are.
+class TokenizerParityOfRandomVocabularies : public ::testing::TestWithParam<int> {};
+
+TEST_P(TokenizerParityOfRandomVocabularies, SentencePiece) {
+  RandomText random(static_cast<uint32_t>(GetParam()));
+  std::vector<std::string> texts = {"<unk>", "<s>", "</s>"};
+  std::vector<int32_t> types = {2, 3, 3};
+  std::set<std::string> seen(texts.begin(), texts.end());
+  const auto add = [&](const std::string& text, int32_t type) {
+    if (text.empty() || !seen.insert(text).second) return;
+    texts.push_back(text);
+    types.push_back(type);
+  };
+  for (int byte = 0; byte < 256; ++byte) {
+    const auto value = static_cast<uint8_t>(byte);
+    if (GetParam() == 0) {
+      add(byte == 0 ? bitnet::HexTextOfByte(value) : std::string(1, static_cast<char>(byte)), 1);
+    } else {
+      add(bitnet::HexTextOfByte(value), 6);
+    }
+  }
+  for (int i = 0; i < 3000; ++i) {
+    const std::string text = bitnet::EscapeSpaces(random.Next());
+    if (text.empty()) continue;
+    const size_t begin = random.Below(text.size());
+    const std::string piece = text.substr(begin, random.Below(7) + 1);
+    if (piece.find('\0') != std::string::npos) continue;  // ends a text for the reference's reader
+    add(piece, random.Below(100) == 0 ? static_cast<int32_t>(random.Below(5)) + 1 : 1);
+    add(piece.substr(0, 2), 1);
+  }
+  std::vector<float> scores(texts.size());
+  for (float& score : scores) score = -static_cast<float>(random.Below(8));
+  const TemporaryDirectory directory;
+  const std::string path = directory.path() + "/vocabulary.gguf";
+  WriteVocabulary(path, {{"model", std::string("llama")},
+                         {"tokens", Array(texts)},
+                         {"scores", Array(scores)},
+                         {"token_type", Array(types)},
+                         {"add_space_prefix", random.Coin()},
+                         {"add_bos_token", random.Coin()},
+                         {"add_eos_token", random.Coin()}});
+  CompareOnRandomTexts(FromGguf(path), path, /*seed=*/4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, TokenizerParityOfRandomVocabularies, ::testing::Range(0, 6));
 
 TEST(TokenizerParityOfErrors, BothRefuseWhatIsAboveUnicode) {
   const std::string file = VocabularyFile("llama-bpe");
