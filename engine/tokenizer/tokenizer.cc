@@ -168,7 +168,9 @@ Tokenizer Tokenizer::FromVocabulary(Vocabulary vocabulary) {
   return Tokenizer(std::make_unique<Impl>(std::move(vocabulary)));
 }
 
-Tokenizer Tokenizer::FromGguf(const GgufFile& file) { return FromVocabulary(ReadGgufVocabulary(file)); }
+Tokenizer Tokenizer::FromGguf(const GgufFile& file, TokenizerDialect dialect) {
+  return FromVocabulary(ReadGgufVocabulary(file, dialect));
+}
 
 Tokenizer Tokenizer::FromTokenizerJson(const std::string& path) { return FromVocabulary(ReadTokenizerJson(path)); }
 
@@ -217,6 +219,7 @@ std::optional<int32_t> Tokenizer::eot() const { return impl_->vocabulary.eot; }
 bool Tokenizer::add_bos() const { return impl_->vocabulary.add_bos; }
 bool Tokenizer::add_eos() const { return impl_->vocabulary.add_eos; }
 const std::string& Tokenizer::pre() const { return impl_->vocabulary.pre; }
+const std::vector<std::string>& Tokenizer::warnings() const { return impl_->vocabulary.warnings; }
 const std::string& Tokenizer::chat_template() const { return impl_->vocabulary.chat_template; }
 
 bool Tokenizer::IsEndOfGeneration(int32_t id) const {

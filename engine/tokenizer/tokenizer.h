@@ -16,6 +16,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/tokenizer/pre_tokenizer.h"
+
 namespace bitnet {
 
 class GgufFile;
@@ -32,8 +34,9 @@ struct DecodeOptions {
 
 class Tokenizer {
  public:
-  // From `tokenizer.ggml.*`. A missing `tokenizer.ggml.pre` means "default", as it does for the references.
-  static Tokenizer FromGguf(const GgufFile& file);
+  // From `tokenizer.ggml.*`, with the ids of llama.cpp or of bitnet.cpp. A missing `tokenizer.ggml.pre` means
+  // "default", as it does for the references.
+  static Tokenizer FromGguf(const GgufFile& file, TokenizerDialect dialect = TokenizerDialect::kLlamaCpp);
   // From a Hugging Face tokenizer.json (model BPE, byte-level).
   static Tokenizer FromTokenizerJson(const std::string& path);
   // From plain data whose roles are assigned (AssignRolesByText).
@@ -64,6 +67,8 @@ class Tokenizer {
   bool IsEndOfGeneration(int32_t id) const;
   // The token whose piece this is, a special token before an ordinary one.
   std::optional<int32_t> Find(std::string_view piece) const;
+  // What the file says wrong and what was taken instead, a line each; to be shown to the user.
+  const std::vector<std::string>& warnings() const;
   // The Jinja chat template of the model, where the file has one.
   const std::string& chat_template() const;
 

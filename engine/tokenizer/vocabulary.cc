@@ -8,6 +8,8 @@
 #include <span>
 #include <unordered_map>
 
+#include "engine/tokenizer/utf8.h"
+
 namespace bitnet {
 namespace {
 
@@ -120,6 +122,22 @@ std::optional<std::string> BytesOf(std::string_view text) {
     const int byte = Alphabet().byte_of_code_point[code_point];
     if (byte < 0) return std::nullopt;
     bytes.push_back(static_cast<char>(byte));
+  }
+  return bytes;
+}
+
+std::string DecodeByteLevel(std::string_view text) {
+  std::string bytes;
+  for (size_t position = 0; position < text.size();) {
+    std::string character;
+    AppendUtf8(NextCodePoint(text, &position), &character);
+    if (const auto byte = BytesOf(character)) {
+      bytes += *byte;
+      continue;
+    }
+    bytes += "[UNK_BYTE_0x";
+    for (const char c : character) bytes += fmt::format("{:02x}", static_cast<unsigned char>(c));
+    bytes += fmt::format("{}]", text);
   }
   return bytes;
 }
