@@ -13,6 +13,7 @@
 #include <iterator>
 #include <limits>
 #include <new>
+#include <span>
 #include <stdexcept>
 #include <utility>
 
@@ -54,7 +55,7 @@ bool Contains(CodePointSet set, uint32_t code_point) {
   return next != set.begin() && code_point <= std::prev(next)->last;
 }
 
-std::string WithSets(std::string classes, const std::u32string& code_points, const std::vector<CodePointSet>& sets) {
+std::string WithSets(std::string classes, const std::u32string& code_points, std::span<const CodePointSet> sets) {
   for (size_t i = 0; i < classes.size(); ++i) {
     for (size_t set = 0; set < sets.size(); ++set) {
       if (Contains(sets[set], code_points[i])) {
@@ -196,7 +197,7 @@ class PreTokenizer::Step {
   std::vector<size_t> Split(const std::string& classes, const std::u32string& code_points,
                             const std::vector<size_t>& lengths) const {
     if (expression_.has_value()) {
-      if (row_.sets.empty()) return expression_->Split(classes, lengths);
+      if (row_.sets[0].empty()) return expression_->Split(classes, lengths);
       return expression_->Split(WithSets(classes, code_points, row_.sets), lengths);
     }
     const auto split = row_.kind == SplitKind::kGroupsOfNumbers ? SplitGroupsOfNumbers : SplitThousandsOfDigits;
@@ -236,7 +237,9 @@ std::vector<std::string> PreTokenizer::Names(TokenizerDialect dialect) {
 PreTokenizer::PreTokenizer(std::string_view canonical_name) {
   for (const PreTokenizerSteps& row : AllPreTokenizerSteps()) {
     if (row.canonical != canonical_name) continue;
-    for (const SplitStep& step : row.steps) steps_.push_back(std::make_shared<Step>(step));
+    for (const SplitStep& step : row.steps) {
+      if (!PreTokenizerSteps::IsEmpty(step)) steps_.push_back(std::make_shared<Step>(step));
+    }
     return;
   }
   throw std::runtime_error(fmt::format("pre-tokenizer '{}': not supported; expected a canonical name", canonical_name));

@@ -151,75 +151,71 @@ constexpr std::string_view kLines = R"([^\n]+|\n+)";
 constexpr std::string_view kLettersAndMarks =
     R"([^\r\n{L}{N}]?[{L}{M}]+(?:{C})?|[{N}]{{1,3}}| ?[^{S}{L}{N}]+[\r\n/]*|{T})";
 
-const std::vector<PreTokenizerSteps>& StepsTable() {
-  static const std::vector<PreTokenizerSteps> table = {
-      {"llama-bpe", {{R"({C}|[^\r\n{L}{N}]?[{L}]+|[{N}]{{1,3}}| ?[^{S}{L}{N}]+[\r\n]*|{T})"}}},
-      {"jais-2",
-       {{R"({C}|[^\r\n{L}{N}]?[{L}]+|[{N}]{{1,3}}| ?[^{S}{L}{N}]+[\r\n]*|[{S}]*[\r\n]+|[{S}]{{512}}(?![^{S}])|)"
-         R"([{S}]{{256}}(?![^{S}])|[{S}]{{128}}(?![^{S}])|[{S}]{{64}}(?![^{S}])|[{S}]{{32}}(?![^{S}])|)"
-         R"([{S}]{{16}}(?![^{S}])|[{S}]{{8}}(?![^{S}])|[{S}]{{4}}(?![^{S}])|[{S}]{{1,2}}(?![^{S}])|[{S}])"}}},
-      {"deepseek-llm",
-       {{R"([\r\n])"},
-        {"[{S}]?[A-Za-z{A}]+", {kCasedLetters}},
-        {"[{S}]?[!-/:-~{A}]+", {kDeepseekPunctuation}},
-        {R"((?<![{S}])[{S}]++\z)"},
-        {"[{A}]+", {kDeepseekHan}},
-        {"[{N}]+"}}},
-      {"deepseek-coder", {{R"([\r\n])"}, {"[{S}]?[{L}]+"}, {"[{S}]?[{P}]+"}, {"[{A}]+", {kDeepseekHan}}, {"[{N}]"}}},
-      {"deepseek-v3", {{"[{N}]{{1,3}}"}, {"[{A}]+", {kHanAndKana}}, {kDeepseek3}}},
-      {"spark2_5",
-       {{"[{N}]{{1,3}}"},
-        {"[{A}]+", {kHanAndKana}},
-        {R"([!-/:-@\[-`{{-~][A-Za-z]+|[^\r\n{L}{P}{Y}]?[{L}{M}]+| ?[{P}{Y}]+|[\r\n]|[{S}]+(?![^{S}])|[{S}]+)"},
-        {"[{N}]"}}},
-      {"youtu",
-       {{"[{A}]+|[{B}]+|[{D}]+|[{E}]+", {kHangul, kEastAsianPunctuation, kBopomofo, kHanAndKana}},
-        {R"([^\r\n{L}{N}]?[{L}{M}]+(?:{C})?|[{N}]| ?[^{S}{L}{N}]+[\r\n/]*|{T})"}}},
-      {"falcon", {{"[{P}$+<=>^~|`]+"}, {kGpt2}, {"[0-9][0-9][0-9]"}}},
-      {"falcon3", {{"[{P}$+<=>^~|`]+"}, {kGpt2}, {"[0-9]"}}},
-      {"starcoder", {{"[{N}]"}, {kGpt2}}},
-      {"gpt-2", {{kGpt2}}},
-      {"qwen2", {{kQwen2}}},
-      {"qwen35", {{R"({C}|[^\r\n{L}{N}]?[{L}{M}]+|[{N}]| ?[^{S}{L}{M}{N}]+[\r\n]*|{T})"}}},
-      {"bloom", {{" ?[^({S}|.,!?){A}]+", {kSentencePunctuation}}}},
-      {"viking", {{" ?[^({S}|.,!?){A}]+", {kSentencePunctuation}}, {"[{N}]"}}},
-      {"tekken",
-       {{R"([^\r\n{L}{N}]?[A-Z{l}]*[a-z{l}]+|[^\r\n{L}{N}]?[A-Z{l}]+[a-z{l}]*|[{N}]| ?[^{S}{L}{N}]+[\r\n/]*|{T})"}}},
-      {"chameleon",
-       {{"<sentinel:[0-9]+>"},
-        {"IMGIMG[A-I]{{1,4}}Z"},
-        {R"([\t\n]|    |  )"},
-        {"[{N}]"},
-        {R"([{P}!-/:-@\[-`{{-~])"},
-        {kGpt2}}},
-      {"gpt-4o",
-       {{R"([^\r\n{L}{N}]?[A-Z{l}]*[a-z{l}]+(?:{C})?|[^\r\n{L}{N}]?[A-Z{l}]+[a-z{l}]*(?:{C})?|)"
-         R"([{N}]{{1,3}}| ?[^{S}{L}{N}]+[\r\n/]*|{T})"}}},
-      {"granite-embed-multi-97m",
-       {{R"([^\r\n{L}{N}]?[A-Z{l}{M}]*[a-z{l}{M}]+(?:{C})?|[^\r\n{L}{N}]?[A-Z{l}{M}]+[a-z{l}{M}]*(?:{C})?|)"
-         R"([{N}]{{1,3}}| ?[^{S}{L}{N}]+[\r\n/]*|{T})"}}},
-      {"tiny_aya", {{"", {}, SplitKind::kGroupsOfNumbers}, {kLettersAndMarks}}},
-      {"kimi-k2", {{R"([{A}]+|[^\r\n{L}{N}]?[{L}]+(?:{C})?|[{N}]{{1,3}}| ?[^{S}{L}{N}{Al}]+[\r\n]*|{T})", {kHan}}}},
-      {"superbpe", {{"[{N}]+"}, {"", {}, SplitKind::kThousandsOfDigits}}},
-      {"bailingmoe",
-       {{R"({C}|[^\r\n{L}{N}]?[{L}]+|[{N}]| ?[^{S}{L}{N}]+[\r\n]*|[{S}]*[\r\n]|[{S}]+(?![^{S}])|[{S}]+)"}}},
-      {"seed-coder", {{R"({C}|[^\r\n{L}{N}]?[{L}]+|[{N}]| ?[^{S}{L}{N}\r\n]+|{T})"}}},
-      {"ufakzeka", {{R"([^\r\n{L}{N}]?[{L}]+|[{N}]| ?[^{S}{L}{N}]+[\r\n]*|{T})"}}},
-      {"afmoe", {{"", {}, SplitKind::kGroupsOfNumbers}, {"[{A}]+", {kAsianScripts}}, {kDeepseek3}}},
-      {"laguna", {{kLines}, {kQwen2}}},
-      {"exaone-moe",
-       {{R"({C}|[^\r\n{L}{N}]?[{L}](?:[{L}{M}]++| [{L}])*+|[{N}]| ?[^{S}{L}{N}]+[\r\n/]?|)"
-         R"([{S}]*[\r\n]|[{S}]+(?![^{S}])|[{S}]+)"}}},
-      {"gemma4", {{kLines}}},
-      {"minicpm5", {{"[{N}]{{1,3}}"}, {R"({C}|[^\r\n{L}{N}]?[{L}]+|[{N}]+| ?[^{S}{L}{N}]+[\r\n]*|{T})"}}},
-      {"default", {{R"([{P}$+<=>^~|]+)"}, {kGpt2}, {"[{N}]+"}, {"[0-9][0-9][0-9]"}}},
-  };
-  return table;
-}
+constexpr PreTokenizerSteps kPreTokenizerSteps[] = {
+    {"llama-bpe", {{R"({C}|[^\r\n{L}{N}]?[{L}]+|[{N}]{{1,3}}| ?[^{S}{L}{N}]+[\r\n]*|{T})"}}},
+    {"jais-2",
+     {{R"({C}|[^\r\n{L}{N}]?[{L}]+|[{N}]{{1,3}}| ?[^{S}{L}{N}]+[\r\n]*|[{S}]*[\r\n]+|[{S}]{{512}}(?![^{S}])|)"
+       R"([{S}]{{256}}(?![^{S}])|[{S}]{{128}}(?![^{S}])|[{S}]{{64}}(?![^{S}])|[{S}]{{32}}(?![^{S}])|)"
+       R"([{S}]{{16}}(?![^{S}])|[{S}]{{8}}(?![^{S}])|[{S}]{{4}}(?![^{S}])|[{S}]{{1,2}}(?![^{S}])|[{S}])"}}},
+    {"deepseek-llm",
+     {{R"([\r\n])"},
+      {"[{S}]?[A-Za-z{A}]+", {kCasedLetters}},
+      {"[{S}]?[!-/:-~{A}]+", {kDeepseekPunctuation}},
+      {R"((?<![{S}])[{S}]++\z)"},
+      {"[{A}]+", {kDeepseekHan}},
+      {"[{N}]+"}}},
+    {"deepseek-coder", {{R"([\r\n])"}, {"[{S}]?[{L}]+"}, {"[{S}]?[{P}]+"}, {"[{A}]+", {kDeepseekHan}}, {"[{N}]"}}},
+    {"deepseek-v3", {{"[{N}]{{1,3}}"}, {"[{A}]+", {kHanAndKana}}, {kDeepseek3}}},
+    {"spark2_5",
+     {{"[{N}]{{1,3}}"},
+      {"[{A}]+", {kHanAndKana}},
+      {R"([!-/:-@\[-`{{-~][A-Za-z]+|[^\r\n{L}{P}{Y}]?[{L}{M}]+| ?[{P}{Y}]+|[\r\n]|[{S}]+(?![^{S}])|[{S}]+)"},
+      {"[{N}]"}}},
+    {"youtu",
+     {{"[{A}]+|[{B}]+|[{D}]+|[{E}]+", {kHangul, kEastAsianPunctuation, kBopomofo, kHanAndKana}},
+      {R"([^\r\n{L}{N}]?[{L}{M}]+(?:{C})?|[{N}]| ?[^{S}{L}{N}]+[\r\n/]*|{T})"}}},
+    {"falcon", {{"[{P}$+<=>^~|`]+"}, {kGpt2}, {"[0-9][0-9][0-9]"}}},
+    {"falcon3", {{"[{P}$+<=>^~|`]+"}, {kGpt2}, {"[0-9]"}}},
+    {"starcoder", {{"[{N}]"}, {kGpt2}}},
+    {"gpt-2", {{kGpt2}}},
+    {"qwen2", {{kQwen2}}},
+    {"qwen35", {{R"({C}|[^\r\n{L}{N}]?[{L}{M}]+|[{N}]| ?[^{S}{L}{M}{N}]+[\r\n]*|{T})"}}},
+    {"bloom", {{" ?[^({S}|.,!?){A}]+", {kSentencePunctuation}}}},
+    {"viking", {{" ?[^({S}|.,!?){A}]+", {kSentencePunctuation}}, {"[{N}]"}}},
+    {"tekken",
+     {{R"([^\r\n{L}{N}]?[A-Z{l}]*[a-z{l}]+|[^\r\n{L}{N}]?[A-Z{l}]+[a-z{l}]*|[{N}]| ?[^{S}{L}{N}]+[\r\n/]*|{T})"}}},
+    {"chameleon",
+     {{"<sentinel:[0-9]+>"},
+      {"IMGIMG[A-I]{{1,4}}Z"},
+      {R"([\t\n]|    |  )"},
+      {"[{N}]"},
+      {R"([{P}!-/:-@\[-`{{-~])"},
+      {kGpt2}}},
+    {"gpt-4o",
+     {{R"([^\r\n{L}{N}]?[A-Z{l}]*[a-z{l}]+(?:{C})?|[^\r\n{L}{N}]?[A-Z{l}]+[a-z{l}]*(?:{C})?|)"
+       R"([{N}]{{1,3}}| ?[^{S}{L}{N}]+[\r\n/]*|{T})"}}},
+    {"granite-embed-multi-97m",
+     {{R"([^\r\n{L}{N}]?[A-Z{l}{M}]*[a-z{l}{M}]+(?:{C})?|[^\r\n{L}{N}]?[A-Z{l}{M}]+[a-z{l}{M}]*(?:{C})?|)"
+       R"([{N}]{{1,3}}| ?[^{S}{L}{N}]+[\r\n/]*|{T})"}}},
+    {"tiny_aya", {{"", {}, SplitKind::kGroupsOfNumbers}, {kLettersAndMarks}}},
+    {"kimi-k2", {{R"([{A}]+|[^\r\n{L}{N}]?[{L}]+(?:{C})?|[{N}]{{1,3}}| ?[^{S}{L}{N}{Al}]+[\r\n]*|{T})", {kHan}}}},
+    {"superbpe", {{"[{N}]+"}, {"", {}, SplitKind::kThousandsOfDigits}}},
+    {"bailingmoe", {{R"({C}|[^\r\n{L}{N}]?[{L}]+|[{N}]| ?[^{S}{L}{N}]+[\r\n]*|[{S}]*[\r\n]|[{S}]+(?![^{S}])|[{S}]+)"}}},
+    {"seed-coder", {{R"({C}|[^\r\n{L}{N}]?[{L}]+|[{N}]| ?[^{S}{L}{N}\r\n]+|{T})"}}},
+    {"ufakzeka", {{R"([^\r\n{L}{N}]?[{L}]+|[{N}]| ?[^{S}{L}{N}]+[\r\n]*|{T})"}}},
+    {"afmoe", {{"", {}, SplitKind::kGroupsOfNumbers}, {"[{A}]+", {kAsianScripts}}, {kDeepseek3}}},
+    {"laguna", {{kLines}, {kQwen2}}},
+    {"exaone-moe",
+     {{R"({C}|[^\r\n{L}{N}]?[{L}](?:[{L}{M}]++| [{L}])*+|[{N}]| ?[^{S}{L}{N}]+[\r\n/]?|)"
+       R"([{S}]*[\r\n]|[{S}]+(?![^{S}])|[{S}]+)"}}},
+    {"gemma4", {{kLines}}},
+    {"minicpm5", {{"[{N}]{{1,3}}"}, {R"({C}|[^\r\n{L}{N}]?[{L}]+|[{N}]+| ?[^{S}{L}{N}]+[\r\n]*|{T})"}}},
+    {"default", {{R"([{P}$+<=>^~|]+)"}, {kGpt2}, {"[{N}]+"}, {"[0-9][0-9][0-9]"}}},
+};
 
 }  // namespace
 
 std::span<const PreTokenizerName> PreTokenizerNames() { return kPreTokenizerNames; }
-std::span<const PreTokenizerSteps> AllPreTokenizerSteps() { return StepsTable(); }
+std::span<const PreTokenizerSteps> AllPreTokenizerSteps() { return kPreTokenizerSteps; }
 
 }  // namespace bitnet

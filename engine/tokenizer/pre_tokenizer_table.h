@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
-#include <vector>
 
 #include "engine/tokenizer/pre_tokenizer.h"
 
@@ -32,13 +31,15 @@ struct SplitStep {
   // space, to stand inside brackets; {l} letters beyond ASCII; {A} to {D} the step's sets, {Al} the letters of the
   // first; {C} contractions and {T} the usual treatment of white space, to stand outside.
   std::string_view expression;
-  std::vector<CodePointSet> sets = {};  // disjoint; what is in one is in no class
+  CodePointSet sets[4] = {};  // disjoint; what is in one is in no class
   SplitKind kind = SplitKind::kExpression;
 };
 
 struct PreTokenizerSteps {
   std::string_view canonical;
-  std::vector<SplitStep> steps;
+  SplitStep steps[6];  // as many as are not empty
+
+  static bool IsEmpty(const SplitStep& step) { return step.kind == SplitKind::kExpression && step.expression.empty(); }
 };
 
 std::span<const PreTokenizerName> PreTokenizerNames();

@@ -28,6 +28,7 @@
 
 #include "engine/gguf/gguf.h"
 #include "engine/tokenizer/pre_tokenizer.h"
+#include "engine/tokenizer/pre_tokenizer_table.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "engine/tokenizer/utf8.h"
 #include "engine/tokenizer/vocabulary.h"
@@ -146,7 +147,13 @@ class RandomText {
   }
 
   std::string Part() {
-    switch (Below(8)) {
+    switch (Below(9)) {
+      case 8: {
+        std::string text;
+        for (size_t n = Below(12) + 1; n > 0; --n)
+          AppendUtf8(Pick(SetEdges()) + static_cast<uint32_t>(Below(3)) - 1, &text);
+        return text;
+      }
       case 0:
       case 1:
         return Pick(kWords);
@@ -170,6 +177,22 @@ class RandomText {
       default:
         return broken_bytes_ ? BrokenBytes() : "\n";
     }
+  }
+
+  // The first and last characters of the ranges that pre-tokenizers name.
+  static const std::vector<uint32_t>& SetEdges() {
+    static const std::vector<uint32_t> edges = [] {
+      std::vector<uint32_t> result;
+      for (const bitnet::PreTokenizerSteps& row : bitnet::AllPreTokenizerSteps()) {
+        for (const bitnet::SplitStep& step : row.steps) {
+          for (const bitnet::CodePointSet& set : step.sets) {
+            for (const bitnet::CodePointRange& range : set) result.insert(result.end(), {range.first, range.last});
+          }
+        }
+      }
+      return result;
+    }();
+    return edges;
   }
 
   std::string BrokenBytes() {
@@ -301,8 +324,9 @@ class RandomText {
       {0x20, 0x7E},       {0x20, 0x7E},       {0x00, 0x1F},       {0x7F, 0xFF},       {0x100, 0x24F},
       {0x2B0, 0x36F},     {0x370, 0x52F},     {0x590, 0x6FF},     {0x900, 0xDFF},     {0xE00, 0xFFF},
       {0x1000, 0x1FFF},   {0x2000, 0x206F},   {0x2070, 0x2BFF},   {0x3000, 0x30FF},   {0x4E00, 0x9FFF},
-      {0xAC00, 0xD7A3},   {0xD800, 0xDFFF},   {0xE000, 0xFFFF},   {0x10000, 0x1FFFF}, {0x11F00, 0x11F5F},
-      {0x1F300, 0x1FAFF}, {0x20000, 0x323AF}, {0xE0000, 0xE01EF}, {0, 0x10FFFF}};
+      {0x3100, 0x33FF},   {0xA000, 0xABFF},   {0xFE00, 0xFFEF},   {0xAC00, 0xD7A3},   {0xD800, 0xDFFF},
+      {0xE000, 0xFFFF},   {0x10000, 0x1FFFF}, {0x11F00, 0x11F5F}, {0x1F300, 0x1FAFF}, {0x20000, 0x323AF},
+      {0xE0000, 0xE01EF}, {0, 0x10FFFF}};
 };
 
 std::vector<Question> RandomQuestions(uint32_t seed, bool broken_bytes) {
