@@ -13,6 +13,7 @@
 #include <iterator>
 #include <limits>
 #include <new>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <utility>
