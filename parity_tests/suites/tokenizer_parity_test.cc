@@ -362,12 +362,24 @@ void ExpectSameIds(const bitnet::Tokenizer& tokenizer, const std::vector<Questio
   std::cout << fmt::format("{} texts, {} ids, {} different\n", questions.size(), n_ids, different);
 }
 
+// A space in more bytes than one: llama.cpp aborts on it where spaces are written as U+2581.
+bool HasOverlongSpace(const std::string& text) {
+  const std::string escaped = bitnet::EscapeSpaces(text);
+  for (size_t position = 0; position < escaped.size();) {
+    if (bitnet::NextCodePoint(escaped, &position) == ' ') return true;
+  }
+  return false;
+}
+
 // Random texts through both; `model` is what the reference reads.
 void CompareOnRandomTexts(const bitnet::Tokenizer& tokenizer, const std::string& model, uint32_t seed,
                           const std::string& engine = "llama.cpp") {
   const auto [runner, reason] = FindRunner(engine);
   SKIP_UNLESS(engine, !runner.empty(), reason);
-  const std::vector<Question> questions = RandomQuestions(seed, /*broken_bytes=*/engine == "llama.cpp");
+  std::vector<Question> questions = RandomQuestions(seed, /*broken_bytes=*/engine == "llama.cpp");
+  if (tokenizer.pre() == "gemma4") {
+    std::erase_if(questions, [](const Question& question) { return HasOverlongSpace(question.text); });
+  }
   ExpectSameIds(tokenizer, questions, AskReference(runner, model, questions));
 }
 
