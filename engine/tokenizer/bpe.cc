@@ -1,7 +1,10 @@
 #include "engine/tokenizer/bpe.h"
 
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
+
+#include "engine/tokenizer/utf8.h"
 
 namespace bitnet {
 namespace {
@@ -13,24 +16,49 @@ uint64_t PairKey(int32_t left, int32_t right) {
 }  // namespace
 
 BytePairEncoder::BytePairEncoder(const Vocabulary& vocabulary)
-    : n_tokens_(static_cast<int32_t>(vocabulary.tokens.size())), ignore_merges_(vocabulary.ignore_merges) {
+    : n_tokens_(static_cast<int32_t>(vocabulary.tokens.size())),
+      ignore_merges_(vocabulary.ignore_merges),
+      newlines_are_words_(vocabulary.newlines_are_words),
+      alphabet_(vocabulary.alphabet) {
   symbols_.reserve(vocabulary.tokens.size() + 256);
-  token_of_char_.fill(-1);
   for (int32_t id = 0; id < n_tokens_; ++id) {
-    const std::string& text = vocabulary.tokens[static_cast<size_t>(id)].text;
-    if (std::optional<std::string> bytes = BytesOf(text)) symbols_.emplace(*std::move(bytes), id);
-    if (text.size() == 1) token_of_char_[static_cast<unsigned char>(text[0])] = id;
+    std::optional<std::string> bytes = BytesOfToken(vocabulary.tokens[static_cast<size_t>(id)].text);
+    if (bytes.has_value()) symbols_.emplace(*std::move(bytes), id);
   }
-  for (int byte = 0; byte < 256; ++byte) {
-    symbol_of_byte_[static_cast<size_t>(byte)] = Intern(std::string(1, static_cast<char>(byte)));
+  SetFallbacks(vocabulary);
+  if (alphabet_ == TokenAlphabet::kByteLevel) {
+    for (int byte = 0; byte < 256; ++byte) {
+      symbol_of_byte_[static_cast<size_t>(byte)] = Intern(std::string(1, static_cast<char>(byte)));
+    }
   }
   merges_.reserve(vocabulary.merges.size());
   for (size_t rank = 0; rank < vocabulary.merges.size(); ++rank) {
-    const std::optional<std::string> left = BytesOf(vocabulary.merges[rank].first);
-    const std::optional<std::string> right = BytesOf(vocabulary.merges[rank].second);
+    const std::optional<std::string> left = BytesOfToken(vocabulary.merges[rank].first);
+    const std::optional<std::string> right = BytesOfToken(vocabulary.merges[rank].second);
     if (!left.has_value() || !right.has_value()) continue;  // no text has such characters after byte-level encoding
     const uint64_t key = PairKey(Intern(*left), Intern(*right));
     merges_.try_emplace(key, Merge{static_cast<int32_t>(rank), Intern(*left + *right)});
+  }
+}
+
+std::optional<std::string> BytePairEncoder::BytesOfToken(std::string_view text) const {
+  return alphabet_ == TokenAlphabet::kByteLevel ? BytesOf(text) : std::string(text);
+}
+
+void BytePairEncoder::SetFallbacks(const Vocabulary& vocabulary) {
+  std::unordered_map<std::string_view, int32_t> id_of_text;
+  for (int32_t id = 0; id < n_tokens_; ++id) id_of_text.emplace(vocabulary.tokens[static_cast<size_t>(id)].text, id);
+  for (size_t byte = 0; byte < fallback_of_byte_.size(); ++byte) {
+    const auto add = [&](std::string_view text) {
+      const auto found = id_of_text.find(text);
+      if (found != id_of_text.end()) fallback_of_byte_[byte].push_back(found->second);
+    };
+    if (alphabet_ == TokenAlphabet::kByteLevel) {
+      // The reference looks up each char of the byte-level text, so only bytes that stand for themselves can be found.
+      for (const char& c : ByteLevelCharacter(static_cast<uint8_t>(byte))) add(std::string_view(&c, 1));
+    } else {
+      add(HexTextOfByte(static_cast<uint8_t>(byte)));
+    }
   }
 }
 
@@ -53,7 +81,7 @@ void BytePairEncoder::Encode(const Words& words, std::vector<int32_t>* ids) cons
 }
 
 void BytePairEncoder::EncodeWord(std::string_view word, Scratch* scratch, std::vector<int32_t>* ids) const {
-  if (ignore_merges_) {
+  if (ignore_merges_ || (newlines_are_words_ && word.find_first_not_of('\n') == std::string_view::npos)) {
     if (const std::optional<int32_t> id = Find(word)) {
       ids->push_back(*id);
       return;
@@ -63,11 +91,8 @@ void BytePairEncoder::EncodeWord(std::string_view word, Scratch* scratch, std::v
   std::vector<Candidate>& queue = scratch->queue;
   symbols.clear();
   queue.clear();
-  const auto length = static_cast<int32_t>(word.size());
-  for (int32_t i = 0; i < length; ++i) {
-    const auto byte = static_cast<unsigned char>(word[static_cast<size_t>(i)]);
-    symbols.push_back({symbol_of_byte_[byte], i - 1, i + 1 < length ? i + 1 : -1});
-  }
+  StartSymbols(word, &symbols);
+  const auto length = static_cast<int32_t>(symbols.size());
   for (int32_t i = 1; i < length; ++i) Consider(i - 1, i, scratch);
 
   while (!queue.empty()) {
@@ -87,10 +112,13 @@ void BytePairEncoder::EncodeWord(std::string_view word, Scratch* scratch, std::v
 
   for (int32_t i = length > 0 ? 0 : -1; i >= 0; i = symbols[static_cast<size_t>(i)].next) {
     const SymbolId id = symbols[static_cast<size_t>(i)].id;
-    if (id < n_tokens_) {
+    if (id < 0) {
+      const auto offset = static_cast<size_t>(-2 - id);
+      AppendFallback(word.substr(offset, Utf8Length(static_cast<unsigned char>(word[offset]))), ids);
+    } else if (id < n_tokens_) {
       ids->push_back(id);
     } else {
-      AppendWithoutToken(id, ids);
+      AppendFallback(symbols_without_token_[static_cast<size_t>(id - n_tokens_)], ids);
     }
   }
 }
@@ -105,14 +133,42 @@ void BytePairEncoder::Consider(int32_t left, int32_t right, Scratch* scratch) co
   std::push_heap(scratch->queue.begin(), scratch->queue.end());
 }
 
-void BytePairEncoder::AppendWithoutToken(SymbolId id, std::vector<int32_t>* ids) const {
-  for (const char byte : symbols_without_token_[static_cast<size_t>(id - n_tokens_)]) {
-    // The reference looks up each char of the byte-level text, so only bytes that stand for themselves can be found.
-    for (const char c : ByteLevelCharacter(static_cast<uint8_t>(byte))) {
-      const int32_t token = token_of_char_[static_cast<unsigned char>(c)];
-      if (token >= 0) ids->push_back(token);
+void BytePairEncoder::StartSymbols(std::string_view word, std::vector<Symbol>* symbols) const {
+  for (size_t begin = 0; begin < word.size();) {
+    const auto lead = static_cast<unsigned char>(word[begin]);
+    const auto index = static_cast<int32_t>(symbols->size());
+    if (alphabet_ == TokenAlphabet::kByteLevel) {
+      symbols->push_back({symbol_of_byte_[lead], index - 1, index + 1});
+      ++begin;
+      continue;
     }
+    const size_t length = Utf8Length(lead);
+    const auto found = symbols_.find(word.substr(begin, length));
+    const SymbolId id = found != symbols_.end() ? found->second : -2 - static_cast<SymbolId>(begin);
+    symbols->push_back({id, index - 1, index + 1});
+    begin += length;
   }
+  if (!symbols->empty()) symbols->back().next = -1;
+}
+
+void BytePairEncoder::AppendFallback(std::string_view bytes, std::vector<int32_t>* ids) const {
+  for (const char byte : bytes) {
+    const std::vector<int32_t>& fallback = fallback_of_byte_[static_cast<unsigned char>(byte)];
+    ids->insert(ids->end(), fallback.begin(), fallback.end());
+  }
+}
+
+void BytePairModel::Encode(const TextPart& part, std::vector<int32_t>* ids) const {
+  const bool escaped = alphabet_ == TokenAlphabet::kEscapedSpaces;
+  encoder_.Encode(pre_tokenizer_.Split(escaped ? EscapeSpaces(part.text) : std::string(part.text), part.offset), ids);
+}
+
+std::optional<int32_t> BytePairModel::Find(std::string_view bytes) const {
+  return encoder_.Find(alphabet_ == TokenAlphabet::kEscapedSpaces ? EscapeSpaces(bytes) : std::string(bytes));
+}
+
+std::string BytePairModel::BytesOfText(std::string_view text) const {
+  return alphabet_ == TokenAlphabet::kEscapedSpaces ? UnescapeSpaces(text) : DecodeByteLevel(text);
 }
 
 }  // namespace bitnet

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/tokenizer/pre_tokenizer.h"
+#include "engine/tokenizer/tokenizer_model.h"
 #include "engine/tokenizer/vocabulary.h"
 
 namespace bitnet {
@@ -22,8 +23,9 @@ class BytePairEncoder {
  public:
   explicit BytePairEncoder(const Vocabulary& vocabulary);
 
-  // Appends the ids of each word. What no merge makes a token is written byte by byte, and bytes without a token of
-  // their own vanish, as they do in the reference. Safe to call from several threads.
+  // Appends the ids of each word, which starts from single bytes in the byte-level alphabet and from characters in the
+  // others. What no merge makes a token is written byte by byte, and bytes without a token of their own vanish, as they
+  // do in the reference. Safe to call from several threads.
   void Encode(const Words& words, std::vector<int32_t>* ids) const;
 
   // The token that stands for exactly these bytes.
@@ -34,7 +36,8 @@ class BytePairEncoder {
     using is_transparent = void;
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
   };
-  // A string of bytes that is a token (then its number is the token's id) or that takes part in a merge.
+  // A string of bytes that is a token (then its number is the token's id) or that takes part in a merge. Negative: a
+  // character of the word that is neither, at offset -2 - number.
   using SymbolId = int32_t;
   struct Merge {
     int32_t rank;
@@ -58,17 +61,39 @@ class BytePairEncoder {
   };
 
   SymbolId Intern(std::string bytes);
+  std::optional<std::string> BytesOfToken(std::string_view text) const;
+  void SetFallbacks(const Vocabulary& vocabulary);
+  void StartSymbols(std::string_view word, std::vector<Symbol>* symbols) const;
   void EncodeWord(std::string_view word, Scratch* scratch, std::vector<int32_t>* ids) const;
   void Consider(int32_t left, int32_t right, Scratch* scratch) const;
-  void AppendWithoutToken(SymbolId id, std::vector<int32_t>* ids) const;
+  void AppendFallback(std::string_view bytes, std::vector<int32_t>* ids) const;
 
   int32_t n_tokens_;
-  bool ignore_merges_;
+  bool ignore_merges_, newlines_are_words_;
+  TokenAlphabet alphabet_;
   std::unordered_map<std::string, SymbolId, Hash, std::equal_to<>> symbols_;
   std::vector<std::string> symbols_without_token_;  // of symbol n_tokens_ + i
-  std::array<SymbolId, 256> symbol_of_byte_;
-  std::array<int32_t, 256> token_of_char_;      // tokens whose text is this single char; -1 for none
+  std::array<SymbolId, 256> symbol_of_byte_;        // byte-level alphabet
+  std::array<std::vector<int32_t>, 256> fallback_of_byte_;
   std::unordered_map<uint64_t, Merge> merges_;  // by left << 32 | right
+};
+
+// `tokenizer.ggml.model` "gpt2": text is split into words, whose byte pairs are merged.
+class BytePairModel : public TokenizerModel {
+ public:
+  explicit BytePairModel(const Vocabulary& vocabulary)
+      : alphabet_(vocabulary.alphabet), pre_tokenizer_(vocabulary.pre), encoder_(vocabulary) {}
+
+  // Throws on a UTF-8 sequence above U+10FFFF.
+  void Encode(const TextPart& part, std::vector<int32_t>* ids) const override;
+  std::optional<int32_t> Find(std::string_view bytes) const override;
+  // A text outside the byte-level alphabet comes out with marks in it: see DecodeByteLevel.
+  std::string BytesOfText(std::string_view text) const override;
+
+ private:
+  TokenAlphabet alphabet_;
+  PreTokenizer pre_tokenizer_;
+  BytePairEncoder encoder_;
 };
 
 }  // namespace bitnet

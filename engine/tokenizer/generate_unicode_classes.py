@@ -27,7 +27,7 @@ def general_categories(path):
 
 
 def main():
-    classes = [{"L": "L", "N": "N", "P": "P"}.get(category[0], "O") for category in general_categories(sys.argv[1])]
+    classes = [{"L": "L", "N": "N", "P": "P", "M": "M", "S": "Y"}.get(category[0], "O") for category in general_categories(sys.argv[1])]
     for code in WHITE_SPACE:
         classes[code] = "S"
     starts = [code for code in range(0x80, 0x110000) if code == 0x80 or classes[code] != classes[code - 1]]

@@ -7,18 +7,25 @@
 #include <fmt/format.h>
 #include <pcre2.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <new>
+#include <optional>
+#include <span>
 #include <stdexcept>
 #include <utility>
 
+#include "engine/tokenizer/pre_tokenizer_table.h"
 #include "engine/tokenizer/unicode_classes.h"
+#include "engine/tokenizer/utf8.h"
 
 namespace bitnet {
 namespace {
 
+// The class of a character in no set; ASCII stands for itself.
 char ClassByte(uint32_t code_point) {
   if (code_point < 0x80) return static_cast<char>(code_point);
   switch (ClassOf(code_point)) {
@@ -30,108 +37,96 @@ char ClassByte(uint32_t code_point) {
       return '\x82';
     case UnicodeClass::kSpace:
       return '\x83';
+    case UnicodeClass::kMark:
+      return '\x84';
+    case UnicodeClass::kSymbol:
+      return '\x85';
     case UnicodeClass::kOther:
       break;
   }
-  return '\x84';
+  return '\x86';
 }
 
-// \p{L}, \p{N}, \p{P} and \s for class strings, to stand inside brackets.
-constexpr std::string_view kL = R"(A-Za-z\x80)";
-constexpr std::string_view kN = R"(0-9\x81)";
-constexpr std::string_view kP = R"(!-#%-*,-/:;?@\[-\]_{}\x82)";
-constexpr std::string_view kS = R"(\t-\r \x83)";
+// A set has two bytes, the first for its letters.
+char SetByte(size_t set, char class_byte) { return static_cast<char>(0x90 + 2 * set + (class_byte == '\x80' ? 0 : 1)); }
 
+bool Contains(CodePointSet set, uint32_t code_point) {
+  const auto next = std::upper_bound(set.begin(), set.end(), code_point,
+                                     [](uint32_t value, const CodePointRange& range) { return value < range.first; });
+  return next != set.begin() && code_point <= std::prev(next)->last;
+}
+
+std::string WithSets(std::string classes, const std::u32string& code_points, std::span<const CodePointSet> sets) {
+  for (size_t i = 0; i < classes.size(); ++i) {
+    for (size_t set = 0; set < sets.size(); ++set) {
+      if (Contains(sets[set], code_points[i])) {
+        classes[i] = SetByte(set, classes[i]);
+        break;
+      }
+    }
+  }
+  return classes;
+}
+
+// Fills in what pre_tokenizer_table.h names.
 std::string ForClassStrings(std::string_view expression) {
-  return fmt::format(fmt::runtime(expression), fmt::arg("L", kL), fmt::arg("N", kN), fmt::arg("P", kP),
-                     fmt::arg("S", kS));
+  constexpr std::string_view kSpace = R"(\t-\r \x83)";
+  return fmt::format(fmt::runtime(expression), fmt::arg("L", R"(A-Za-z\x80)"), fmt::arg("l", R"(\x80)"),
+                     fmt::arg("N", R"(0-9\x81)"), fmt::arg("P", R"(!-#%-*,-/:;?@\[-\]_{}\x82)"), fmt::arg("S", kSpace),
+                     fmt::arg("M", R"(\x84)"), fmt::arg("Y", R"($+<=>\^`|~\x85)"), fmt::arg("A", R"(\x90\x91)"),
+                     fmt::arg("B", R"(\x92\x93)"), fmt::arg("D", R"(\x94\x95)"), fmt::arg("E", R"(\x96\x97)"),
+                     fmt::arg("Al", R"(\x90)"), fmt::arg("C", "'(?:[sStTmMdD]|[rR][eE]|[vV][eE]|[lL][lL])"),
+                     fmt::arg("T", fmt::format(R"([{0}]*[\r\n]+|[{0}]+(?![^{0}])|[{0}]+)", kSpace)));
 }
 
-constexpr std::string_view kGpt2 = "'s|'t|'re|'ve|'m|'ll|'d| ?[{L}]+| ?[{N}]+| ?[^{S}{L}{N}]+|[{S}]+(?![^{S}])|[{S}]+";
+bool IsAsciiDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsNumberClass(char c) { return IsAsciiDigit(c) || c == '\x81'; }
 
-// Each expression splits what the one before it left: its matches and the gaps between them are words of their own.
-std::vector<std::string> ExpressionsOf(std::string_view canonical_name) {
-  if (canonical_name == "llama-bpe") {
-    return {ForClassStrings(R"('(?:[sStTmMdD]|[rR][eE]|[vV][eE]|[lL][lL])|[^\r\n{L}{N}]?[{L}]+|[{N}]{{1,3}}|)"
-                            R"( ?[^{S}{L}{N}]+[\r\n]*|[{S}]*[\r\n]+|[{S}]+(?![^{S}])|[{S}]+)")};
-  }
-  if (canonical_name == "gpt-2") return {ForClassStrings(kGpt2)};
-  if (canonical_name == "default") {
-    return {ForClassStrings(R"([{P}$+<=>^~|]+)"), ForClassStrings(kGpt2), ForClassStrings("[{N}]+"), "[0-9][0-9][0-9]"};
-  }
-  throw std::runtime_error(
-      fmt::format("pre-tokenizer '{}': not supported; expected llama-bpe, gpt-2 or default", canonical_name));
+size_t RunLength(std::string_view classes, size_t begin, bool (*in_run)(char)) {
+  size_t end = begin;
+  while (end < classes.size() && in_run(classes[end])) ++end;
+  return end - begin;
 }
 
-struct Spelling {
-  std::string_view name;
-  std::string_view canonical;
-};
-constexpr std::array<Spelling, 5> kSpellings = {{{"llama-bpe", "llama-bpe"},
-                                                 {"llama3", "llama-bpe"},
-                                                 {"llama-v3", "llama-bpe"},
-                                                 {"gpt-2", "gpt-2"},
-                                                 {"default", "default"}}};
-
-bool IsContinuation(unsigned char byte) { return (byte & 0xC0) == 0x80; }
-
-// The length that a lead byte announces; 0 for a byte that cannot start a character.
-size_t SequenceLength(unsigned char lead) {
-  if (lead < 0x80) return 1;
-  if (lead < 0xC0) return 0;
-  if (lead < 0xE0) return 2;
-  if (lead < 0xF0) return 3;
-  return lead < 0xF8 ? 4 : 0;
+// Appends the lengths into which SplitKind::kGroupsOfNumbers cuts a piece.
+void SplitGroupsOfNumbers(std::string_view piece, std::vector<size_t>* lengths) {
+  size_t done = 0;
+  const auto cut = [&](size_t end) {
+    lengths->push_back(end - done);
+    done = end;
+  };
+  for (size_t i = 0; i < piece.size(); ++i) {
+    const size_t run = RunLength(piece, i, IsNumberClass);
+    if (run == 0) continue;
+    const size_t end = i + run;
+    if (run % 3 != 0) cut(i + run % 3);
+    for (i += run % 3; i < end; i += 3) cut(i + 3);
+    --i;
+  }
+  if (done < piece.size()) cut(piece.size());
 }
 
-constexpr uint32_t kReplacement = 0xFFFD;
-
-// The code point at text[*position], which moves past it.
-uint32_t NextCodePoint(std::string_view text, size_t* position) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const size_t begin = *position;
-  const size_t length = SequenceLength(byte(begin));
-  *position = begin + 1;
-  if (length == 1) return byte(begin);
-  if (length == 0 || text.size() - begin < length) return kReplacement;
-  uint32_t code_point = byte(begin) & (0x7F >> length);
-  for (size_t i = begin + 1; i < begin + length; ++i) {
-    if (!IsContinuation(byte(i))) return kReplacement;
-    code_point = code_point << 6 | (byte(i) & 0x3F);
+void SplitThousandsOfDigits(std::string_view piece, std::vector<size_t>* lengths) {
+  size_t done = 0;
+  for (size_t i = 0; i < piece.size();) {
+    const size_t run = RunLength(piece, i, IsAsciiDigit);
+    for (size_t left = run / 3 * 3; left > 0; left -= 3) {
+      const size_t begin = i + run - left;
+      if (begin > done) lengths->push_back(begin - done);
+      done = begin;
+    }
+    i += std::max<size_t>(run, 1);
   }
-  *position = begin + length;
-  return code_point;
-}
-
-void AppendUtf8(uint32_t code_point, std::string* out) {
-  const auto put = [&](uint32_t byte) { out->push_back(static_cast<char>(byte)); };
-  const auto tail = [&](int shift) { put(0x80 | (code_point >> shift & 0x3F)); };
-  if (code_point < 0x80) {
-    put(code_point);
-  } else if (code_point < 0x800) {
-    put(0xC0 | code_point >> 6);
-    tail(0);
-  } else if (code_point < 0x10000) {
-    put(0xE0 | code_point >> 12);
-    tail(6);
-    tail(0);
-  } else {
-    put(0xF0 | code_point >> 18);
-    tail(12);
-    tail(6);
-    tail(0);
-  }
+  if (done < piece.size()) lengths->push_back(piece.size() - done);
 }
 
 struct MatchDataFree {
   void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
 };
 
-}  // namespace
-
-class PreTokenizer::Expression {
+class SplitExpression {
  public:
-  explicit Expression(std::string source) : source_(std::move(source)) {
+  explicit SplitExpression(std::string source) : source_(std::move(source)) {
     int error = 0;
     PCRE2_SIZE position = 0;
     code_ = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(source_.data()), source_.size(), 0, &error, &position, nullptr);
@@ -147,9 +142,9 @@ class PreTokenizer::Expression {
     pcre2_set_match_limit(context_, std::numeric_limits<uint32_t>::max());
     pcre2_set_heap_limit(context_, std::numeric_limits<uint32_t>::max());
   }
-  Expression(const Expression&) = delete;
-  Expression& operator=(const Expression&) = delete;
-  ~Expression() {
+  SplitExpression(const SplitExpression&) = delete;
+  SplitExpression& operator=(const SplitExpression&) = delete;
+  ~SplitExpression() {
     pcre2_match_context_free(context_);
     pcre2_code_free(code_);
   }
@@ -192,34 +187,72 @@ class PreTokenizer::Expression {
   pcre2_match_context* context_ = nullptr;
 };
 
-std::optional<std::string> PreTokenizer::CanonicalName(std::string_view name) {
-  if (name.empty()) return "default";
-  for (const Spelling& spelling : kSpellings) {
-    if (spelling.name == name) return std::string(spelling.canonical);
+}  // namespace
+
+class PreTokenizer::Step {
+ public:
+  explicit Step(const SplitStep& row) : row_(row) {
+    if (row.kind == SplitKind::kExpression) expression_.emplace(ForClassStrings(row.expression));
   }
-  return std::nullopt;
+
+  std::vector<size_t> Split(const std::string& classes, const std::u32string& code_points,
+                            const std::vector<size_t>& lengths) const {
+    if (expression_.has_value()) {
+      if (row_.sets[0].empty()) return expression_->Split(classes, lengths);
+      return expression_->Split(WithSets(classes, code_points, row_.sets), lengths);
+    }
+    const auto split = row_.kind == SplitKind::kGroupsOfNumbers ? SplitGroupsOfNumbers : SplitThousandsOfDigits;
+    std::vector<size_t> result;
+    size_t begin = 0;
+    for (const size_t length : lengths) {
+      split(std::string_view(classes).substr(begin, length), &result);
+      begin += length;
+    }
+    return result;
+  }
+
+ private:
+  const SplitStep& row_;
+  std::optional<SplitExpression> expression_;
+};
+
+const PreTokenizerName* PreTokenizer::FindName(std::string_view name, TokenizerDialect dialect) {
+  if (name.empty()) name = "default";
+  const PreTokenizerName* found = nullptr;
+  for (const PreTokenizerName& row : PreTokenizerNames()) {
+    if (row.name != name) continue;
+    if (row.dialect == dialect) return &row;
+    if (row.dialect == TokenizerDialect::kLlamaCpp) found = &row;
+  }
+  return found;
 }
 
-std::string PreTokenizer::SupportedNames() {
-  std::string names;
-  for (const Spelling& spelling : kSpellings) {
-    if (!names.empty()) names += ", ";
-    names += spelling.name;
+std::vector<std::string> PreTokenizer::Names(TokenizerDialect dialect) {
+  std::vector<std::string> names;
+  for (const PreTokenizerName& row : PreTokenizerNames()) {
+    if (&row == FindName(row.name, dialect)) names.emplace_back(row.name);
   }
   return names;
 }
 
 PreTokenizer::PreTokenizer(std::string_view canonical_name) {
-  for (std::string& source : ExpressionsOf(canonical_name)) {
-    expressions_.push_back(std::make_shared<Expression>(std::move(source)));
+  for (const PreTokenizerSteps& row : AllPreTokenizerSteps()) {
+    if (row.canonical != canonical_name) continue;
+    for (const SplitStep& step : row.steps) {
+      if (!PreTokenizerSteps::IsEmpty(step)) steps_.push_back(std::make_shared<Step>(step));
+    }
+    return;
   }
+  throw std::runtime_error(fmt::format("pre-tokenizer '{}': not supported; expected a canonical name", canonical_name));
 }
 
 Words PreTokenizer::Split(std::string_view text, size_t text_offset) const {
   Words words;
   words.utf8.reserve(text.size());
   std::string classes;
+  std::u32string code_points;
   classes.reserve(text.size());
+  code_points.reserve(text.size());
   for (size_t position = 0; position < text.size();) {
     const size_t begin = position;
     const uint32_t code_point = NextCodePoint(text, &position);
@@ -231,16 +264,17 @@ Words PreTokenizer::Split(std::string_view text, size_t text_offset) const {
     }
     AppendUtf8(code_point, &words.utf8);
     classes.push_back(ClassByte(code_point));
+    code_points.push_back(code_point);
   }
 
   std::vector<size_t> lengths;
   if (!classes.empty()) lengths.push_back(classes.size());
-  for (const auto& expression : expressions_) lengths = expression->Split(classes, lengths);
+  for (const auto& step : steps_) lengths = step->Split(classes, code_points, lengths);
 
   words.ends.reserve(lengths.size());
   size_t end = 0;
   for (const size_t length : lengths) {
-    for (size_t i = 0; i < length; ++i) end += SequenceLength(static_cast<unsigned char>(words.utf8[end]));
+    for (size_t i = 0; i < length; ++i) end += Utf8Length(static_cast<unsigned char>(words.utf8[end]));
     words.ends.push_back(end);
   }
   return words;

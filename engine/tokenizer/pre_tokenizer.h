@@ -9,7 +9,6 @@
 
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,15 +27,38 @@ struct Words {
   }
 };
 
+// Whose reading of a file is meant. bitnet.cpp is an old fork of llama.cpp and splits digits otherwise for some names.
+enum class TokenizerDialect { kLlamaCpp, kBitnetCpp };
+
+// How the texts of ordinary tokens are written.
+enum class TokenAlphabet {
+  kByteLevel,      // GPT-2's: a character for each byte
+  kEscapedSpaces,  // UTF-8, with U+2581 for a space; bytes without a token are "<0x41>"
+};
+
+// A value of `tokenizer.ggml.pre` and what follows from it.
+struct PreTokenizerName {
+  std::string_view name;
+  std::string_view canonical;  // one name for all that split alike
+  TokenizerDialect dialect = TokenizerDialect::kLlamaCpp;
+  bool ignore_merges = false;
+  bool add_bos = false;         // unless the file says otherwise
+  bool force_bos = false;       // whatever the file says
+  bool no_default_bos = false;  // a file that names no BOS has none
+  bool merges_optional = false;
+  TokenAlphabet alphabet = TokenAlphabet::kByteLevel;
+  bool newlines_are_words = false;  // a run of them that is a token needs no merges
+};
+
 class PreTokenizer {
  public:
-  // The one name of a pre-tokenizer for each of its spellings in `tokenizer.ggml.pre` ("llama3" is "llama-bpe"; "" is
-  // "default"); nothing for one that is not supported.
-  static std::optional<std::string> CanonicalName(std::string_view name);
-  // Every spelling that CanonicalName knows, for error messages.
-  static std::string SupportedNames();
+  // The row of a name; "" is "default". What bitnet.cpp does not read its own way it reads as llama.cpp does. nullptr
+  // for a name that is not known.
+  static const PreTokenizerName* FindName(std::string_view name,
+                                          TokenizerDialect dialect = TokenizerDialect::kLlamaCpp);
+  static std::vector<std::string> Names(TokenizerDialect dialect = TokenizerDialect::kLlamaCpp);
 
-  // `canonical_name` as CanonicalName returns it; throws on any other.
+  // A row's `canonical`; throws on any other.
   explicit PreTokenizer(std::string_view canonical_name);
 
   // Bytes that are no UTF-8 become U+FFFD each, overlong forms become the short one, surrogates stay as they are: as in
@@ -45,9 +67,9 @@ class PreTokenizer {
   Words Split(std::string_view text, size_t text_offset = 0) const;
 
  private:
-  // A compiled expression, over class strings: see pre_tokenizer.cc.
-  class Expression;
-  std::vector<std::shared_ptr<const Expression>> expressions_;
+  // Over class strings: see pre_tokenizer.cc.
+  class Step;
+  std::vector<std::shared_ptr<const Step>> steps_;
 };
 
 }  // namespace bitnet

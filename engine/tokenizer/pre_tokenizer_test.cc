@@ -11,9 +11,11 @@ namespace bitnet {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::Property;
 using ::testing::Throws;
 
@@ -26,11 +28,11 @@ std::vector<std::string> Split(std::string_view pre, std::string_view text) {
 
 TEST(UnicodeClassesTest, FollowVersion15_1) {
   EXPECT_EQ(ClassOf(0xE9), UnicodeClass::kLetter);         // e with acute
-  EXPECT_EQ(ClassOf(0x0301), UnicodeClass::kOther);        // combining acute
+  EXPECT_EQ(ClassOf(0x0301), UnicodeClass::kMark);         // combining acute
   EXPECT_EQ(ClassOf(0x0663), UnicodeClass::kNumber);       // Arabic-Indic three
   EXPECT_EQ(ClassOf(0x00BD), UnicodeClass::kNumber);       // one half
   EXPECT_EQ(ClassOf(0x2019), UnicodeClass::kPunctuation);  // right single quotation mark
-  EXPECT_EQ(ClassOf(0x20AC), UnicodeClass::kOther);        // euro sign
+  EXPECT_EQ(ClassOf(0x20AC), UnicodeClass::kSymbol);       // euro sign
   EXPECT_EQ(ClassOf(0x85), UnicodeClass::kSpace);          // next line
   EXPECT_EQ(ClassOf(0x3000), UnicodeClass::kSpace);        // ideographic space
   EXPECT_EQ(ClassOf(0x200B), UnicodeClass::kOther);        // zero width space is none
@@ -41,14 +43,48 @@ TEST(UnicodeClassesTest, FollowVersion15_1) {
   EXPECT_EQ(ClassOf(0x10FFFF), UnicodeClass::kOther);
 }
 
-TEST(PreTokenizerTest, NamesAndTheirSpellings) {
-  EXPECT_EQ(PreTokenizer::CanonicalName("llama3"), "llama-bpe");
-  EXPECT_EQ(PreTokenizer::CanonicalName("llama-v3"), "llama-bpe");
-  EXPECT_EQ(PreTokenizer::CanonicalName("gpt-2"), "gpt-2");
-  EXPECT_EQ(PreTokenizer::CanonicalName(""), "default");
-  EXPECT_EQ(PreTokenizer::CanonicalName("qwen2"), std::nullopt);
-  EXPECT_THAT(PreTokenizer::SupportedNames(), AllOf(HasSubstr("llama3"), HasSubstr("gpt-2"), HasSubstr("default")));
+TEST(PreTokenizerTest, NamesAndWhatFollowsFromThem) {
+  EXPECT_EQ(PreTokenizer::FindName("llama-v3")->canonical, "llama-bpe");
+  EXPECT_TRUE(PreTokenizer::FindName("falcon3")->ignore_merges);
+  EXPECT_FALSE(PreTokenizer::FindName("dbrx")->ignore_merges);
+  EXPECT_EQ(PreTokenizer::FindName("")->canonical, "default");
+  EXPECT_EQ(PreTokenizer::FindName("no such name"), nullptr);
+  EXPECT_THAT(PreTokenizer::Names(), AllOf(Contains("llama3"), Contains("qwen2"), Not(Contains("falcon_e"))));
   EXPECT_THROW(PreTokenizer("llama3"), std::runtime_error);  // not canonical
+  for (const auto dialect : {TokenizerDialect::kLlamaCpp, TokenizerDialect::kBitnetCpp}) {
+    for (const std::string& name : PreTokenizer::Names(dialect)) {
+      EXPECT_NO_THROW(PreTokenizer(PreTokenizer::FindName(name, dialect)->canonical)) << name;
+    }
+  }
+}
+
+TEST(PreTokenizerTest, BitnetCppReadsFalconItsOwnWay) {
+  EXPECT_EQ(PreTokenizer::FindName("falcon_e"), nullptr);
+  const auto& names = PreTokenizer::Names(TokenizerDialect::kBitnetCpp);
+  EXPECT_THAT(names, AllOf(Contains("llama3"), Contains("falcon_e")));
+  for (const char* name : {"falcon3", "falcon_e"}) {
+    const PreTokenizerName* row = PreTokenizer::FindName(name, TokenizerDialect::kBitnetCpp);
+    ASSERT_NE(row, nullptr);
+    EXPECT_FALSE(row->ignore_merges);
+    EXPECT_FALSE(row->add_bos);
+    EXPECT_THAT(Split(row->canonical, "in 123,"), ElementsAre("in", " ", "1", "2", "3", ","));
+  }
+  EXPECT_EQ(PreTokenizer::FindName("llama3", TokenizerDialect::kBitnetCpp)->canonical, "llama-bpe");
+}
+
+TEST(PreTokenizerTest, DigitsInGroups) {
+  EXPECT_THAT(Split("superbpe", "ab1234567"), ElementsAre("ab", "1", "234", "567"));
+  EXPECT_THAT(Split("superbpe", "123 45"), ElementsAre("123", " ", "45"));
+  EXPECT_THAT(Split("tiny_aya", "1234567"), ElementsAre("1", "234", "567"));
+  // As in the reference: the first group takes the text before it along, which the next expression splits.
+  EXPECT_THAT(Split("tiny_aya", "a 12345, 6"), ElementsAre("a", " ", "12", "345", ",", " ", "6"));
+}
+
+TEST(PreTokenizerTest, SetsOfCharacters) {
+  EXPECT_THAT(Split("deepseek-v3", "漢字abcカナ"), ElementsAre("漢字", "abc", "カナ"));
+  EXPECT_THAT(Split("kimi-k2", "漢字abc'S漢"), ElementsAre("漢字", "abc'S", "漢"));
+  EXPECT_THAT(Split("bloom", " ab…c"), ElementsAre(" ab", "…", "c"));
+  EXPECT_THAT(Split("deepseek-llm", "ab  \nЖ  "), ElementsAre("ab", "  ", "\n", "Ж", "  "));
 }
 
 TEST(PreTokenizerTest, Llama3) {
@@ -111,9 +147,9 @@ TEST(PreTokenizerTest, AboveUnicodeThrowsWithThePosition) {
 
 TEST(PreTokenizerTest, WordsAreTheText) {
   const std::string text = "In 1234 BC, naïve 日本 'll\r\n\r\n\t x\u3000\u3000y 👨‍👩‍👧 !?\n";
-  for (const char* name : {"llama-bpe", "gpt-2", "default"}) {
+  for (const std::string& name : PreTokenizer::Names()) {
     std::string joined;
-    for (const std::string& word : Split(name, text)) {
+    for (const std::string& word : Split(PreTokenizer::FindName(name)->canonical, text)) {
       EXPECT_FALSE(word.empty());
       joined += word;
     }
@@ -128,6 +164,14 @@ TEST(PreTokenizerTest, LongRunsAreNoTrouble) {
       EXPECT_EQ(PreTokenizer(name).Split(std::string(kLength, c)).size(), 1u) << name << " " << static_cast<int>(c);
     }
     EXPECT_EQ(PreTokenizer(name).Split(std::string(kLength, ' ') + "a").size(), 2u) << name;
+  }
+  for (const std::string& name : PreTokenizer::Names()) {
+    const PreTokenizer pre(PreTokenizer::FindName(name)->canonical);
+    for (const char* part : {" ", "a", "!", "\n", "7", "é", "a ", "\t\n", "ñ b", "日", "\u0301"}) {
+      std::string run;
+      for (int i = 0; i < 100'000; ++i) run += part;
+      EXPECT_GT(pre.Split(run).size(), 0u) << name << " " << part;
+    }
   }
 }
 

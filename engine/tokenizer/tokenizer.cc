@@ -9,7 +9,8 @@
 #include <utility>
 
 #include "engine/tokenizer/bpe.h"
-#include "engine/tokenizer/pre_tokenizer.h"
+#include "engine/tokenizer/sentencepiece.h"
+#include "engine/tokenizer/tokenizer_model.h"
 #include "engine/tokenizer/vocabulary.h"
 
 namespace bitnet {
@@ -31,14 +32,13 @@ std::optional<char> ByteOfHexText(std::string_view text) {
   return static_cast<char>(value);
 }
 
-std::string PieceOf(const Token& token) {
+std::string PieceOf(const Token& token, const TokenizerModel& model) {
   switch (token.type) {
     case TokenType::kUndefined:
     case TokenType::kUnused:
       return "";
     case TokenType::kNormal:
-      // A text outside the byte-level alphabet stands for itself.
-      return BytesOf(token.text).value_or(token.text);
+      return model.BytesOfText(token.text);
     case TokenType::kByte:
       if (const auto byte = ByteOfHexText(token.text)) return std::string(1, *byte);
       break;
@@ -48,6 +48,16 @@ std::string PieceOf(const Token& token) {
       break;
   }
   return token.text;
+}
+
+std::unique_ptr<const TokenizerModel> MakeModel(const Vocabulary& vocabulary) {
+  switch (vocabulary.model) {
+    case VocabularyModel::kBytePairs:
+      return std::make_unique<BytePairModel>(vocabulary);
+    case VocabularyModel::kSentencePiece:
+      return std::make_unique<SentencePieceModel>(vocabulary);
+  }
+  throw std::logic_error("a vocabulary of no known model");
 }
 
 bool IsAsciiSpace(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -61,11 +71,11 @@ struct Fragment {
 }  // namespace
 
 struct Tokenizer::Impl {
-  explicit Impl(Vocabulary data) : vocabulary(std::move(data)), pre_tokenizer(vocabulary.pre), encoder(vocabulary) {
+  explicit Impl(Vocabulary data) : vocabulary(std::move(data)), model(MakeModel(vocabulary)) {
     pieces.reserve(vocabulary.tokens.size());
     for (size_t i = 0; i < vocabulary.tokens.size(); ++i) {
       const Token& token = vocabulary.tokens[i];
-      pieces.push_back(PieceOf(token));
+      pieces.push_back(PieceOf(token, *model));
       if (!IsSpecial(token.type)) continue;
       special_tokens.push_back(static_cast<int32_t>(i));
       special_of_text.emplace(token.text, static_cast<int32_t>(i));
@@ -143,8 +153,7 @@ struct Tokenizer::Impl {
   }
 
   Vocabulary vocabulary;
-  PreTokenizer pre_tokenizer;
-  BytePairEncoder encoder;
+  std::unique_ptr<const TokenizerModel> model;
   std::vector<std::string> pieces;
   std::vector<int32_t> special_tokens;  // in the order of Partition
   std::unordered_map<std::string, int32_t> special_of_text;
@@ -159,7 +168,9 @@ Tokenizer Tokenizer::FromVocabulary(Vocabulary vocabulary) {
   return Tokenizer(std::make_unique<Impl>(std::move(vocabulary)));
 }
 
-Tokenizer Tokenizer::FromGguf(const GgufFile& file) { return FromVocabulary(ReadGgufVocabulary(file)); }
+Tokenizer Tokenizer::FromGguf(const GgufFile& file, TokenizerDialect dialect) {
+  return FromVocabulary(ReadGgufVocabulary(file, dialect));
+}
 
 Tokenizer Tokenizer::FromTokenizerJson(const std::string& path) { return FromVocabulary(ReadTokenizerJson(path)); }
 
@@ -171,13 +182,15 @@ std::vector<int32_t> Tokenizer::Encode(std::string_view text, EncodeOptions opti
   }
   std::vector<int32_t> ids;
   if (options.add_special && add_bos()) ids.push_back(impl_->Required(bos(), "bos"));
+  bool first_text = true;
   for (const Fragment& fragment : impl_->Partition(text, options.parse_special)) {
     if (fragment.token >= 0) {
       ids.push_back(fragment.token);
     } else {
       const std::string_view part = text.substr(fragment.begin, fragment.end - fragment.begin);
-      impl_->encoder.Encode(impl_->pre_tokenizer.Split(part, fragment.begin), &ids);
+      impl_->model->Encode({part, fragment.begin, first_text}, &ids);
     }
+    first_text = fragment.token >= 0;
   }
   if (options.add_special && add_eos()) ids.push_back(impl_->Required(eos(), "eos"));
   return ids;
@@ -206,6 +219,7 @@ std::optional<int32_t> Tokenizer::eot() const { return impl_->vocabulary.eot; }
 bool Tokenizer::add_bos() const { return impl_->vocabulary.add_bos; }
 bool Tokenizer::add_eos() const { return impl_->vocabulary.add_eos; }
 const std::string& Tokenizer::pre() const { return impl_->vocabulary.pre; }
+const std::vector<std::string>& Tokenizer::warnings() const { return impl_->vocabulary.warnings; }
 const std::string& Tokenizer::chat_template() const { return impl_->vocabulary.chat_template; }
 
 bool Tokenizer::IsEndOfGeneration(int32_t id) const {
@@ -216,7 +230,7 @@ bool Tokenizer::IsEndOfGeneration(int32_t id) const {
 std::optional<int32_t> Tokenizer::Find(std::string_view piece) const {
   const auto special = impl_->special_of_text.find(std::string(piece));
   if (special != impl_->special_of_text.end()) return special->second;
-  return impl_->encoder.Find(piece);
+  return impl_->model->Find(piece);
 }
 
 }  // namespace bitnet

@@ -1,4 +1,4 @@
-// Byte-level BPE as GPT-2 and Llama 3 use it.
+// Byte-level BPE as GPT-2 and Llama 3 use it, and SentencePiece's BPE as Llama 2 uses it.
 //
 //   Tokenizer tokenizer = Tokenizer::FromGguf(file);
 //   std::vector<int32_t> ids = tokenizer.Encode("Hello", {.add_special = true, .parse_special = true});
@@ -16,6 +16,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/tokenizer/pre_tokenizer.h"
+
 namespace bitnet {
 
 class GgufFile;
@@ -32,8 +34,9 @@ struct DecodeOptions {
 
 class Tokenizer {
  public:
-  // From `tokenizer.ggml.*`. A missing `tokenizer.ggml.pre` means "default", as it does for the references.
-  static Tokenizer FromGguf(const GgufFile& file);
+  // From `tokenizer.ggml.*`, with the ids of llama.cpp or of bitnet.cpp. A missing `tokenizer.ggml.pre` means
+  // "default", as it does for the references.
+  static Tokenizer FromGguf(const GgufFile& file, TokenizerDialect dialect = TokenizerDialect::kLlamaCpp);
   // From a Hugging Face tokenizer.json (model BPE, byte-level).
   static Tokenizer FromTokenizerJson(const std::string& path);
   // From plain data whose roles are assigned (AssignRolesByText).
@@ -47,7 +50,8 @@ class Tokenizer {
   // sequence above U+10FFFF, a BOS or EOS that is to be added but not known, 2^31 bytes and more. Safe to call from
   // several threads, as all const members are.
   std::vector<int32_t> Encode(std::string_view text, EncodeOptions options) const;
-  // The tokens' bytes, one after the other and nothing changed; throws on an id outside the vocabulary.
+  // The tokens' bytes, one after the other and nothing changed (a space that SentencePiece put before the text stays);
+  // throws on an id outside the vocabulary.
   std::string Decode(std::span<const int32_t> ids, DecodeOptions options) const;
   // The bytes of one token (special tokens as their text); may be part of a UTF-8 sequence. Empty for an unused token.
   std::string Piece(int32_t id) const;
@@ -58,11 +62,13 @@ class Tokenizer {
   std::optional<int32_t> eot() const;
   bool add_bos() const;
   bool add_eos() const;
-  const std::string& pre() const;  // "llama-bpe", "gpt-2", "default"
+  const std::string& pre() const;  // "llama-bpe", "gpt-2", ...; empty for SentencePiece
   // EOS, EOT and their like: the tokens that end generation.
   bool IsEndOfGeneration(int32_t id) const;
   // The token whose piece this is, a special token before an ordinary one.
   std::optional<int32_t> Find(std::string_view piece) const;
+  // What the file says wrong and what was taken instead, a line each; to be shown to the user.
+  const std::vector<std::string>& warnings() const;
   // The Jinja chat template of the model, where the file has one.
   const std::string& chat_template() const;
 

@@ -15,6 +15,8 @@ enum class UnicodeClass : char {
   kLetter = 'L',       // general categories L*
   kNumber = 'N',       // N*
   kPunctuation = 'P',  // P*
+  kMark = 'M',         // M*
+  kSymbol = 'Y',       // S*
   kSpace = 'S',        // property White_Space
   kOther = 'O',        // everything else, unassigned code points and surrogates included
 };

@@ -1,10 +1,14 @@
 #include "engine/tokenizer/vocabulary.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <set>
 #include <span>
 #include <unordered_map>
+
+#include "engine/tokenizer/utf8.h"
 
 namespace bitnet {
 namespace {
@@ -76,6 +80,31 @@ const ByteAlphabet& Alphabet() {
 
 }  // namespace
 
+std::string EscapeSpaces(std::string_view text) {
+  std::string escaped;
+  escaped.reserve(text.size());
+  for (const char c : text) {
+    if (c == ' ') {
+      escaped += kEscapedSpace;
+    } else {
+      escaped += c;
+    }
+  }
+  return escaped;
+}
+
+std::string UnescapeSpaces(std::string_view text) {
+  std::string spaces;
+  for (size_t begin = 0; begin < text.size();) {
+    const bool escaped = text.substr(begin).starts_with(kEscapedSpace);
+    spaces += escaped ? ' ' : text[begin];
+    begin += escaped ? kEscapedSpace.size() : 1;
+  }
+  return spaces;
+}
+
+std::string HexTextOfByte(uint8_t byte) { return fmt::format("<0x{:02X}>", byte); }
+
 std::string_view ByteLevelCharacter(uint8_t byte) { return Alphabet().character[byte]; }
 
 std::optional<std::string> BytesOf(std::string_view text) {
@@ -93,6 +122,22 @@ std::optional<std::string> BytesOf(std::string_view text) {
     const int byte = Alphabet().byte_of_code_point[code_point];
     if (byte < 0) return std::nullopt;
     bytes.push_back(static_cast<char>(byte));
+  }
+  return bytes;
+}
+
+std::string DecodeByteLevel(std::string_view text) {
+  std::string bytes;
+  for (size_t position = 0; position < text.size();) {
+    std::string character;
+    AppendUtf8(NextCodePoint(text, &position), &character);
+    if (const auto byte = BytesOf(character)) {
+      bytes += *byte;
+      continue;
+    }
+    bytes += "[UNK_BYTE_0x";
+    for (const char c : character) bytes += fmt::format("{:02x}", static_cast<unsigned char>(c));
+    bytes += fmt::format("{}]", text);
   }
   return bytes;
 }

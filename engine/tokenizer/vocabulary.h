@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "engine/tokenizer/pre_tokenizer.h"
+
 namespace bitnet {
 
 class GgufFile;
@@ -24,25 +26,37 @@ enum class TokenType : int32_t {
   kByte = 6,
 };
 
+// The values of `tokenizer.ggml.model` that are supported.
+enum class VocabularyModel {
+  kBytePairs,      // "gpt2": tokens in the byte-level alphabet, a list of merges
+  kSentencePiece,  // "llama": tokens with scores
+};
+
 struct Token {
-  std::string text;  // normal tokens in the byte-level alphabet, special ones as they are spelled
+  std::string text;  // normal tokens in the alphabet of their model, special ones as they are spelled
   TokenType type = TokenType::kNormal;
+  float score = 0;           // kSentencePiece: the higher, the earlier it is merged
   bool strip_left = false;   // a special token that takes the white space before it
   bool strip_right = false;  // ... and after it
 };
 
 struct Vocabulary {
   std::string source;  // the file, for messages
-  std::string pre;     // a canonical name of PreTokenizer
+  VocabularyModel model = VocabularyModel::kBytePairs;
+  std::string pre;  // kBytePairs: a canonical name of PreTokenizer
   std::vector<Token> tokens;
   std::vector<std::pair<std::string, std::string>> merges;  // the first has the highest priority
   bool ignore_merges = false;                               // a word that is a token needs no merges
+  bool newlines_are_words = false;                          // the same for words of newlines alone
+  TokenAlphabet alphabet = TokenAlphabet::kByteLevel;       // kBytePairs
+  bool add_space_prefix = false;                            // kSentencePiece: text starts with a space
   bool add_bos = false;
   bool add_eos = false;
   std::optional<int32_t> bos, eos, eot, eom;
   std::optional<int32_t> fim_prefix, fim_suffix, fim_middle, fim_pad, fim_repo, fim_separator;  // fill in the middle
   std::vector<int32_t> end_of_generation;                                                       // ascending
   std::string chat_template;
+  std::vector<std::string> warnings;  // for the user: what the file says wrong and what was taken instead
 };
 
 // Finds the roles that the file does not name by the tokens' texts, makes such tokens control tokens, and fills
@@ -54,11 +68,20 @@ void AssignRolesByText(Vocabulary* vocabulary);
 // GPT-2's: a byte that is a printable character of Latin-1 is that character, the others are U+0100 and up in their
 // order.
 std::optional<std::string> BytesOf(std::string_view text);
+// The same for any text: what is outside the alphabet becomes "[UNK_BYTE_0x<its UTF-8 in hexadecimal><text>]", as in
+// llama.cpp v0.5.0 (llama_decode_text).
+std::string DecodeByteLevel(std::string_view text);
 // The character of one byte, in UTF-8.
 std::string_view ByteLevelCharacter(uint8_t byte);
 
+// How SentencePiece writes a space, U+2581, and the text of a token that stands for one byte: "<0x41>".
+inline constexpr std::string_view kEscapedSpace = "\u2581";
+std::string EscapeSpaces(std::string_view text);
+std::string UnescapeSpaces(std::string_view text);
+std::string HexTextOfByte(uint8_t byte);
+
 // From `tokenizer.ggml.*`; roles are assigned. Throws std::runtime_error that names file and field.
-Vocabulary ReadGgufVocabulary(const GgufFile& file);
+Vocabulary ReadGgufVocabulary(const GgufFile& file, TokenizerDialect dialect = TokenizerDialect::kLlamaCpp);
 // From a Hugging Face tokenizer.json; the same.
 Vocabulary ReadTokenizerJson(const std::string& path);
 

@@ -1,7 +1,9 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <initializer_list>
+#include <iterator>
 #include <limits>
 #include <stdexcept>
 #include <unordered_map>
@@ -66,15 +68,40 @@ std::vector<std::pair<std::string, std::string>> ReadMerges(const GgufFile& file
   return merges;
 }
 
-// An id from the file; `fallback` where the file has none and the vocabulary is large enough for it.
-std::optional<int32_t> ReadId(const GgufFile& file, std::string_view key, size_t n_tokens,
-                              std::optional<int32_t> fallback = {}) {
-  if (!file.Has(key)) {
-    return fallback.has_value() && static_cast<size_t>(*fallback) < n_tokens ? fallback : std::nullopt;
+// The roles that the file names. An id outside the vocabulary changes nothing but leaves a warning, as in the
+// reference; a default outside of it is none.
+void ReadRoles(const GgufFile& file, Vocabulary* vocabulary) {
+  const std::pair<std::string_view, std::optional<int32_t>*> roles[] = {
+      {"bos", &vocabulary->bos},
+      {"eos", &vocabulary->eos},
+      {"eot", &vocabulary->eot},
+      {"eom", &vocabulary->eom},
+      {"fim_pre", &vocabulary->fim_prefix},
+      {"fim_suf", &vocabulary->fim_suffix},
+      {"fim_mid", &vocabulary->fim_middle},
+      {"fim_pad", &vocabulary->fim_pad},
+      {"fim_rep", &vocabulary->fim_repo},
+      {"fim_sep", &vocabulary->fim_separator},
+      // Old names, which win.
+      {"prefix", &vocabulary->fim_prefix},
+      {"suffix", &vocabulary->fim_suffix},
+      {"middle", &vocabulary->fim_middle},
+  };
+  const size_t n_tokens = vocabulary->tokens.size();
+  for (const auto& [name, id] : roles) {
+    if (id->has_value() && static_cast<size_t>(**id) >= n_tokens) id->reset();
+    const std::string key = fmt::format("tokenizer.ggml.{}_token_id", name);
+    if (!file.Has(key)) continue;
+    const auto found = file.Get<uint32_t>(key);
+    if (found < n_tokens) {
+      *id = static_cast<int32_t>(found);
+      continue;
+    }
+    vocabulary->warnings.push_back(fmt::format(
+        "{}: {}: found token id {}, expected 0..{}; {}, as llama.cpp does it; correct the id if the model needs it",
+        file.path(), key, found, n_tokens - 1,
+        id->has_value() ? fmt::format("took {} instead", **id) : "took none instead"));
   }
-  const auto id = file.Get<uint32_t>(key);
-  if (id >= n_tokens) Fail(file, key, fmt::format("found token id {}, expected 0..{}", id, n_tokens - 1));
-  return static_cast<int32_t>(id);
 }
 
 // The file format has no field for white space that a special token swallows; the reference knows it by the models'
@@ -91,7 +118,9 @@ void SetStripping(const GgufFile& file, std::vector<Token>* tokens) {
   const auto strip_left = [&](std::string_view text) {
     for (Token& token : *tokens) token.strip_left |= token.text == text;
   };
-  if (contains(architecture, {"nomic-bert-moe", "jina-bert-v3"})) {
+  const auto pre = file.GetOr<std::string>("tokenizer.ggml.pre", "");
+  if (contains(pre, {"jina-v2-de", "jina-v2-es", "jina-v2-code"}) ||
+      contains(architecture, {"nomic-bert-moe", "jina-bert-v3"})) {
     strip_left("<mask>");
   } else if (contains(name, {"phi-3", "phi3"})) {
     for (Token& token : *tokens) {
@@ -104,53 +133,93 @@ void SetStripping(const GgufFile& file, std::vector<Token>* tokens) {
   }
 }
 
-}  // namespace
+// A value of `tokenizer.ggml.model`, and the reference's ids for a file that names no BOS or EOS.
+struct ModelRow {
+  std::string_view name;
+  VocabularyModel model;
+  std::optional<int32_t> default_bos, default_eos;
+  std::string_view pre = {};  // instead of the file's
+};
+constexpr ModelRow kModels[] = {{"gpt2", VocabularyModel::kBytePairs, 11, 11},
+                                {"gemma4", VocabularyModel::kBytePairs, {}, {}, "gemma4"},
+                                {"llama", VocabularyModel::kSentencePiece, 1, 2}};
 
-Vocabulary ReadGgufVocabulary(const GgufFile& file) {
-  constexpr std::string_view kModel = "tokenizer.ggml.model", kPre = "tokenizer.ggml.pre";
-  Vocabulary vocabulary;
-  vocabulary.source = file.path();
-
+const ModelRow& FindModel(const GgufFile& file) {
+  constexpr std::string_view kModel = "tokenizer.ggml.model";
   if (!file.Has(kModel)) {
     Fail(file, kModel, "missing; the file has no tokenizer, convert the model again with its tokenizer beside it");
   }
-  if (const auto model = file.Get<std::string>(kModel); model != "gpt2") {
-    Fail(file, kModel, fmt::format("found \"{}\", expected \"gpt2\" (byte-level BPE), the only one supported", model));
+  const auto name = file.Get<std::string>(kModel);
+  std::string names;
+  for (const ModelRow& row : kModels) {
+    if (row.name == name) return row;
+    names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", row.name);
   }
-  const auto pre = file.GetOr<std::string>(kPre, "");
-  const std::optional<std::string> canonical = PreTokenizer::CanonicalName(pre);
-  if (!canonical.has_value()) {
-    Fail(file, kPre, fmt::format("found \"{}\", expected one of {}", pre, PreTokenizer::SupportedNames()));
+  Fail(file, kModel,
+       fmt::format(
+           "found \"{}\", expected one of {}; other tokenizers are not supported, give token ids instead of text", name,
+           names));
+}
+
+void ReadBytePairs(const GgufFile& file, std::string_view pre, TokenizerDialect dialect, Vocabulary* vocabulary) {
+  const PreTokenizerName* row = PreTokenizer::FindName(pre, dialect);
+  if (row == nullptr) {
+    Fail(file, "tokenizer.ggml.pre",
+         fmt::format("found \"{}\", expected one of {}; if it splits as one of these does, convert the model with that "
+                     "name, or give token ids instead of text",
+                     pre, fmt::join(PreTokenizer::Names(dialect), ", ")));
   }
-  vocabulary.pre = *canonical;
+  vocabulary->pre = row->canonical;
+  vocabulary->alphabet = row->alphabet;
+  vocabulary->ignore_merges = row->ignore_merges;
+  vocabulary->newlines_are_words = row->newlines_are_words;
+  vocabulary->add_bos = file.GetOr<bool>("tokenizer.ggml.add_bos_token", row->add_bos) || row->force_bos;
+  if (file.Has("tokenizer.ggml.merges") || !row->merges_optional) vocabulary->merges = ReadMerges(file);
+  if (row->no_default_bos) vocabulary->bos.reset();
+}
+
+// Integers count as numbers; a file without scores has zeros.
+void ReadScores(const GgufFile& file, std::vector<Token>* tokens) {
+  constexpr std::string_view kScores = "tokenizer.ggml.scores";
+  if (!file.Has(kScores)) return;
+  std::vector<float> scores;
+  const auto* array = std::get_if<std::shared_ptr<MetadataArray>>(file.Find(kScores));
+  if (array != nullptr && std::holds_alternative<std::vector<int32_t>>((*array)->values)) {
+    const auto& integers = std::get<std::vector<int32_t>>((*array)->values);
+    std::transform(integers.begin(), integers.end(), std::back_inserter(scores),
+                   [](int32_t score) { return static_cast<float>(score); });
+  } else {
+    scores = file.Get<std::vector<float>>(kScores);
+  }
+  if (scores.size() < tokens->size()) {
+    Fail(file, kScores,
+         fmt::format("found {} scores, expected one for each of the {} tokens", scores.size(), tokens->size()));
+  }
+  for (size_t i = 0; i < tokens->size(); ++i) (*tokens)[i].score = scores[i];
+}
+
+}  // namespace
+
+Vocabulary ReadGgufVocabulary(const GgufFile& file, TokenizerDialect dialect) {
+  Vocabulary vocabulary;
+  vocabulary.source = file.path();
+  const ModelRow& row = FindModel(file);
+  vocabulary.model = row.model;
   vocabulary.tokens = ReadTokens(file);
-  vocabulary.merges = ReadMerges(file);
-
-  const bool llama3 = vocabulary.pre == "llama-bpe";
-  vocabulary.ignore_merges = llama3;
-  vocabulary.add_bos = file.GetOr<bool>("tokenizer.ggml.add_bos_token", llama3);
+  vocabulary.bos = row.default_bos;
+  vocabulary.eos = row.default_eos;
+  if (row.model == VocabularyModel::kBytePairs) {
+    const auto pre = file.GetOr<std::string>("tokenizer.ggml.pre", "");
+    ReadBytePairs(file, row.pre.empty() ? pre : row.pre, dialect, &vocabulary);
+  } else {
+    ReadScores(file, &vocabulary.tokens);
+    vocabulary.add_bos = file.GetOr<bool>("tokenizer.ggml.add_bos_token", true);
+    vocabulary.add_space_prefix = file.GetOr<bool>("tokenizer.ggml.add_space_prefix", true);
+  }
   vocabulary.add_eos = file.GetOr<bool>("tokenizer.ggml.add_eos_token", false);
-
-  const size_t n_tokens = vocabulary.tokens.size();
-  const auto read = [&](std::string_view key, std::string_view old_key = "") {
-    const std::optional<int32_t> id = ReadId(file, key, n_tokens);
-    return id.has_value() || old_key.empty() ? id : ReadId(file, old_key, n_tokens);
-  };
-  // The reference's ids for a file that names neither.
-  constexpr int32_t kDefaultBosAndEos = 11;
-  vocabulary.bos = ReadId(file, "tokenizer.ggml.bos_token_id", n_tokens, kDefaultBosAndEos);
-  vocabulary.eos = ReadId(file, "tokenizer.ggml.eos_token_id", n_tokens, kDefaultBosAndEos);
-  vocabulary.eot = read("tokenizer.ggml.eot_token_id");
-  vocabulary.eom = read("tokenizer.ggml.eom_token_id");
-  vocabulary.fim_prefix = read("tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id");
-  vocabulary.fim_suffix = read("tokenizer.ggml.fim_suf_token_id", "tokenizer.ggml.suffix_token_id");
-  vocabulary.fim_middle = read("tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id");
-  vocabulary.fim_pad = read("tokenizer.ggml.fim_pad_token_id");
-  vocabulary.fim_repo = read("tokenizer.ggml.fim_rep_token_id");
-  vocabulary.fim_separator = read("tokenizer.ggml.fim_sep_token_id");
+  ReadRoles(file, &vocabulary);
   AssignRolesByText(&vocabulary);
   SetStripping(file, &vocabulary.tokens);
-
   vocabulary.chat_template = file.GetOr<std::string>("tokenizer.chat_template", "");
   return vocabulary;
 }

@@ -13,10 +13,12 @@
 namespace bitnet {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
 using ::testing::Property;
+using ::testing::SizeIs;
 using ::testing::Throws;
 
 using Strings = std::vector<std::string>;
@@ -148,19 +150,63 @@ TEST_F(GgufVocabularyTest, MissingKeysAreNamed) {
 }
 
 TEST_F(GgufVocabularyTest, UnsupportedTokenizersAreNamedWithWhatIsSupported) {
-  entries_["tokenizer.ggml.pre"] = std::string("qwen2");
-  ExpectError({"tokenizer.ggml.pre", "\"qwen2\"", "llama-bpe", "gpt-2", "default"});
-  entries_["tokenizer.ggml.model"] = std::string("llama");
-  ExpectError({"tokenizer.ggml.model", "\"llama\"", "\"gpt2\""});
+  entries_["tokenizer.ggml.pre"] = std::string("falcon_e");
+  ExpectError({"tokenizer.ggml.pre", "\"falcon_e\"", "llama-bpe", "gpt-2", "default"});
+  EXPECT_EQ(ReadGgufVocabulary(Write(), TokenizerDialect::kBitnetCpp).pre, "falcon3");
+  entries_["tokenizer.ggml.model"] = std::string("rwkv");
+  ExpectError({"tokenizer.ggml.model", "\"rwkv\"", "\"gpt2\", \"gemma4\", \"llama\"", "token ids"});
 }
 
-TEST_F(GgufVocabularyTest, IdsOutsideTheVocabularyAreErrors) {
+TEST_F(GgufVocabularyTest, SentencePieceHasScoresAndItsOwnDefaults) {
+  entries_["tokenizer.ggml.model"] = std::string("llama");
+  entries_.erase("tokenizer.ggml.merges");
+  EXPECT_EQ(Read().tokens[2].score, 0.0f);
+  entries_["tokenizer.ggml.scores"] = Array(std::vector<float>{-1, -2, -3.5, -4, 0});
+  const Vocabulary vocabulary = Read();
+  EXPECT_EQ(vocabulary.model, VocabularyModel::kSentencePiece);
+  EXPECT_EQ(vocabulary.tokens[2].score, -3.5f);
+  EXPECT_EQ(vocabulary.bos, 1);
+  EXPECT_EQ(vocabulary.eos, 2);
+  EXPECT_TRUE(vocabulary.add_bos);
+  EXPECT_FALSE(vocabulary.add_eos);
+  EXPECT_TRUE(vocabulary.add_space_prefix);
+  entries_["tokenizer.ggml.add_space_prefix"] = false;
+  EXPECT_FALSE(Read().add_space_prefix);
+  entries_["tokenizer.ggml.scores"] = Array(Ints{1, 2, -7, 4, 5});
+  EXPECT_EQ(Read().tokens[2].score, -7.0f);
+  entries_["tokenizer.ggml.scores"] = Array(Ints{1, 2});
+  ExpectError({"tokenizer.ggml.scores", "found 2 scores", "5 tokens"});
+  entries_["tokenizer.ggml.scores"] = Array(Strings{"1"});
+  ExpectError({"tokenizer.ggml.scores"});
+}
+
+TEST_F(GgufVocabularyTest, IdsOutsideTheVocabularyAreIgnoredWithAWarning) {
   for (const char* role : {"bos", "eos", "eot", "eom", "fim_pre", "fim_pad", "middle"}) {
     const std::string key = std::string("tokenizer.ggml.") + role + "_token_id";
     entries_[key] = uint32_t{5};
-    ExpectError({key, "found token id 5, expected 0..4"});
+    const Vocabulary vocabulary = Read();
+    EXPECT_THAT(vocabulary.warnings, ElementsAre(AllOf(HasSubstr(path_), HasSubstr(key), HasSubstr("token id 5"),
+                                                       HasSubstr("0..4"), HasSubstr("took none"))));
+    EXPECT_EQ(vocabulary.bos, std::nullopt);
+    EXPECT_THAT(Tokenizer::FromGguf(Write()).warnings(), SizeIs(1));
     entries_.erase(key);
   }
+  entries_["tokenizer.ggml.model"] = std::string("llama");
+  entries_["tokenizer.ggml.eos_token_id"] = uint32_t{5};
+  EXPECT_EQ(Read().eos, 2);
+  EXPECT_THAT(Read().warnings, ElementsAre(HasSubstr("took 2 instead")));
+}
+
+TEST_F(GgufVocabularyTest, NamesDecideMoreThanWords) {
+  entries_["tokenizer.ggml.pre"] = std::string("gemma4");
+  entries_["tokenizer.ggml.add_bos_token"] = false;
+  entries_["tokenizer.ggml.bos_token_id"] = uint32_t{4};
+  EXPECT_TRUE(Read().add_bos);  // whatever the file says
+  EXPECT_EQ(Read().alphabet, TokenAlphabet::kEscapedSpaces);
+  entries_.erase("tokenizer.ggml.merges");
+  ExpectError({"tokenizer.ggml.merges"});
+  entries_["tokenizer.ggml.pre"] = std::string("kimi-k2");
+  EXPECT_THAT(Read().merges, SizeIs(0));
 }
 
 TEST_F(GgufVocabularyTest, TablesThatDoNotFitAreErrors) {
