@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -117,23 +118,43 @@ void PrintShape(const bitnet::GgufFile& file) {
   fmt::print("norm           RMS, epsilon {}\n", h.rms_norm_eps);
 }
 
+// Nothing, and a line that says why, for a vocabulary that neither reference's reading makes sense of.
+std::optional<bitnet::Tokenizer> ReadTokenizer(const bitnet::GgufFile& file) {
+  try {
+    return bitnet::Tokenizer::FromGguf(file);
+  } catch (const std::exception& error) {
+    try {
+      auto tokenizer = bitnet::Tokenizer::FromGguf(file, bitnet::TokenizerDialect::kBitnetCpp);
+      fmt::print("tokenizer      bitnet.cpp's own, which llama.cpp does not know:\n");
+      return tokenizer;
+    } catch (const std::exception&) {
+      fmt::print("tokenizer      not read: {}\n", error.what());
+      return std::nullopt;
+    }
+  }
+}
+
 void PrintTokenizer(const bitnet::GgufFile& file) {
   if (!file.Has("tokenizer.ggml.model")) {
     fmt::print("tokenizer      none in the file; give one with --tokenizer\n");
     return;
   }
-  const bitnet::Tokenizer tokenizer = bitnet::Tokenizer::FromGguf(file);
+  const std::optional<bitnet::Tokenizer> read = ReadTokenizer(file);
+  if (!read) return;
+  const bitnet::Tokenizer& tokenizer = *read;
   const auto id = [](const std::optional<int32_t>& token) { return token ? fmt::format("{}", *token) : "none"; };
-  fmt::print("tokenizer      {}, pre-tokenizer {}, {} tokens; BOS {}{}, EOS {}, EOT {}; chat template: {}\n",
-             file.Get<std::string>("tokenizer.ggml.model"), tokenizer.pre(), tokenizer.n_vocab(), id(tokenizer.bos()),
-             tokenizer.add_bos() ? " (added)" : "", id(tokenizer.eos()), id(tokenizer.eot()),
+  fmt::print("tokenizer      {}{}, {} tokens; BOS {}{}, EOS {}, EOT {}; chat template: {}\n",
+             file.Get<std::string>("tokenizer.ggml.model"),
+             tokenizer.pre().empty() ? "" : ", pre-tokenizer " + tokenizer.pre(), tokenizer.n_vocab(),
+             id(tokenizer.bos()), tokenizer.add_bos() ? " (added)" : "", id(tokenizer.eos()), id(tokenizer.eot()),
              tokenizer.chat_template().empty() ? "no" : "yes");
   const bitnet::TensorInfo* embeddings = file.FindTensor("token_embd.weight");
   if (embeddings != nullptr && embeddings->rows() != static_cast<uint64_t>(tokenizer.n_vocab())) {
     fmt::print("               note: token_embd.weight has {} rows: llama.cpp refuses such a file\n",
                embeddings->rows());
   }
-  if (!file.Has("tokenizer.ggml.pre")) {
+  for (const std::string& warning : tokenizer.warnings()) fmt::print("               note: {}\n", warning);
+  if (!file.Has("tokenizer.ggml.pre") && !tokenizer.pre().empty()) {
     fmt::print(
         "               note: tokenizer.ggml.pre is missing. The references fall back to 'default', which splits text "
         "otherwise than\n"

@@ -81,8 +81,9 @@ void FinishTrace(const GenerateOptions& o, const bitnet::Model& model, const bit
 
 void Generate(const GenerateOptions& o) {
   const bitnet::Model model = ReadModel({o.model, o.run.override_kv, o.run.i2s_layout});
-  const bitnet::Tokenizer tokenizer =
-      o.tokenizer.empty() ? bitnet::Tokenizer::FromGguf(model.file) : bitnet::Tokenizer::FromTokenizerJson(o.tokenizer);
+  const bitnet::ArithmeticOrder& order = o.order.empty() ? UsualOrder(model) : bitnet::FindOrder(o.order);
+  const bitnet::Tokenizer tokenizer = o.tokenizer.empty() ? bitnet::Tokenizer::FromGguf(model.file, DialectOf(order))
+                                                          : bitnet::Tokenizer::FromTokenizerJson(o.tokenizer);
   const bitnet::PromptTemplate chosen =
       bitnet::ResolveTemplate(bitnet::ParsePromptTemplate(o.prompt_template), tokenizer);
   const bitnet::FormattedPrompt formatted = bitnet::FormatPrompt(chosen, o.prompt, o.system);
@@ -96,7 +97,7 @@ void Generate(const GenerateOptions& o) {
   std::unique_ptr<DirectorySink> trace = MakeTrace(o);
   bitnet::Context context(model, {.n_ctx = o.n_ctx > 0 ? static_cast<size_t>(o.n_ctx) : needed,
                                   .threads = static_cast<size_t>(o.run.Threads()),
-                                  .order = o.order.empty() ? &UsualOrder(model) : &bitnet::FindOrder(o.order),
+                                  .order = &order,
                                   .trace = trace.get()});
   bitnet::SamplerOptions sampling = o.sampler;
   sampling.seed = o.run.seed;

@@ -35,10 +35,10 @@ struct Side {
 };
 
 // A vocabulary that the native tokenizer cannot read leaves the reference's ids to be shown.
-Side Native(const Request& request) {
+Side Native(const Request& request, bitnet::TokenizerDialect dialect) {
   Side side{"native", {}, {}, {}};
   try {
-    const auto tokenizer = LoadTokenizer(request);
+    const auto tokenizer = LoadTokenizer(request, dialect);
     side.ids = tokenizer->Encode(request.text, {request.add_special, request.parse_special});
     for (const int32_t id : side.ids) side.pieces.push_back(tokenizer->Piece(id));
   } catch (const std::exception& error) {
@@ -60,7 +60,9 @@ Side Reference(const std::string& spec, Request request) {
 int Tokenize(const TokenizeOptions& o) {
   o.prompt.run.ApplyTimeout();
   const Request request = o.prompt.MakeRequest();
-  const Side native = Native(request), reference = Reference(o.reference, request);
+  const auto dialect =
+      o.reference == "bitnet.cpp" ? bitnet::TokenizerDialect::kBitnetCpp : bitnet::TokenizerDialect::kLlamaCpp;
+  const Side native = Native(request, dialect), reference = Reference(o.reference, request);
   const size_t first = static_cast<size_t>(
       std::mismatch(native.ids.begin(), native.ids.end(), reference.ids.begin(), reference.ids.end()).first -
       native.ids.begin());

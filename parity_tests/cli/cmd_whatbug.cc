@@ -52,7 +52,9 @@ int Run(const WhatbugCommand& command) {
   }
   const Request request = command.prompt.MakeRequest();
   const std::shared_ptr<const LoadedModel> loaded = LoadModel(SourceOf(request));
-  const std::shared_ptr<const bitnet::Tokenizer> tokenizer = LoadTokenizer(request);
+  const bitnet::ArithmeticOrder& order =
+      command.order.empty() ? UsualOrder(loaded->model) : bitnet::FindOrder(command.order);
+  const std::shared_ptr<const bitnet::Tokenizer> tokenizer = LoadTokenizer(request, DialectOf(order));
   if (tokenizer == nullptr && command.logits.empty()) {
     throw std::runtime_error(
         fmt::format("{}: has no vocabulary that spells the text; give --tokenizer", request.model));
@@ -63,7 +65,7 @@ int Run(const WhatbugCommand& command) {
                                                                           .parse_special = request.parse_special});
   Progress progress;
   Search search({.model = &loaded->model,
-                 .order = command.order.empty() ? &UsualOrder(loaded->model) : &bitnet::FindOrder(command.order),
+                 .order = &order,
                  .tokens = {.request = request,
                             .right = ids,
                             .tokenizer = request.token_ids ? nullptr : tokenizer.get(),

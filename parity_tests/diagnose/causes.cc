@@ -37,7 +37,7 @@ void TokenCauses(const Captures& captures, const OwnModel& own, Causes& causes) 
   const std::vector<int32_t>&found = captures.candidate.tokens, &right = captures.reference.tokens;
   std::optional<bitnet::Tokenizer> tokenizer;
   if (own.model != nullptr && own.model->file.Has("tokenizer.ggml.tokens")) {
-    tokenizer = bitnet::Tokenizer::FromGguf(own.model->file);
+    tokenizer = bitnet::Tokenizer::FromGguf(own.model->file, own.dialect);
   }
   const TokenSite site{.request = captures.reference.request,
                        .right = right,

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -110,13 +111,15 @@ std::shared_ptr<const LoadedModel> LoadModel(const ModelSource& source) {
   return last.Get(source, [&] { return Load(source); });
 }
 
-std::shared_ptr<const bitnet::Tokenizer> LoadTokenizer(const Request& request) {
-  static LastFile<bitnet::Tokenizer> last;
+std::shared_ptr<const bitnet::Tokenizer> LoadTokenizer(const Request& request, bitnet::TokenizerDialect dialect) {
+  static std::array<LastFile<bitnet::Tokenizer>, 2> by_dialect;
+  LastFile<bitnet::Tokenizer>& last = by_dialect[dialect == bitnet::TokenizerDialect::kLlamaCpp ? 0 : 1];
   try {
     if (!request.tokenizer.empty()) {
       return last.Get({request.tokenizer}, [&] { return bitnet::Tokenizer::FromTokenizerJson(request.tokenizer); });
     }
-    return last.Get(SourceOf(request), [&] { return bitnet::Tokenizer::FromGguf(OpenModel(SourceOf(request))); });
+    return last.Get(SourceOf(request),
+                    [&] { return bitnet::Tokenizer::FromGguf(OpenModel(SourceOf(request)), dialect); });
   } catch (const std::exception&) {
     if (request.token_ids) return nullptr;
     throw;

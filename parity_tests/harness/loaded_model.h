@@ -43,7 +43,8 @@ std::shared_ptr<const LoadedModel> LoadModel(const ModelSource& source);
 
 // The tokenizer of a request: its tokenizer.json, or the vocabulary in the model's file. Nothing where the request has
 // token ids and the vocabulary cannot be read, since no text needs it. The last one is kept, as above.
-std::shared_ptr<const bitnet::Tokenizer> LoadTokenizer(const Request& request);
+std::shared_ptr<const bitnet::Tokenizer> LoadTokenizer(
+    const Request& request, bitnet::TokenizerDialect dialect = bitnet::TokenizerDialect::kLlamaCpp);
 
 // Text of a token id of the request's tokenizer, which is read when it is first asked for; ids without a text, and
 // models without a vocabulary, give "".

@@ -19,7 +19,10 @@ constexpr const char* kVersion = PARITY_VERSION;
 class NativeSession : public Session {
  public:
   NativeSession(const Request& request, const std::string& order)
-      : request_(request), order_(order), loaded_(LoadModel(SourceOf(request))), tokenizer_(LoadTokenizer(request)) {}
+      : request_(request),
+        loaded_(LoadModel(SourceOf(request))),
+        order_(order.empty() ? UsualOrder(loaded_->model) : bitnet::FindOrder(order)),
+        tokenizer_(LoadTokenizer(request, DialectOf(order_))) {}
 
   int n_vocab() const override { return static_cast<int>(h().n_vocab); }
   std::vector<int32_t> Tokenize(const Request& request, std::vector<std::string>*) override {
@@ -33,8 +36,7 @@ class NativeSession : public Session {
     if (writer != nullptr && request_.trace != "none") sink_.emplace(request_, writer);
     context_.emplace(loaded_->model, bitnet::ContextOptions{.n_ctx = static_cast<size_t>(n_ctx),
                                                             .threads = static_cast<size_t>(request_.threads),
-                                                            .order = order_.empty() ? &UsualOrder(loaded_->model)
-                                                                                    : &bitnet::FindOrder(order_),
+                                                            .order = &order_,
                                                             .trace = sink_ ? &*sink_ : nullptr});
   }
   std::span<const float> Forward(std::span<const int32_t> tokens, bool) override {
@@ -59,8 +61,8 @@ class NativeSession : public Session {
   const bitnet::Hyperparameters& h() const { return loaded_->model.hyperparameters; }
 
   const Request& request_;
-  const std::string& order_;
   std::shared_ptr<const LoadedModel> loaded_;
+  const bitnet::ArithmeticOrder& order_;
   std::shared_ptr<const bitnet::Tokenizer> tokenizer_;
   std::optional<CaptureSink> sink_;
   std::optional<bitnet::Context> context_;

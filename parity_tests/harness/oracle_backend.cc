@@ -25,8 +25,8 @@ class OracleSession : public Session {
         spec_(spec),
         mistake_(mistake),
         loaded_(LoadModel(SourceOf(request))),
-        tokenizer_(LoadTokenizer(request)),
-        order_(spec.order.empty() ? UsualOrder(loaded_->model) : bitnet::FindOrder(spec.order)) {
+        order_(spec.order.empty() ? UsualOrder(loaded_->model) : bitnet::FindOrder(spec.order)),
+        tokenizer_(LoadTokenizer(request, DialectOf(order_))) {
     if (spec.layer >= static_cast<int>(h().n_layer)) {
       throw std::runtime_error(
           fmt::format("mistake {}: found layer {}, expected 0 to {}", spec.mistake, spec.layer, h().n_layer - 1));
@@ -101,8 +101,8 @@ class OracleSession : public Session {
   const OracleSpec& spec_;
   const Mistake* mistake_;
   std::shared_ptr<const LoadedModel> loaded_;
-  std::shared_ptr<const bitnet::Tokenizer> tokenizer_;
   const bitnet::ArithmeticOrder& order_;
+  std::shared_ptr<const bitnet::Tokenizer> tokenizer_;
   std::unique_ptr<Arithmetic> arithmetic_;
   std::optional<CaptureSink> sink_;
   std::optional<Pass> pass_;

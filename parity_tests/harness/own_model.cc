@@ -14,6 +14,7 @@ HeldModel HoldModel(const Request& request, const BackendInfo& reference) {
     held.loaded = LoadModel(SourceOf(request));
     held.own.model = &held.loaded->model;
     held.own.order = &OrderFor(reference, *held.own.model);
+    held.own.dialect = DialectOf(*held.own.order);
   } catch (const std::exception& error) {
     held.own.problem = fmt::format("Not replayed: {}", error.what());
   }

@@ -8,6 +8,7 @@
 
 #include "engine/kernels/order.h"
 #include "engine/model/model.h"
+#include "engine/tokenizer/tokenizer.h"
 #include "parity_tests/findings/captures.h"
 #include "parity_tests/findings/replay_result.h"
 
@@ -17,6 +18,7 @@ namespace parity {
 struct OwnModel {
   const bitnet::Model* model = nullptr;  // nullptr where our engine cannot read it
   const bitnet::ArithmeticOrder* order = nullptr;
+  bitnet::TokenizerDialect dialect = bitnet::TokenizerDialect::kLlamaCpp;
   std::string problem;  // why there is no model
 };
 

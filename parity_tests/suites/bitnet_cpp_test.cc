@@ -55,8 +55,10 @@ TEST_F(BitnetCpp, RandomShapesGiveTheSameBits) {
 // What llama.cpp runs too; the order in which its build adds is another.
 TEST_F(BitnetCpp, OtherTypesGiveTheSameBits) {
   std::mt19937 random(21);
-  for (const TensorType type :
-       bitnet::TypesWhere([](const bitnet::Format& f) { return f.holds_ternary() && f.type != TensorType::kI2_S; })) {
+  // It aborts on the numbers of types that came after it.
+  const auto is_known = [](const bitnet::Format& f) { return f.type < TensorType::kQ1_0; };
+  for (const TensorType type : bitnet::TypesWhere(
+           [&](const bitnet::Format& f) { return f.holds_ternary() && f.type != TensorType::kI2_S && is_known(f); })) {
     for (const char* architecture : {"bitnet", "bitnet-b1.58"}) {
       if (IsSkipped()) return;
       GenerateOptions o;

@@ -46,7 +46,7 @@ using Json = nlohmann::json;
 // As many random texts for each vocabulary, or as PARITY_RANDOM_TEXTS says.
 size_t NumberOfRandomTexts() {
   const char* number = std::getenv("PARITY_RANDOM_TEXTS");
-  return number == nullptr ? 2000 : std::stoul(number);
+  return number == nullptr ? 300 : std::stoul(number);
 }
 
 struct Question {
