@@ -218,7 +218,10 @@ TEST(I2sLayout, IsReadAsToldAndNeverGuessed) {
   const TemporaryDirectory directory;
   const std::string x86 = std::string(PARITY_BINARY_DIR) + "/fixtures/models/kjv-bitnet.i2_s.gguf";
   const std::string arm = directory.path() + "/arm.gguf";
-  ConvertOptions options{.input = x86, .output = arm, .type = bitnet::TensorType::kI2_S};
+  ConvertOptions options;
+  options.input = x86;
+  options.output = arm;
+  options.type = bitnet::TensorType::kI2_S;
   options.i2s_layout = bitnet::ParseI2sLayout("arm");
   ConvertModel(options);
   const auto text = [](const std::string& model, const std::vector<std::string>& more) {
