@@ -5,6 +5,7 @@
 
 #include <stdexcept>
 
+#include "engine/tokenizer/jinja_for_test.h"
 #include "engine/tokenizer/test_vocabulary.h"
 
 namespace bitnet {
@@ -18,35 +19,75 @@ using ::testing::Throws;
 
 constexpr int32_t kBos = 256, kStartHeader = 257, kEndHeader = 258, kEot = 259;
 
-Tokenizer Llama3Like(const std::string& chat_template) {
+Tokenizer Llama3Like(std::string_view chat_template, bool add_bos = true) {
   Vocabulary vocabulary = TestVocabulary("llama-bpe", {},
                                          {{.text = "<|begin_of_text|>", .type = TokenType::kControl},
                                           {.text = "<|start_header_id|>", .type = TokenType::kControl},
                                           {.text = "<|end_header_id|>", .type = TokenType::kControl},
                                           {.text = "<|eot_id|>", .type = TokenType::kControl}});
   vocabulary.bos = kBos;
-  vocabulary.add_bos = true;
+  vocabulary.add_bos = add_bos;
   vocabulary.chat_template = chat_template;
   return Tokenizer::FromVocabulary(std::move(vocabulary));
 }
 
-TEST(PromptTemplateTest, NamesGoBothWays) {
-  for (const char* name : {"auto", "raw", "instruct", "llama3-chat"}) {
-    EXPECT_EQ(PromptTemplateName(ParsePromptTemplate(name)), name);
+std::string ErrorOfAuto(const std::string& chat_template, bool add_bos = true) {
+  try {
+    ResolveTemplate(PromptTemplate::kAuto, Llama3Like(chat_template, add_bos));
+  } catch (const std::runtime_error& error) {
+    return error.what();
   }
-  EXPECT_THAT([] { ParsePromptTemplate("chatml"); },
-              Throws<std::runtime_error>(
-                  Property(&std::runtime_error::what, AllOf(HasSubstr("chatml"), HasSubstr("llama3-chat")))));
+  return "";
 }
 
-TEST(PromptTemplateTest, AutoAsksTheVocabularyAndTheFile) {
-  const Tokenizer chat = Llama3Like("{{ bos_token }}"), base = Llama3Like("");
-  EXPECT_EQ(ResolveTemplate(PromptTemplate::kAuto, chat), PromptTemplate::kLlama3Chat);
-  EXPECT_EQ(ResolveTemplate(PromptTemplate::kAuto, base), PromptTemplate::kRaw);
-  Vocabulary other = TestVocabulary("gpt-2", {});
-  other.chat_template = "{{ bos_token }}";
-  EXPECT_EQ(ResolveTemplate(PromptTemplate::kAuto, Tokenizer::FromVocabulary(std::move(other))), PromptTemplate::kRaw);
-  EXPECT_EQ(ResolveTemplate(PromptTemplate::kInstruct, chat), PromptTemplate::kInstruct);
+TEST(PromptTemplateTest, NamesGoBothWays) {
+  for (const PromptTemplate t : AllPromptTemplates()) EXPECT_EQ(ParsePromptTemplate(PromptTemplateName(t)), t);
+  EXPECT_EQ(PromptTemplateName(ParsePromptTemplate("auto")), "auto");
+  EXPECT_THAT([] { ParsePromptTemplate("chatlm"); },
+              Throws<std::runtime_error>(
+                  Property(&std::runtime_error::what, AllOf(HasSubstr("chatlm"), HasSubstr("llama3-chat")))));
+}
+
+TEST(PromptTemplateTest, AutoDoesWhatTheFileSays) {
+  for (const auto& [word, jinja] : kJinja) {
+    EXPECT_EQ(PromptTemplateName(ResolveTemplate(PromptTemplate::kAuto, Llama3Like(jinja))), word) << jinja;
+  }
+  EXPECT_EQ(ResolveTemplate(PromptTemplate::kAuto, Llama3Like("")), PromptTemplate::kRaw);
+  EXPECT_EQ(ResolveTemplate(PromptTemplate::kInstruct, Llama3Like("{{ unknown }}")), PromptTemplate::kInstruct);
+}
+
+TEST(PromptTemplateTest, AutoRefusesWhatItDoesNotKnow) {
+  EXPECT_THAT(ErrorOfAuto("{{ bos_token }}{% for m in messages %}{{ m.content }}\n{% endfor %} ünd so weiter"),
+              AllOf(HasSubstr("test vocabulary: tokenizer.chat_template: found a chat template that is not known here"),
+                    HasSubstr("{{ bos_token }}{% for m in messages %}{{ m.content }}\\n{% e"), HasSubstr("..."),
+                    HasSubstr("--prompt-template with one of raw, instruct, llama3-chat")));
+  EXPECT_THAT(ErrorOfAuto("\xff"), HasSubstr("\\xff"));
+  EXPECT_THAT(ErrorOfAuto(std::string(100, '\x80')), HasSubstr("not known here"));
+}
+
+// Relatives of known templates that write more.
+TEST(PromptTemplateTest, AutoRefusesRelatives) {
+  const std::string llama3(kJinja[1].second), bitnet(kJinja[3].second), chatml(kJinja[6].second);
+  EXPECT_THAT(ErrorOfAuto("System: A chat.<|eot_id|>" + bitnet), HasSubstr("not known here"));
+  EXPECT_THAT(ErrorOfAuto(llama3 + "{{ 'Cutting Knowledge Date: December 2023' }}"), HasSubstr("not known here"));
+  EXPECT_THAT(ErrorOfAuto(chatml + R"({{ '<|im_start|>system\nYou are kind.<|im_end|>\n' }})"),
+              HasSubstr("not known here"));
+  EXPECT_THAT(ErrorOfAuto(chatml + R"({{ "<|im_start|>assistant\n<think>\n" }})"), HasSubstr("not known here"));
+}
+
+// Llama 3's says bos_token, 2B-4T's first one does not.
+TEST(PromptTemplateTest, AutoChecksWhoWritesBos) {
+  const std::string llama3(kJinja[0].second), bitnet(kJinja[2].second);
+  EXPECT_EQ(ErrorOfAuto(llama3, false), "");
+  EXPECT_EQ(ErrorOfAuto(bitnet, false), "");
+  EXPECT_THAT(ErrorOfAuto("{{ bos_token }}" + bitnet, false), HasSubstr("add_bos_token"));
+  EXPECT_THAT(ErrorOfAuto("{# #}" + std::string(kJinja[1].second), false), HasSubstr("llama3-chat, without BOS"));
+  Vocabulary other = TestVocabulary("gpt-2", {}, {{.text = "<s>", .type = TokenType::kControl}});
+  other.bos = 256;
+  other.chat_template = llama3;
+  const Tokenizer tokenizer = Tokenizer::FromVocabulary(std::move(other));
+  EXPECT_THAT([&] { ResolveTemplate(PromptTemplate::kAuto, tokenizer); },
+              Throws<std::runtime_error>(Property(&std::runtime_error::what, HasSubstr("with \"<s>\" for BOS"))));
 }
 
 TEST(PromptTemplateTest, Raw) {
@@ -75,13 +116,29 @@ TEST(PromptTemplateTest, Llama3Chat) {
   EXPECT_FALSE(prompt.add_special);
 }
 
+// Its model card: "System: ", "User: " and "Assistant: ", an <|eot_id|> behind each turn.
+TEST(PromptTemplateTest, BitnetChat) {
+  EXPECT_EQ(FormatPrompt(PromptTemplate::kBitnetChat, " Hi\n").text, "User: Hi<|eot_id|>Assistant: ");
+  const FormattedPrompt prompt = FormatPrompt(PromptTemplate::kBitnetChat, "{}", "Be brief.");
+  EXPECT_EQ(prompt.text, "System: Be brief.<|eot_id|>User: {}<|eot_id|>Assistant: ");
+  EXPECT_TRUE(prompt.add_special);
+}
+
+TEST(PromptTemplateTest, OthersTakeASystemTurnToo) {
+  EXPECT_EQ(FormatPrompt(PromptTemplate::kFalcon3Chat, "Hi", "S").text, "<|system|>\nS\n<|user|>\nHi\n<|assistant|>\n");
+  EXPECT_EQ(FormatPrompt(PromptTemplate::kChatml, " Hi").text,
+            "<|im_start|>user\n Hi<|im_end|>\n<|im_start|>assistant\n");
+  EXPECT_EQ(FormatPrompt(PromptTemplate::kLlama2Chat, "Hi ", " S").text, "[INST] <<SYS>>\nS\n<</SYS>>\n\nHi [/INST]");
+  EXPECT_EQ(FormatPrompt(PromptTemplate::kLlama2Chat, " \n").text, "[INST]  [/INST]");
+}
+
 TEST(PromptTemplateTest, AutoMustBeResolvedFirst) {
   EXPECT_THROW(FormatPrompt(PromptTemplate::kAuto, "Hi"), std::runtime_error);
 }
 
 TEST(PromptTemplateTest, EveryTemplateYieldsOneBos) {
   const Tokenizer tokenizer = Llama3Like("");
-  for (const PromptTemplate t : {PromptTemplate::kRaw, PromptTemplate::kInstruct, PromptTemplate::kLlama3Chat}) {
+  for (const PromptTemplate t : AllPromptTemplates()) {
     const FormattedPrompt prompt = FormatPrompt(t, "Hi");
     const auto ids = tokenizer.Encode(prompt.text, {.add_special = prompt.add_special, .parse_special = true});
     EXPECT_EQ(LeadingBosCount(ids, tokenizer), 1) << PromptTemplateName(t);

@@ -220,6 +220,7 @@ bool Tokenizer::add_bos() const { return impl_->vocabulary.add_bos; }
 bool Tokenizer::add_eos() const { return impl_->vocabulary.add_eos; }
 const std::string& Tokenizer::pre() const { return impl_->vocabulary.pre; }
 const std::vector<std::string>& Tokenizer::warnings() const { return impl_->vocabulary.warnings; }
+const std::string& Tokenizer::source() const { return impl_->vocabulary.source; }
 const std::string& Tokenizer::chat_template() const { return impl_->vocabulary.chat_template; }
 
 bool Tokenizer::IsEndOfGeneration(int32_t id) const {

@@ -69,6 +69,7 @@ class Tokenizer {
   std::optional<int32_t> Find(std::string_view piece) const;
   // What the file says wrong and what was taken instead, a line each; to be shown to the user.
   const std::vector<std::string>& warnings() const;
+  const std::string& source() const;  // the file, for messages
   // The Jinja chat template of the model, where the file has one.
   const std::string& chat_template() const;
 

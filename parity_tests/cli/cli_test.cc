@@ -161,7 +161,7 @@ TEST_F(CliTest, ErrorsAreTwoAndSaidInOneMessage) {
   expect(Ladder({"--stage", "logits"}), "--stage");
   expect(Ladder({"--threshold", "positions.rmse=1"}), "threshold \"positions.rmse=1\": metric \"rmse\" is not known");
   expect(Ladder({"--profile", "lax"}), "no profile \"lax\"");
-  expect(Ladder({"--prompt-template", "chatml"}), "--prompt-template");
+  expect(Ladder({"--prompt-template", "chatlm"}), "--prompt-template");
   expect(Ladder({}, "gguf.cpp"), "gguf.cpp");
   expect(Ladder({"--timeout", "0"}), "--timeout");
   EXPECT_EQ(RunParity({"--help"}).exit_code, 0);

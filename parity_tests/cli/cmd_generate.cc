@@ -15,6 +15,7 @@
 #include "engine/tokenizer/tokenizer.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
+#include "parity_tests/cli/prompt_options.h"
 #include "parity_tests/harness/capture_sink.h"
 #include "parity_tests/harness/loaded_model.h"
 #include "parity_tests/harness/orders.h"
@@ -161,7 +162,7 @@ void AddGenerateCommand(CLI::App& app, int& exit_code) {
   options.Add("--tokenizer", o->tokenizer, "tokenizer.json; without it the vocabulary in the GGUF file");
   options.Add("--prompt", o->prompt, "Text to go on from", {.required = true});
   options.Add("--system", o->system, "System text, for templates that have one");
-  options.Add("--prompt-template", o->prompt_template, "raw, instruct, llama3-chat or auto");
+  AddPromptTemplateOption(options, o->prompt_template);
   options.Add("--max-tokens", o->max_tokens, "Tokens to generate", {.range = {{0, 1 << 20}}});
   options.Add("--n-ctx", o->n_ctx, "Positions that the KV cache holds; 0: as many as are needed",
               {.range = {{0, 1 << 24}}, .show_default = false});

@@ -8,6 +8,7 @@
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
+#include "parity_tests/cli/prompt_options.h"
 #include "parity_tests/harness/engines.h"
 #include "parity_tests/harness/matrix.h"
 #include "parity_tests/judge/settings.h"
@@ -103,7 +104,7 @@ void AddRecordCommand(CLI::App& app, int& exit_code) {
   options.Add("--reference", o->reference, EngineHelp(Which::kLive), {.required = true});
   options.Add("--model", o->model, "GGUF file; without it the cases that the matrix lists as recorded");
   options.Add("--prompt", o->prompt, "with --model: the prompt");
-  options.Add("--prompt-template", o->prompt_template, "with --model: raw, instruct, llama3-chat or auto");
+  AddPromptTemplateOption(options, o->prompt_template, "with --model: ");
   options.Add("--schedule", o->schedule, "with --model: batch or token", {.words = {"batch", "token"}});
   options.Add("--max-tokens", o->max_tokens, "with --model: greedy tokens", {.range = {{0, 1 << 20}}});
   options.Add("--trace", o->trace, "none, core, full or a selection");

@@ -108,8 +108,7 @@ void AddTokenizeCommand(CLI::App& app, int& exit_code) {
               "tokenizer.json for the native side; without it the vocabulary in the GGUF file, as the reference");
   options.Add("--prompt", p.prompt, "text of the prompt", {.required = true});
   options.Add("--system", p.system, "system turn, where the template has one");
-  options.Add("--prompt-template", p.prompt_template, "raw, instruct, llama3-chat, or auto",
-              {.words = {"raw", "instruct", "llama3-chat", "auto"}});
+  AddPromptTemplateOption(options, p.prompt_template);
   options.Flag("--no-parse-special", p.no_parse_special, "text that spells a special token stays text");
   AddReferenceOption(options, o->reference);
   AddFormatOption(options, o->format, {"text", "json"});

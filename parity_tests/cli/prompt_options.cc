@@ -5,9 +5,19 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "engine/tokenizer/prompt_template.h"
 #include "parity_tests/harness/matrix.h"
 
 namespace parity {
+
+void AddPromptTemplateOption(Options& options, std::string& value, const std::string& condition) {
+  std::vector<std::string> words;
+  for (const bitnet::PromptTemplate t : bitnet::AllPromptTemplates()) words.emplace_back(bitnet::PromptTemplateName(t));
+  const std::string help = fmt::format("{}{}, or auto: what the file's own chat template does, raw where it has none",
+                                       condition, fmt::join(words, ", "));
+  words.emplace_back("auto");
+  options.Add("--prompt-template", value, help, {.words = words});
+}
 
 void PromptOptions::AddTo(Options& options) {
   options.Add("--model", model, "GGUF file", {.required = true});
@@ -15,8 +25,7 @@ void PromptOptions::AddTo(Options& options) {
   options.Add("--prompt", prompt, "text of the prompt");
   options.Add("--token-ids", token_ids, "ids in place of a prompt, as 1,2,3", {.excludes = "--prompt"});
   options.Add("--system", system, "system turn, where the template has one");
-  options.Add("--prompt-template", prompt_template, "raw, instruct, llama3-chat, or auto: what the model asks for",
-              {.words = {"raw", "instruct", "llama3-chat", "auto"}});
+  AddPromptTemplateOption(options, prompt_template);
   options.Flag("--no-parse-special", no_parse_special, "text that spells a special token stays text");
   options.Add("--n-ctx", n_ctx, "context; 0: prompt and tokens, rounded up to a multiple of 256",
               {.at_least = 0, .show_default = false});

@@ -27,6 +27,9 @@ struct PromptOptions {
   Request MakeRequest() const;
 };
 
+// --prompt-template; `condition` ("with --model: ") stands in front of the help.
+void AddPromptTemplateOption(Options& options, std::string& value, const std::string& condition = "");
+
 }  // namespace parity
 
 #endif  // BITNET_PARITY_PARITY_TESTS_CLI_PROMPT_OPTIONS_H_

@@ -17,7 +17,7 @@ namespace parity {
 struct Prompt {
   std::string id;  // letters, digits, underscores
   std::string text;
-  std::string prompt_template;  // raw, instruct, llama3-chat; not from a file: auto
+  std::string prompt_template;  // a word of --prompt-template; not from a file: auto
   std::string system;           // the system turn, where the template has one
   bool parse_special = true;
 };

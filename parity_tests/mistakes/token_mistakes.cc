@@ -58,8 +58,7 @@ Changes PromptTemplate(const TokenSite& site) {
   const Request& request = site.request;
   if (site.tokenizer == nullptr || request.prompt.empty()) return {};
   Changes changes;
-  for (const auto t :
-       {bitnet::PromptTemplate::kInstruct, bitnet::PromptTemplate::kRaw, bitnet::PromptTemplate::kLlama3Chat}) {
+  for (const bitnet::PromptTemplate t : bitnet::AllPromptTemplates()) {
     const bitnet::FormattedPrompt p = bitnet::FormatPrompt(t, request.prompt);
     if (p.text == request.text) continue;
     Ids ids = site.tokenizer->Encode(p.text, {.add_special = p.add_special, .parse_special = true});

@@ -87,10 +87,10 @@ Request RequestFromJson(const nlohmann::json& json, const std::string& origin) {
   } else {
     fields.Fail("schedule", fmt::format("found '{}', expected batch or token-by-token", schedule));
   }
-  if (request.prompt_template != "raw" && request.prompt_template != "instruct" &&
-      request.prompt_template != "llama3-chat") {
+  if (request.prompt_template.empty() || request.prompt_template == "auto") {
     fields.Fail("prompt_template",
-                fmt::format("found '{}', expected raw, instruct or llama3-chat", request.prompt_template));
+                fmt::format("found '{}', expected the template that made the text: raw, instruct, llama3-chat, ...",
+                            request.prompt_template));
   }
   CheckAtLeast(fields, "positions", request.positions, 0);
   CheckAtLeast(fields, "max_tokens", request.max_tokens, 0);

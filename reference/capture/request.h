@@ -19,13 +19,13 @@ enum class Schedule {
 };
 
 struct Request {
-  std::string model;                    // path of the GGUF file
-  std::string tokenizer;                // path of a tokenizer.json; empty: the one in the GGUF file
-  std::string prompt;                   // what the user typed
-  std::string prompt_template = "raw";  // raw, instruct, llama3-chat (never auto: resolved by who makes the request)
-  std::string text;                     // the prompt in its template: what is tokenized
-  bool add_special = true;              // add BOS if the vocabulary says so (false: `text` writes it itself)
-  bool parse_special = true;            // text that spells a special token becomes that token
+  std::string model;                              // path of the GGUF file
+  std::string tokenizer;                          // path of a tokenizer.json; empty: the one in the GGUF file
+  std::string prompt;                             // what the user typed
+  std::string prompt_template = "raw";            // never auto: who makes the request resolves it
+  std::string text;                               // the prompt in its template: what is tokenized
+  bool add_special = true;                        // add BOS if the vocabulary says so (false: `text` writes it itself)
+  bool parse_special = true;                      // text that spells a special token becomes that token
   std::optional<std::vector<int32_t>> token_ids;  // in place of `text`: no tokenizer is used
   int positions = 0;                              // logits are kept for the first N prompt positions; 0: all
   int max_tokens = 0;                             // greedy tokens to generate after the prompt
@@ -38,7 +38,7 @@ struct Request {
   std::string trace = "none";  // none, core, full, or a selection (stage and layer globs)
   bool raw_tensors = false;    // keep the traced tensors as .npy
   std::string cpu_variant;     // which build of the reference's kernels ("zen4", "haswell"); empty: its own choice
-  std::string i2s_layout;  // of the file's I2_S weights, where that is not x86's ("arm"); no file says it
+  std::string i2s_layout;      // of the file's I2_S weights, where that is not x86's ("arm"); no file says it
   std::vector<std::string> override_kv;  // in place of what the model's file says: "KEY=TYPE:VALUE" (kv_override.h)
   JsonValue extra;                       // unknown keys, kept
 };

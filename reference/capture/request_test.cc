@@ -127,7 +127,7 @@ TEST(RequestTest, WrongTypesAndValuesAreNamed) {
       {"override_kv", {"x=bool:1"}, "true or false"},
       {"override_kv", {"x=u32:1"}, "one of the types"},
       {"override_kv", {"x=str:" + std::string(128, 'a')}, "at most 127"},
-      {"prompt_template", "auto", "expected raw, instruct or llama3-chat"},
+      {"prompt_template", "auto", "expected the template that made the text"},
   };
   for (const auto& c : cases) {
     json document = ToJson(FullRequest());
