@@ -120,7 +120,7 @@ TEST(Matrix, BrokenFilesNameFileAndKey) {
   const std::string prompts = R"({"schema": "bitnet-parity/prompts/1", "prompts": )";
   EXPECT_THAT(ErrorOfLoading("", prompts + "[3]}"), HasSubstr("prompts[0]: found number"));
   EXPECT_THAT(ErrorOfLoading("", prompts + R"([{"id": "a"}]})"), HasSubstr("prompts[0].text: missing"));
-  EXPECT_THAT(ErrorOfLoading("", prompts + R"([{"id": "a", "text": "", "template": "chatml"}]})"),
+  EXPECT_THAT(ErrorOfLoading("", prompts + R"([{"id": "a", "text": "", "template": "no-such"}]})"),
               HasSubstr("prompts[0].template:"));
   EXPECT_THAT(ErrorOfLoading("", prompts + R"([{"id": "a", "text": "", "template": "auto"}]})"),
               HasSubstr("depends on the model"));
