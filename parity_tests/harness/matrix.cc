@@ -117,17 +117,15 @@ std::vector<Case> ListCases(const ParityMatrix& matrix, const std::vector<std::s
   return cases;
 }
 
-// What the model asks for. Engines may read a vocabulary that ours does not: they get the text as it is.
+// What the model asks for. Two engines can be compared without it: where it is not known they get the text as it is.
 bitnet::PromptTemplate AutoTemplate(const Request& request, std::string* note) {
-  std::shared_ptr<const bitnet::Tokenizer> tokenizer;
   try {
-    tokenizer = LoadTokenizer(request);
+    return bitnet::ResolveTemplate(bitnet::PromptTemplate::kAuto, *LoadTokenizer(request));
   } catch (const std::exception& error) {
     if (note == nullptr) throw;
-    *note = fmt::format("the prompt is taken raw, since its template is not known: {}", error.what());
+    *note = fmt::format("both engines get the prompt raw, since its template is not known: {}", error.what());
     return bitnet::PromptTemplate::kRaw;
   }
-  return bitnet::ResolveTemplate(bitnet::PromptTemplate::kAuto, *tokenizer);
 }
 
 }  // namespace

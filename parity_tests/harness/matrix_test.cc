@@ -132,5 +132,21 @@ TEST(Matrix, BrokenFilesNameFileAndKey) {
               HasSubstr("txt: not a key"));
 }
 
+// Neither a template nor a vocabulary that is not known here keeps two engines from being compared.
+TEST(Matrix, WhereNoTemplateIsKnownThePromptIsRaw) {
+  for (const char* odd : {"tokenizer.chat_template=str:{{ odd }}", "tokenizer.ggml.model=str:odd"}) {
+    Request request;
+    request.model = PARITY_SOURCE_DIR "/fixtures/models/kjv-bitnet.tq2_0.gguf";
+    request.override_kv = {odd};
+    const Prompt prompt = {.id = "", .text = "Hello", .prompt_template = "auto", .system = ""};
+    std::string note;
+    SetPrompt(prompt, request, &note);
+    EXPECT_EQ(request.text, "Hello");
+    EXPECT_EQ(request.prompt_template, "raw");
+    EXPECT_THAT(note, HasSubstr("both engines get the prompt raw")) << odd;
+    EXPECT_THROW(SetPrompt(prompt, request), std::runtime_error) << odd;
+  }
+}
+
 }  // namespace
 }  // namespace parity
