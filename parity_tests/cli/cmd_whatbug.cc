@@ -79,8 +79,7 @@ int Run(const WhatbugCommand& command) {
   progress.Show("");
   fmt::print("{}", command.format == "json" ? DumpJson(SearchJson(result))
                                             : SearchText(result, ColorWanted(), command.verbose));
-  const bool healthy =
-      result.from_text ? result.healthy.whole_text && result.healthy.regret == 0 : result.healthy.every_bit;
+  const bool healthy = result.from_text ? result.healthy.prints_the_text() : result.healthy.every_bit;
   return healthy ? 0 : 1;
 }
 

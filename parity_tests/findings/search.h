@@ -30,6 +30,11 @@ struct HypothesisResult {
   double regret = 0;        // by how much the logits of the others fell short of the largest, summed
   bool whole_text = false;
 
+  // Tokens that were not the largest logit.
+  size_t others() const { return tokens - first_choice; }
+  // A greedy engine with this mistake prints the text.
+  bool prints_the_text() const { return whole_text && others() == 0; }
+
   // The mistakes that cannot be told from this one by the evidence: the same logits, or the same text.
   std::vector<std::string> alike = {};
 };
@@ -39,7 +44,7 @@ struct SearchResult {
   size_t positions = 0;   // of logits that were compared
   size_t text_bytes = 0;  // that were to be spelled
   HypothesisResult healthy = {};
-  std::vector<HypothesisResult> best = {};  // the best first; of one mistake the best place alone
+  std::vector<HypothesisResult> best = {};  // the best first; one entry for each mistake, at its best place
   size_t tried = 0;
   size_t possible = 0;  // what would have been tried without a budget
   double seconds = 0;

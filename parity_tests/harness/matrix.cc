@@ -119,11 +119,12 @@ std::vector<Case> ListCases(const ParityMatrix& matrix, const std::vector<std::s
 
 // What the model asks for. Two engines can be compared without it: where it is not known they get the text as it is.
 bitnet::PromptTemplate AutoTemplate(const Request& request, std::string* note) {
+  OpenModel(SourceOf(request));  // a file that cannot be read at all is another matter, and throws
   try {
     return bitnet::ResolveTemplate(bitnet::PromptTemplate::kAuto, *LoadTokenizer(request));
   } catch (const std::exception& error) {
     if (note == nullptr) throw;
-    *note = fmt::format("both engines get the prompt raw, since its template is not known: {}", error.what());
+    *note = fmt::format("the prompt is taken raw, since its template is not known: {}", error.what());
     return bitnet::PromptTemplate::kRaw;
   }
 }

@@ -143,8 +143,10 @@ TEST(Matrix, WhereNoTemplateIsKnownThePromptIsRaw) {
     SetPrompt(prompt, request, &note);
     EXPECT_EQ(request.text, "Hello");
     EXPECT_EQ(request.prompt_template, "raw");
-    EXPECT_THAT(note, HasSubstr("both engines get the prompt raw")) << odd;
+    EXPECT_THAT(note, HasSubstr("the prompt is taken raw")) << odd;
     EXPECT_THROW(SetPrompt(prompt, request), std::runtime_error) << odd;
+    request.model = "/nowhere.gguf";
+    EXPECT_THROW(SetPrompt(prompt, request, &note), std::runtime_error);
   }
 }
 

@@ -300,30 +300,34 @@ void DiffValues(const std::string& key, const bitnet::MetadataValue* a, const bi
 
 constexpr std::string_view kArchitecture = "general.architecture";
 
-// Keys without the architecture's name in front, so that two names of one architecture can be compared.
-std::string Meaning(const std::string& key, const std::string& architecture) {
-  return key.starts_with(architecture + ".") ? key.substr(architecture.size() + 1) : key;
-}
+// A key without the architecture's name in front, so that two names of one architecture can be compared.
+struct Key {
+  std::string name;
+  bool of_architecture;
+
+  auto operator<=>(const Key&) const = default;
+  static Key Of(const std::string& key, const std::string& architecture) {
+    const bool own = key.starts_with(architecture + ".");
+    return {own ? key.substr(architecture.size() + 1) : key, own};
+  }
+  std::string In(const std::string& architecture) const { return of_architecture ? architecture + "." + name : name; }
+};
 
 void DiffMetadata(const bitnet::GgufFile& a, const bitnet::GgufFile& b, ModelDiff& diff) {
   const std::string arch_a = a.GetOr<std::string>(kArchitecture, ""), arch_b = b.GetOr<std::string>(kArchitecture, "");
-  std::vector<std::string> keys;  // in the order of file A, then what B has beside them
-  std::set<std::string> seen;
+  std::vector<Key> keys;  // in the order of file A, then what B has beside them
+  std::set<Key> seen;
   for (const auto& [file, arch] : {std::pair(&a, &arch_a), std::pair(&b, &arch_b)}) {
-    for (const auto& [key, value] : file->metadata()) {
-      if (seen.insert(Meaning(key, *arch)).second) keys.push_back(Meaning(key, *arch));
+    for (const auto& [name, value] : file->metadata()) {
+      const Key key = Key::Of(name, *arch);
+      if (seen.insert(key).second) keys.push_back(key);
     }
   }
-  for (const std::string& key : keys) {
-    const bool general = key.starts_with("general."), tokenizer = key.starts_with("tokenizer.");
-    const auto find = [&](const bitnet::GgufFile& file, const std::string& arch) {
-      return file.Find(general || tokenizer ? key : arch + "." + key);
-    };
-    DiffValues(key, find(a, arch_a), find(b, arch_b),
-               key == kArchitecture ? diff.hyperparameters
-               : tokenizer          ? diff.vocabulary
-               : general            ? diff.other
-                                    : diff.hyperparameters);
+  for (const Key& key : keys) {
+    std::vector<KeyDiff>& of_kind = key.of_architecture || key.name == kArchitecture ? diff.hyperparameters
+                                    : key.name.starts_with("tokenizer.")             ? diff.vocabulary
+                                                                                     : diff.other;
+    DiffValues(key.name, a.Find(key.In(arch_a)), b.Find(key.In(arch_b)), of_kind);
   }
 }
 

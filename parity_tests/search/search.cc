@@ -27,9 +27,8 @@ namespace {
 
 // Standard deviations of a row of logits: what a text may lose on its way and still be this model's, by its rounding.
 constexpr double kMostRegret = 0.5;
-// Of a token that is not the model's choice, be its logit as large: a model without contrast would print anything. More
-// than two of them, and one of eight, are too many.
-constexpr double kLeastRegret = 0.02;
+// A model without contrast would print anything at no regret: so many tokens, and one of eight, may be others than its
+// first choice.
 constexpr size_t kMostOthers = 2;
 constexpr size_t kTokensForAnother = 8;
 // A text shorter than this may be another model's by chance.
@@ -97,7 +96,7 @@ struct Scored {
 
 bool BetterByText(const HypothesisResult& a, const HypothesisResult& b) {
   if (a.whole_text != b.whole_text) return a.whole_text;
-  if (a.whole_text) return a.regret < b.regret;
+  if (a.whole_text) return std::pair(a.others(), a.regret) < std::pair(b.others(), b.regret);
   return std::pair(b.bytes, a.regret) < std::pair(a.bytes, b.regret);
 }
 bool BetterByLogits(const HypothesisResult& a, const HypothesisResult& b) {
@@ -108,7 +107,8 @@ bool BetterByLogits(const HypothesisResult& a, const HypothesisResult& b) {
 // No evidence at hand tells the two apart.
 bool Alike(const HypothesisResult& a, const HypothesisResult& b, bool from_text) {
   if (!from_text) return a.every_bit == b.every_bit && a.distance == b.distance;
-  return a.whole_text == b.whole_text && a.tokens == b.tokens && a.bytes == b.bytes && a.regret == b.regret;
+  return a.whole_text == b.whole_text && a.tokens == b.tokens && a.others() == b.others() && a.bytes == b.bytes &&
+         a.regret == b.regret;
 }
 
 // Tries every hypothesis, several at once.
@@ -309,7 +309,7 @@ void Spell(MistakenPass& pass, const Hypothesis& h, const Pass::Checkpoint& heal
       ++result.first_choice;
     } else {
       const float short_by = logits[static_cast<size_t>(choice)] - logits[static_cast<size_t>(next.id)];
-      result.regret += kLeastRegret + short_by / Deviation(logits);
+      result.regret += short_by / Deviation(logits);
       const size_t others = result.tokens + 1 - result.first_choice;
       if (result.regret > kMostRegret || others > kMostOthers + result.tokens / kTokensForAnother) return;
     }
@@ -329,7 +329,7 @@ std::string Name(const HypothesisResult& r) {
 
 void JudgeText(SearchResult& result) {
   const HypothesisResult& healthy = result.healthy;
-  if (healthy.whole_text && healthy.regret == 0) {
+  if (healthy.prints_the_text()) {
     result.verdict =
         fmt::format("the healthy model prints this text: all {} of its tokens are its first choice", healthy.tokens);
     return;
@@ -346,7 +346,7 @@ void JudgeText(SearchResult& result) {
   }
   const HypothesisResult& best = result.best[0];
   const std::vector<std::string> rivals = Rivals(result);
-  const bool clear = rivals.empty() && best.regret == 0 && best.tokens >= kTokensForCertainty;
+  const bool clear = rivals.empty() && best.prints_the_text() && best.tokens >= kTokensForCertainty;
   result.certainty = clear ? Certainty::kCertain : rivals.empty() ? Certainty::kLikely : Certainty::kPossible;
   result.verdict =
       fmt::format("under {} all {} tokens are the first choice; the healthy model leaves the text after {}", Name(best),
@@ -415,7 +415,7 @@ SearchResult Search::ByText(const std::string& text, const bitnet::Tokenizer& to
     Spell(pass, h, trial.healthy(), speller, text, r);
   };
   result.healthy = trial.One(Hypothesis(), score);
-  if (!(result.healthy.whole_text && result.healthy.regret == 0)) {
+  if (!result.healthy.prints_the_text()) {
     const std::vector<Hypothesis> hypotheses = AllHypotheses(*options_.model, options_.tokens);
     std::vector<Scored> scored = trial.All(hypotheses, score);
     result.possible = hypotheses.size();

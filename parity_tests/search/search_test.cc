@@ -104,6 +104,15 @@ TEST_F(SearchTest, TextNamesTheMistake) {
   EXPECT_LT(r.healthy.tokens, 24u);
 }
 
+// The layers below it are the healthy model's, also when the text goes on.
+TEST_F(SearchTest, TextNamesTheLayer) {
+  const SearchResult r = MakeSearch().ByText(TextOf(CaptureOf("weights_codes_swapped", 3)), *tokenizer_);
+  ASSERT_TRUE(r.certainty.has_value()) << r.verdict;
+  EXPECT_EQ(r.best[0].id, "weights_codes_swapped");
+  EXPECT_THAT(r.best[0].where, HasSubstr("in layer 3"));
+  EXPECT_TRUE(r.best[0].prints_the_text());
+}
+
 TEST_F(SearchTest, AMistakeInThePromptIsFoundFromText) {
   const SearchResult r = MakeSearch().ByText(TextOf(CaptureOf("bos_missing", -1)), *tokenizer_);
   ASSERT_TRUE(r.certainty.has_value()) << r.verdict;
