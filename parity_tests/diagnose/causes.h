@@ -32,6 +32,10 @@ void MaskCauses(const Captures& captures, Causes& causes);
 // right, where no known mistake fits better than none, or where its inputs were not traced.
 void OperationCauses(const OwnModel& own, const Capture& candidate, const Place& place, Causes& causes);
 
+// The mistake of a query that attends another number of keys than its position allows; "" where it does not. `whole`:
+// positions so far, the batch's with them.
+std::string_view MistakeOfKeys(size_t found, size_t position, size_t whole);
+
 // The two outputs of the first operation that differs, beside each other.
 void OutputCauses(Point point, std::span<const float> candidate, std::span<const float> reference, Causes& causes);
 

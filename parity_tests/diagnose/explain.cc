@@ -1,12 +1,14 @@
 #include "parity_tests/diagnose/explain.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <exception>
 #include <optional>
 
 #include "parity_tests/diagnose/diagnosis.h"
+#include "parity_tests/diagnose/survey.h"
 #include "parity_tests/search/search.h"
 
 namespace parity {
@@ -67,6 +69,93 @@ void SearchByLogits(const Request& request, const Capture& candidate, const OwnM
   }
 }
 
+// Bytes of every tensor at one position.
+size_t TracedBytes(const bitnet::Model& model, size_t n_keys) {
+  const bitnet::GraphShape shape = bitnet::ShapeOf(model.hyperparameters);
+  size_t numbers = 0;
+  for (const bitnet::PointInfo& info : bitnet::kGraph) {
+    const size_t width =
+        info.width == bitnet::Width::kKeys ? shape.n_head * n_keys : bitnet::WidthOf(info.width, shape);
+    if (bitnet::Exists(info, shape)) numbers += width * (info.in_layer ? shape.n_layer : 1);
+  }
+  return numbers * sizeof(float);
+}
+
+// A survey writes no more than this to disk: of a long prompt it takes the first positions.
+constexpr size_t kMostBytes = size_t{512} << 20;
+
+// The request with every tensor kept. `least`: positions that are looked at whatever they cost.
+Request WithEverything(const Request& request, const Capture& answered, const bitnet::Model& model, size_t least) {
+  Request traced = request;
+  traced.trace = "full";
+  traced.raw_tensors = true;
+  const size_t wanted = answered.tokens.size() + answered.generated.size();
+  const size_t fits = std::max(least, kMostBytes / TracedBytes(model, wanted));
+  if (wanted <= fits) return traced;
+  traced.max_tokens = static_cast<int>(fits - std::min(fits, answered.tokens.size()));
+  if (answered.tokens.size() > fits) {
+    traced.token_ids.emplace(answered.tokens.begin(), answered.tokens.begin() + static_cast<ptrdiff_t>(fits));
+    traced.positions = 0;
+  }
+  return traced;
+}
+
+// Every operation of one engine on its own inputs. Nothing where it leaves no tensors.
+std::optional<Survey> SurveyOf(Backend& engine, const Capture& answered, const Request& request, const OwnModel& own,
+                               size_t least, const BisectOptions& options) {
+  const auto threads = static_cast<size_t>(std::max(request.threads, 1));
+  if (!engine.live()) {
+    if (!HasRawTensors(answered)) return std::nullopt;
+    return SurveyCapture(own, answered, options.progress, threads);
+  }
+  if (options.progress) options.progress(fmt::format("every tensor: {}", engine.name()));
+  const Capture traced = engine.Run(WithEverything(request, answered, *own.model, least));
+  if (!HasRawTensors(traced)) return std::nullopt;
+  return SurveyCapture(own, traced, options.progress, threads);
+}
+
+// What every engine does is asked of the candidate; of the reference, where the candidate follows from its inputs.
+void SurveyBoth(Backend& candidate, Backend& reference, const Request& request, const Captures& captures,
+                const OwnModel& own, const BisectOptions& options, Explanation& explanation) {
+  const size_t least = explanation.bisection ? static_cast<size_t>(explanation.bisection->prefix_length) : 0;
+  explanation.candidate = SurveyOf(candidate, captures.candidate, request, own, least, options);
+  if (explanation.candidate && !explanation.candidate->findings.empty()) return;
+  explanation.reference = SurveyOf(reference, captures.reference, request, own, least, options);
+}
+
+// The survey looked at every layer, position and head; what the diagnosis says of one tensor stands where it has no
+// cause, and what it says of ids, masks and runs stands beside it.
+void AddCausesOfSurvey(Explanation& e) {
+  if (!e.candidate) return;
+  std::vector<Cause>& causes = e.diagnosis.causes;
+  const auto add = [&causes](const Cause& cause, bool first) {
+    std::erase_if(causes, [&cause](const Cause& c) { return c.id == cause.id; });
+    causes.insert(first ? causes.begin() : causes.end(), cause);
+  };
+  if (e.located_by_survey()) {
+    e.diagnosis.location = e.location();
+    std::erase_if(causes, [](const Cause& c) { return c.id == "rounding" || c.id == "scaled_by_constant"; });
+    const auto& findings = e.candidate->findings;
+    for (auto f = findings.rbegin(); f != findings.rend(); ++f) {
+      for (auto cause = f->causes.rbegin(); cause != f->causes.rend(); ++cause) add(*cause, true);
+    }
+    std::stable_sort(causes.begin(), causes.end(),
+                     [](const Cause& a, const Cause& b) { return a.certainty > b.certainty; });
+    return;
+  }
+  if (!e.candidate->findings.empty() || e.candidate->habits.empty()) return;
+  std::erase_if(causes, [](const Cause& c) { return c.certainty != Certainty::kCertain; });
+  for (const Habit& habit : e.candidate->habits) {
+    add({.id = habit.id,
+         .certainty = Certainty::kLikely,
+         .evidence = fmt::format("{} in every {}: beside that, each of {} operations follows from its inputs",
+                                 habit.how, fmt::join(habit.where, ", "), e.candidate->operations),
+         .what = habit.what,
+         .remedy = std::string(FindMistake(habit.id).remedy)},
+        false);
+  }
+}
+
 }  // namespace
 
 Explanation Explain(Backend& candidate, Backend& reference, const Request& request, const Captures& captures,
@@ -99,6 +188,15 @@ Explanation Explain(Backend& candidate, Backend& reference, const Request& reque
     explanation.diagnosis = Diagnose(input);
   } catch (const std::exception& error) {
     explanation.not_diagnosed = error.what();
+  }
+  // Behind the diagnosis: an engine's raw tensors are readable until it runs again.
+  if (own.model != nullptr && !tokens) {
+    try {
+      SurveyBoth(candidate, reference, request, captures, own, options, explanation);
+      AddCausesOfSurvey(explanation);
+    } catch (const std::exception& error) {
+      explanation.not_surveyed = error.what();
+    }
   }
   const Captures& looked_at = input.inside != nullptr ? *input.inside : captures;
   if (explanation.diagnosis.causes.empty() && explanation.not_diagnosed.empty() && !tokens) {

@@ -75,7 +75,15 @@ std::string_view CertaintyName(Certainty certainty) {
   return kNames[static_cast<size_t>(certainty)];
 }
 
+bool Explanation::located_by_survey() const {
+  if (!candidate || candidate->findings.empty()) return false;
+  if (!bisection) return true;
+  const BisectVerdict v = bisection->verdict;
+  return v == BisectVerdict::kOperation || v == BisectVerdict::kRounding || v == BisectVerdict::kNotTraced;
+}
+
 Place Explanation::location() const {
+  if (located_by_survey()) return candidate->findings.front().place;
   return bisection && bisection->place.position >= 0 ? bisection->place : diagnosis.location;
 }
 

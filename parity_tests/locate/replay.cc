@@ -56,6 +56,28 @@ double ReplayTolerance(Op op, TensorType weights, size_t terms) {
   return 0;
 }
 
+namespace {
+
+// The type of what an operation multiplies with: of weights, or of K and V.
+TensorType WeightsOf(const bitnet::Model& model, Point point, int layer) {
+  const bitnet::PointInfo& info = bitnet::InfoOf(point);
+  if (info.op == Op::kProduct) return MatrixOf(model, info.weight, layer).type;
+  return info.op == Op::kScores || info.op == Op::kValues ? TensorType::kF16 : TensorType::kF32;
+}
+
+}  // namespace
+
+double ReplayTolerance(const bitnet::Model& model, Point point, int layer, size_t n_positions) {
+  const bitnet::PointInfo& info = bitnet::InfoOf(point);
+  const bitnet::GraphShape shape = bitnet::ShapeOf(model.hyperparameters);
+  size_t terms = shape.n_embd;
+  if (info.op == Op::kProduct) terms = MatrixOf(model, info.weight, layer).cols;
+  if (info.op == Op::kScores) terms = shape.head_dim;
+  if (info.op == Op::kValues) terms = n_positions;
+  if (info.op == Op::kNorm) terms = bitnet::WidthOf(info.width, shape);
+  return ReplayTolerance(info.op, WeightsOf(model, point, layer), terms);
+}
+
 Replay::Replay(const bitnet::Model& model, const Capture& capture, const bitnet::ArithmeticOrder& order, size_t threads)
     : model_(model),
       shape_(bitnet::ShapeOf(model.hyperparameters)),
@@ -90,21 +112,9 @@ std::vector<Point> Replay::Operations(int layer) const {
 }
 
 Replay::Limits Replay::LimitsOf(Point point, int layer) const {
-  const bitnet::PointInfo& info = bitnet::InfoOf(point);
-  TensorType type = TensorType::kF32;
-  size_t terms = shape_.n_embd;
-  if (info.op == Op::kProduct) {
-    const bitnet::WeightMatrix& w = MatrixOf(model_, info.weight, layer);
-    type = w.type;
-    terms = w.cols;
-  } else if (info.op == Op::kScores || info.op == Op::kValues) {
-    type = TensorType::kF16;
-    terms = info.op == Op::kScores ? shape_.head_dim : traced_.n_positions();
-  } else if (info.op == Op::kNorm) {
-    terms = bitnet::WidthOf(info.width, shape_);
-  }
+  const TensorType type = WeightsOf(model_, point, layer);
   const bool to_f16 = type == TensorType::kF16 || type == TensorType::kBF16;
-  return {.units = ReplayTolerance(info.op, type, terms),
+  return {.units = ReplayTolerance(model_, point, layer, traced_.n_positions()),
           .rounding = to_f16 ? kF16Rounding : kF32Rounding,
           .to_int8 = IsInt8(bitnet::FormatOf(type).activations)};
 }

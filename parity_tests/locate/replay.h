@@ -29,6 +29,9 @@ inline constexpr float kF32Rounding = 1e-5f;
 // the output's row. `terms`: how many one output element adds up. What each number stands for is said in replay.cc.
 double ReplayTolerance(bitnet::Op op, bitnet::TensorType weights, size_t terms);
 
+// The same for an operation of a model. `n_positions`: how many values one output of attention adds up.
+double ReplayTolerance(const bitnet::Model& model, Point point, int layer, size_t n_positions);
+
 class Replay {
  public:
   // Throws std::runtime_error if the capture is of another model, or was made without raw tensors. Model and capture

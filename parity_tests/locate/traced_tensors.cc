@@ -71,10 +71,11 @@ int32_t TracedTensors::Token(size_t position) const {
   return id;
 }
 
-TracedInputs TracedTensors::InputsOf(Point point, int layer, const Batch& batch) const {
+TracedInputs TracedTensors::InputsOf(Point point, int layer, const Batch& batch, const Parameters* p) const {
   const bitnet::PointInfo& info = bitnet::InfoOf(point);
   const auto rows = [&](size_t which, size_t first, size_t n) {
-    const bitnet::Source from = bitnet::SourceOf(info, which, layer, shape_);
+    bitnet::Source from = bitnet::SourceOf(info, which, layer, shape_);
+    if (p != nullptr) from = InputOf(*p, info, which, layer, shape_);
     return Rows(from.point, from.layer, first, n);
   };
   TracedInputs in;

@@ -42,6 +42,7 @@ class TracedTensors {
   TracedTensors(const Capture& capture, const bitnet::GraphShape& shape);
 
   size_t n_positions() const { return n_positions_; }  // traced, from 0 on
+  size_t n_prompt() const { return capture_.tokens.size(); }
   bool empty() const { return records_.empty(); }
 
   // Positions as the engine evaluated them: a batch and a single position add in different orders.
@@ -52,7 +53,8 @@ class TracedTensors {
   // size than the model says (of scores and probabilities: where it is not a number for each head and key).
   Tensor Rows(Point point, int layer, size_t first, size_t n) const;
   // What an operation was given. Throws as Rows does.
-  TracedInputs InputsOf(Point point, int layer, const Batch& batch) const;
+  // `p`: of an operation that reads other tensors than the graph names.
+  TracedInputs InputsOf(Point point, int layer, const Batch& batch, const Parameters* p = nullptr) const;
 
  private:
   int32_t Token(size_t position) const;

@@ -1,4 +1,4 @@
-// Mistakes in attention: rotation, cache, mask, heads, softmax.
+// Mistakes in attention: cache, mask, heads, softmax.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,69 +12,21 @@ namespace {
 using Changes = std::vector<Change>;
 using bitnet::Hyperparameters;
 
-constexpr PointSet kRopes = {Point::kQRope, Point::kKRope};
 constexpr PointSet kReadsCache = {Point::kAttnScores, Point::kAttnOut};
-
-Changes RopeLayout(const Site& site) {
-  const bitnet::RopeLayout other = bitnet::OtherLayout(site.model.hyperparameters.rope_layout);
-  return {{other == bitnet::RopeLayout::kInterleaved ? "neighbours rotated together" : "halves rotated",
-           [other](Parameters& p) { p.rope.layout = other; }}};
-}
-
-Changes RopeBase(const Site& site) {
-  const float right = site.model.hyperparameters.rope_freq_base;
-  Changes changes;
-  for (const float base : {500000.0f, 10000.0f, 100000.0f, 1000000.0f}) {
-    if (base == right) continue;
-    changes.push_back(
-        {fmt::format("base {:g} in place of {:g}", base, right), [base](Parameters& p) { p.rope.base = base; }});
-  }
-  return changes;
-}
-
-// Of a model that asks for none: a factor that longer contexts are often reached with.
-constexpr Dial kRopeBase = {"base", 100, 1e8f, [](const Parameters& p) { return p.rope.base; },
-                            [](Parameters& p, float base) { p.rope.base = base; }};
-
-Changes RopeScaling(const Site& site) {
-  const bitnet::RopeScaling& right = site.model.hyperparameters.rope_scaling;
-  Changes changes;
-  if (!site.model.weights.rope_divisors.empty()) {
-    changes.push_back({"rope_freqs.weight is not read", [](Parameters& p) { p.rope.divisors = {}; }});
-  }
-  if (right.frequency != 1.0f || right.magnitude != 1.0f) {
-    changes.push_back({"angles are not scaled", [](Parameters& p) { p.rope.scaling = {}; }});
-    if (!right.yarn) return changes;
-    changes.push_back({"every angle is scaled, as without YaRN",
-                       [right](Parameters& p) { p.rope.scaling = {.frequency = right.frequency}; }});
-    return changes;
-  }
-  for (const float factor : {2.0f, 4.0f, 8.0f}) {
-    changes.push_back({fmt::format("angles are divided by {:g}", factor),
-                       [factor](Parameters& p) { p.rope.scaling.frequency = 1.0f / factor; }});
-  }
-  return changes;
-}
-
-Changes RopePosition(const Site& site) {
-  Changes changes;
-  for (const int by : {1, -1}) {
-    changes.push_back({fmt::format("the rotation of position {}", static_cast<int>(site.position) + by),
-                       [by](Parameters& p) { p.rope.shift = by; }});
-  }
-  return changes;
-}
-
-Changes RopeMissing(const Site&) {
-  return {{"no rotation", [](Parameters& p) { p.skip = true; }}};
-}
 
 Changes GqaMapping(const Site& site) {
   const size_t kv = site.model.hyperparameters.n_head_kv, group = site.model.hyperparameters.n_head / kv;
   const std::string how = site.point == Point::kAttnScores
                               ? fmt::format("query head i with key head i % {} in place of i / {}", kv, group)
                               : fmt::format("query head i with value head i % {}", kv);
-  return {{how, [kv](Parameters& p) { p.attention.kv_head = [kv](size_t head) { return head % kv; }; }}};
+  Changes changes = {{how, [kv](Parameters& p) { p.attention.kv_head = [kv](size_t head) { return head % kv; }; }}};
+  const auto add = [&](const char* words, std::function<size_t(size_t)> map) {
+    changes.push_back({words, [map = std::move(map)](Parameters& p) { p.attention.kv_head = map; }});
+  };
+  add("the heads in reverse order", [=](size_t head) { return kv - 1 - head / group; });
+  add("the next head", [=](size_t head) { return (head / group + 1) % kv; });
+  add("the first head for all", [](size_t) { return size_t{0}; });
+  return changes;
 }
 
 Changes KStride(const Site& site) {
@@ -96,7 +48,13 @@ Changes KStride(const Site& site) {
 }
 
 Changes KNotRotated(const Site&) {
-  return {{"keys as they were before RoPE", [](Parameters& p) { p.attention.unrotated_keys = true; }}};
+  return {{"keys as they were before RoPE", [](Parameters& p) { p.reads[1] = Point::kKProj; }},
+          {"queries as they were before RoPE", [](Parameters& p) { p.reads[0] = Point::kQProj; }},
+          {"values in place of keys", [](Parameters& p) { p.reads[1] = Point::kVProj; }}};
+}
+
+Changes KeysAsValues(const Site&) {
+  return {{"keys in place of values", [](Parameters& p) { p.reads[1] = Point::kKRope; }}};
 }
 
 // Rows from one position on are one cell further than they should be. The oracle moves those from 4 on.
@@ -144,8 +102,10 @@ Changes MaskMissing(const Site&) {
 
 Changes SoftmaxScale(const Site& site) {
   const float dim = static_cast<float>(site.model.hyperparameters.n_embd_head);
+  const float n_embd = static_cast<float>(site.model.hyperparameters.n_embd);
   Changes changes;
-  for (const float scale : {1.0f, 1.0f / dim}) {
+  for (const float scale : {1.0f, 1.0f / dim, std::sqrt(dim), 1.0f / std::sqrt(n_embd)}) {
+    if (scale == 1.0f / std::sqrt(dim)) continue;
     changes.push_back({fmt::format("a scale of {:g} in place of {:g}", scale, 1.0f / std::sqrt(dim)),
                        [scale](Parameters& p) { p.attention.scale = scale; }});
   }
@@ -155,49 +115,83 @@ Changes SoftmaxScale(const Site& site) {
 constexpr Dial kSoftmaxScale = {"scale", 1e-3f, 10, [](const Parameters& p) { return p.attention.scale; },
                                 [](Parameters& p, float scale) { p.attention.scale = scale; }};
 
-// A rotation is nothing at position 0, and neither is a scale on a single score. The norms in front of int8 products
-// and the sub-norms behind them take most constant factors out again, so that such mistakes show from position 1 on.
+using Score = std::function<double(size_t head, size_t position, size_t key, double score)>;
+Change AsScore(std::string how, Score score) {
+  return {std::move(how), [score = std::move(score)](Parameters& p) { p.attention.score_as = score; }};
+}
+
+Changes AttentionWindow(const Site& site) {
+  Changes changes;
+  for (size_t window = 1; window <= std::min<size_t>(site.position, 1024);
+       window = window < 32 ? window + 1 : 2 * window) {
+    changes.push_back(
+        AsScore(fmt::format("a window of {} keys", window),
+                [window](size_t, size_t at, size_t key, double s) { return key + window <= at ? -INFINITY : s; }));
+  }
+  for (size_t batch = 2; batch <= std::min<size_t>(site.position, 512); batch *= 2) {
+    changes.push_back(
+        AsScore(fmt::format("each batch of {} sees itself alone", batch),
+                [batch](size_t, size_t at, size_t key, double s) { return key < at / batch * batch ? -INFINITY : s; }));
+  }
+  return changes;
+}
+
+Changes OwnKeyMasked(const Site&) {
+  return {AsScore("no position attends itself, but the first",
+                  [](size_t, size_t at, size_t key, double s) { return at > 0 && key == at ? -INFINITY : s; }),
+          AsScore("no position attends the first",
+                  [](size_t, size_t at, size_t key, double s) { return at > 0 && key == 0 ? -INFINITY : s; })};
+}
+
+Changes ScoreBias(const Site& site) {
+  const double n_head = site.model.hyperparameters.n_head;
+  return {AsScore("ALiBi: a slope by distance for each head", [n_head](size_t head, size_t at, size_t key, double s) {
+    return s - std::exp2(-8.0 * static_cast<double>(head + 1) / n_head) * static_cast<double>(at - key);
+  })};
+}
+
+Changes ScoreCap(const Site&) {
+  Changes changes;
+  for (const double cap : {50.0, 30.0, 20.0, 15.0}) {
+    changes.push_back(AsScore(fmt::format("scores soft-capped at {:g}", cap),
+                              [cap](size_t, size_t, size_t, double s) { return cap * std::tanh(s / cap); }));
+  }
+  return changes;
+}
+
+Changes SoftmaxSink(const Site&) {
+  return {{"one more key of score 0 that has no value", [](Parameters& p) { p.attention.sink = 1; }}};
+}
+Changes SoftmaxBase(const Site&) {
+  return {{"powers of 2 in place of e", [](Parameters& p) { p.attention.exp_base = 2; }}};
+}
+Changes SoftmaxNotNormalized(const Site&) {
+  return {{"exponentials that are not divided by their sum", [](Parameters& p) { p.attention.normalized = false; }}};
+}
+
+Changes CacheRounded(const Site& site) {
+  const char* what = site.point == Point::kAttnScores ? "K" : "V";
+  Changes changes;
+  const auto add = [&](const char* how, CacheType type) {
+    changes.push_back({fmt::format("{} {}", what, how), [type](Parameters& p) { p.attention.cache = type; }});
+  };
+  add("in BF16", CacheType::kBF16);
+  add("truncated to F16", CacheType::kTruncatedF16);
+  add("in Q8_0", CacheType::kQ80);
+  return changes;
+}
+
 const Mistake kMistakes[] = {
-    {.id = "rope_layout",
-     .what = "RoPE pairs other elements than this architecture does",
-     .remedy = "bitnet: element i with i + n_rot/2 (NeoX); llama: 2i with 2i + 1 (interleaved)",
-     .points = kRopes,
-     .changes = RopeLayout,
-     .rung = "positions",
-     .position = 1,
-     .place = Point::kQRope},
-    {.id = "rope_base",
-     .what = "RoPE has another frequency base",
-     .remedy = "read {architecture}.rope.freq_base",
-     .points = kRopes,
-     .changes = RopeBase,
-     .dial = &kRopeBase,
-     .rung = "positions",
-     .position = 1,
-     .place = Point::kQRope},
-    {.id = "rope_scaling",
-     .what = "RoPE's angles are scaled otherwise than the model says",
-     .remedy = "read {architecture}.rope.scaling.* and rope_freqs.weight; a factor without a type is linear",
-     .points = kRopes,
-     .changes = RopeScaling},
-    {.id = "rope_position_off_by_one",
-     .what = "RoPE rotates by a neighbouring position",
-     .remedy = "count positions from 0",
-     .points = kRopes,
-     .changes = RopePosition,
-     .rung = "positions",
-     .position = 0,
-     .place = Point::kQRope},
-    {.id = "rope_missing",
-     .what = "RoPE is not applied",
-     .remedy = "rotate Q and K",
-     .points = kRopes,
-     .changes = RopeMissing},
     {.id = "k_not_rotated",
      .what = "keys are cached before they are rotated",
      .remedy = "rotate K, then store it",
      .points = {Point::kAttnScores},
      .changes = KNotRotated},
+    {.id = "keys_as_values",
+     .what = "keys are weighted in place of values",
+     .remedy = "weight V with the probabilities",
+     .points = {Point::kAttnOut},
+     .changes = KeysAsValues},
     {.id = "gqa_mapping",
      .what = "query heads read the wrong key head",
      .remedy = "query head i reads key head i / (n_head / n_head_kv)",
@@ -256,6 +250,47 @@ const Mistake kMistakes[] = {
      .rung = "positions",
      .position = 1,
      .place = Point::kAttnScoresSoftmax},
+    {.id = "attention_window",
+     .what = "a query does not see all earlier keys: a sliding window, or batches that see themselves alone",
+     .remedy = "attend the keys 0 to i, unless the file has {architecture}.attention.sliding_window",
+     .points = {Point::kAttnScoresSoftmax},
+     .changes = AttentionWindow},
+    {.id = "key_left_out",
+     .what = "a key is left out of the softmax",
+     .remedy = "the query at position i attends the keys 0 to i",
+     .points = {Point::kAttnScoresSoftmax},
+     .changes = OwnKeyMasked},
+    {.id = "score_bias",
+     .what = "a bias by distance is added to the scores",
+     .remedy = "add nothing: positions are in RoPE",
+     .points = {Point::kAttnScoresSoftmax},
+     .changes = ScoreBias},
+    {.id = "score_soft_cap",
+     .what = "scores are soft-capped",
+     .remedy = "cap them only where the file has {architecture}.attn_logit_softcapping",
+     .points = {Point::kAttnScoresSoftmax},
+     .changes = ScoreCap},
+    {.id = "softmax_sink",
+     .what = "the softmax has one key too many in its sum",
+     .remedy = "divide by the sum of the attended keys' exponentials",
+     .points = {Point::kAttnScoresSoftmax},
+     .changes = SoftmaxSink},
+    {.id = "softmax_base",
+     .what = "the softmax has powers of another base",
+     .remedy = "multiply by log2(e) before exp2",
+     .points = {Point::kAttnScoresSoftmax},
+     .changes = SoftmaxBase},
+    {.id = "softmax_not_normalized",
+     .what = "probabilities do not add up to 1",
+     .remedy = "divide by the sum of the exponentials",
+     .points = {Point::kAttnScoresSoftmax},
+     .changes = SoftmaxNotNormalized},
+    {.id = "cache_rounded",
+     .what = "K or V are rounded more than to F16",
+     .remedy = "nothing, if the cache is meant to be of that type; else keep F16, rounded to nearest even",
+     .points = kReadsCache,
+     .changes = CacheRounded,
+     .habit = true},
 };
 
 }  // namespace

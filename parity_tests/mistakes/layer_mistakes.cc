@@ -1,10 +1,12 @@
-// Mistakes in norms, in the activation, and in what stands between the products.
+// Mistakes in the embeddings, the activation, the residual stream, and in what stands behind the logits.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <random>
 
+#include "engine/formats/half.h"
 #include "parity_tests/mistakes/mistake.h"
 
 namespace parity {
@@ -12,54 +14,143 @@ namespace {
 
 using Changes = std::vector<Change>;
 
-constexpr PointSet kNorms = {Point::kAttnNorm, Point::kAttnSubNorm, Point::kFfnNorm, Point::kFfnSubNorm,
-                             Point::kOutputNorm};
-constexpr PointSet kNormsOfALayer = {Point::kAttnNorm, Point::kAttnSubNorm, Point::kFfnNorm, Point::kFfnSubNorm};
+double Sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
-Changes SubtractsMean(const Site&) {
-  return {{"the norm of x minus its mean (LayerNorm)", [](Parameters& p) { p.norm.subtract_mean = true; }}};
+using Curve = double (*)(double gate, double up);
+Change AsCurve(const char* how, Curve curve) {
+  return {how, [curve](Parameters& p) { p.gate.curve = curve; }};
 }
 
-Changes GammaRescaled(const Site& site) {
-  const float root = std::sqrt(static_cast<float>(site.model.hyperparameters.n_embd));
+Changes ActivationFunction(const Site& site) {
+  const bool silu = site.model.hyperparameters.activation == bitnet::Activation::kSilu;
+  return {
+      {silu ? "squared ReLU in place of SiLU" : "SiLU in place of squared ReLU",
+       [silu](Parameters& p) {
+         p.gate.activation = silu ? bitnet::Activation::kSquaredRelu : bitnet::Activation::kSilu;
+       }},
+      AsCurve("GELU (erf)", [](double g, double u) { return 0.5 * g * (1 + std::erf(g / std::numbers::sqrt2)) * u; }),
+      AsCurve("GELU (tanh)",
+              [](double g, double u) {
+                return 0.5 * g * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (g + 0.044715 * g * g * g))) * u;
+              }),
+      AsCurve("GELU (sigmoid of 1.702 x)", [](double g, double u) { return g * Sigmoid(1.702 * g) * u; }),
+      AsCurve("ReLU", [](double g, double u) { return std::max(g, 0.0) * u; }),
+      AsCurve("squared leaky ReLU",
+              [](double g, double u) {
+                const double r = g > 0 ? g : 0.01 * g;
+                return r * r * u;
+              }),
+      AsCurve("x squared, with no ReLU", [](double g, double u) { return g * g * u; }),
+      AsCurve("sigmoid", [](double g, double u) { return Sigmoid(g) * u; }),
+      AsCurve("tanh", [](double g, double u) { return std::tanh(g) * u; }),
+      AsCurve("no activation", [](double g, double u) { return g * u; })};
+}
+
+Changes GateMisused(const Site& site) {
+  if (site.model.hyperparameters.activation == bitnet::Activation::kSilu) {
+    return {AsCurve("SiLU of gate times up", [](double g, double u) { return g * u * Sigmoid(g * u); }),
+            AsCurve("SiLU of gate, without up", [](double g, double) { return g * Sigmoid(g); }),
+            AsCurve("SiLU of gate, times up + 1", [](double g, double u) { return g * Sigmoid(g) * (u + 1); }),
+            AsCurve("SiLU twice", [](double g, double u) {
+              const double once = g * Sigmoid(g);
+              return once * Sigmoid(once) * u;
+            })};
+  }
+  return {
+      AsCurve("squared ReLU of gate times up",
+              [](double g, double u) {
+                const double r = std::max(g * u, 0.0);
+                return r * r;
+              }),
+      AsCurve("squared ReLU of gate, without up", [](double g, double) { return std::max(g, 0.0) * std::max(g, 0.0); }),
+      AsCurve("squared ReLU of gate, times up + 1",
+              [](double g, double u) { return std::max(g, 0.0) * std::max(g, 0.0) * (u + 1); })};
+}
+
+Changes ActivationClamped(const Site& site) {
+  const bool silu = site.model.hyperparameters.activation == bitnet::Activation::kSilu;
   Changes changes;
-  for (const float factor : {root, 1 / root}) {
-    changes.push_back({fmt::format("gamma times {:g} (sqrt(n_embd) = {:g})", factor, root), [factor](Parameters& p) {
-                         for (float& v : p.norm.gamma) v *= factor;
+  for (const double most : {1.0, 2.0, 6.0, 7.0, 10.0}) {
+    changes.push_back({fmt::format("gate and up clamped to {:g}", most), [silu, most](Parameters& p) {
+                         p.gate.curve = [silu, most](double g, double u) {
+                           g = std::clamp(g, -most, most);
+                           u = std::clamp(u, -most, most);
+                           return silu ? g * Sigmoid(g) * u : std::max(g, 0.0) * std::max(g, 0.0) * u;
+                         };
                        }});
   }
   return changes;
 }
 
-Changes Epsilon(const Site& site) {
-  const float right = site.model.hyperparameters.rms_norm_eps;
+Changes Residual(const Site& site) {
+  const float depth = std::sqrt(2.0f * static_cast<float>(site.model.hyperparameters.n_layer));
+  const auto sum = [](std::string how, float branch, float stream) {
+    return Change{std::move(how), [=](Parameters& p) { p.add = {.branch = branch, .stream = stream}; }};
+  };
+  Changes changes = {sum("the branch alone: the residual is not added", 1, 0),
+                     sum("the residual alone: the branch is not added", 0, 1),
+                     sum("the residual twice", 1, 2),
+                     sum("the branch twice", 2, 1),
+                     sum("the branch taken off", -1, 1),
+                     sum("both halved", 0.5f, 0.5f),
+                     sum("both divided by sqrt(2)", 1 / std::sqrt(2.0f), 1 / std::sqrt(2.0f)),
+                     sum(fmt::format("the branch divided by sqrt(2 n_layer) = {:g}", depth), 1 / depth, 1)};
+  const auto reads = [](const char* how, Point point) {
+    return Change{how, [point](Parameters& p) { p.reads[1] = point; }};
+  };
+  if (site.point == Point::kFfnInp) {
+    changes.push_back(reads("the normed input in place of the residual", Point::kAttnNorm));
+  } else {
+    changes.push_back(reads("the normed input in place of the residual", Point::kFfnNorm));
+    changes.push_back(reads("the layer's input in place of attention's output", Point::kLayerOut));
+  }
+  return changes;
+}
+constexpr Dial kBranch = {"factor of the branch", 1e-3f, 1e3f, [](const Parameters& p) { return p.add.branch; },
+                          [](Parameters& p, float branch) { p.add.branch = branch; }};
+
+Changes EmbeddingRow(const Site&) {
+  return {{"the row of token id + 1", [](Parameters& p) { p.lookup.shift = 1; }},
+          {"the row of token id - 1", [](Parameters& p) { p.lookup.shift = -1; }}};
+}
+
+Changes EmbeddingScaled(const Site& site) {
+  const float root = std::sqrt(static_cast<float>(site.model.hyperparameters.n_embd));
   Changes changes;
-  for (const float eps : {1e-2f, 0.0f, 1e-12f, 1e-8f, 1e-6f, 1e-5f, 1e-4f, 1e-3f, 1e-1f}) {
-    if (eps == right) continue;
-    changes.push_back(
-        {fmt::format("epsilon {:g} in place of {:g}", eps, right), [eps](Parameters& p) { p.norm.eps = eps; }});
+  for (const float factor : {root, 1 / root}) {
+    changes.push_back({fmt::format("embeddings times {:g} (sqrt(n_embd) = {:g})", factor, root),
+                       [factor](Parameters& p) { p.lookup.factor = factor; }});
   }
   return changes;
 }
 
-constexpr Dial kEpsilon = {"epsilon", 1e-12f, 10, [](const Parameters& p) { return p.norm.eps; },
-                           [](Parameters& p, float eps) { p.norm.eps = eps; }};
-
-Changes GammaAll(const char* how, float value) {
-  return {{how, [value](Parameters& p) { std::fill(p.norm.gamma.begin(), p.norm.gamma.end(), value); }}};
+Changes LogitsChanged(const Site& site) {
+  const float root = std::sqrt(static_cast<float>(site.model.hyperparameters.n_embd));
+  Changes changes = {
+      {fmt::format("logits divided by sqrt(n_embd) = {:g}", root), [root](Parameters& p) { p.factor = 1 / root; }}};
+  for (const float cap : {30.0f, 50.0f, 15.0f}) {
+    changes.push_back({fmt::format("logits soft-capped at {:g}", cap), [cap](Parameters& p) {
+                         p.spoil = [cap](std::vector<float>& y) {
+                           for (float& v : y) v = cap * std::tanh(v / cap);
+                         };
+                       }});
+  }
+  changes.push_back({"logits rounded to F16", [](Parameters& p) {
+                       p.spoil = [](std::vector<float>& y) {
+                         for (float& v : y) v = bitnet::F32FromF16(bitnet::F16FromF32(v));
+                       };
+                     }});
+  changes.push_back({"logits rounded to BF16", [](Parameters& p) {
+                       p.spoil = [](std::vector<float>& y) {
+                         for (float& v : y) v = bitnet::F32FromBf16(bitnet::Bf16FromF32(v));
+                       };
+                     }});
+  return changes;
 }
-Changes GammaZero(const Site&) { return GammaAll("gamma of all zeros", 0.0f); }
-Changes GammaMissing(const Site&) { return GammaAll("gamma of all ones", 1.0f); }
 
-Changes SubNormSkipped(const Site&) {
-  return {{"the norm's input, unchanged", [](Parameters& p) { p.skip = true; }}};
-}
-
-Changes ActivationFunction(const Site& site) {
-  const bool silu = site.model.hyperparameters.activation == bitnet::Activation::kSilu;
-  return {{silu ? "squared ReLU in place of SiLU" : "SiLU in place of squared ReLU", [silu](Parameters& p) {
-             p.gate.activation = silu ? bitnet::Activation::kSquaredRelu : bitnet::Activation::kSilu;
-           }}};
+Changes NeighbouringRow(const Site&) {
+  return {{"the row of the position before", [](Parameters& p) { p.row_shift = -1; }},
+          {"the row of the next position", [](Parameters& p) { p.row_shift = 1; }}};
 }
 
 // Far from what belongs there, or the ladder may now and then pass a stage by luck.
@@ -83,57 +174,6 @@ int32_t LastOfEquals(std::span<const float> logits) {
 }
 
 const Mistake kMistakes[] = {
-    {.id = "norm_subtracts_mean",
-     .what = "the norm subtracts the mean: LayerNorm where the model has RMSNorm",
-     .remedy = "y = x / sqrt(mean(x^2) + eps) * gamma, with no mean taken off",
-     .points = kNorms,
-     .changes = SubtractsMean,
-     .made_in = kNormsOfALayer,
-     .rung = "first-logit",
-     .position = 0,
-     .place = Point::kAttnNorm},
-    {.id = "norm_gamma_rescaled",
-     .what = "gamma is rescaled by sqrt(n_embd)",
-     .remedy = "use gammas as they are: small ones (RMS 0.02) are how such models are trained",
-     .points = kNorms,
-     .changes = GammaRescaled,
-     .made_in = {Point::kAttnNorm, Point::kFfnNorm},
-     .rung = "first-logit",
-     .position = 0,
-     .place = Point::kAttnNorm},
-    {.id = "norm_epsilon",
-     .what = "another epsilon in the norm",
-     .remedy = "read {architecture}.attention.layer_norm_rms_epsilon",
-     .points = kNorms,
-     .changes = Epsilon,
-     .dial = &kEpsilon,
-     .made_in = kNormsOfALayer,
-     .rung = "first-logit",
-     .position = 0,
-     .place = Point::kAttnNorm},
-    {.id = "norm_gamma_zero",
-     .what = "a gamma of all zeros: the tensor was not loaded",
-     .remedy = "check the tensor's name and that it is read",
-     .points = kNorms,
-     .changes = GammaZero,
-     .made_in = {Point::kAttnNorm},
-     .rung = "first-logit",
-     .position = 0,
-     .place = Point::kAttnNorm},
-    {.id = "norm_gamma_missing",
-     .what = "gamma is not applied",
-     .remedy = "multiply the normed values by gamma",
-     .points = kNorms,
-     .changes = GammaMissing,
-     .made_in = {Point::kAttnNorm}},
-    {.id = "sub_norm_skipped",
-     .what = "a sub-norm is left out",
-     .remedy = "norm the input of attn_output (attn_sub_norm) and of ffn_down (ffn_sub_norm)",
-     .points = {Point::kAttnSubNorm, Point::kFfnSubNorm},
-     .changes = SubNormSkipped,
-     .rung = "first-logit",
-     .position = 0,
-     .place = Point::kAttnSubNorm},
     {.id = "activation_function",
      .what = "another activation function: SiLU and squared ReLU exchanged",
      .remedy = "bitnet takes SiLU; bitnet-b1.58 and bitnet-25 take squared ReLU",
@@ -142,6 +182,45 @@ const Mistake kMistakes[] = {
      .rung = "first-logit",
      .position = 0,
      .place = Point::kFfnAct},
+    {.id = "gate_misused",
+     .what = "activation, gate and up are combined in another way",
+     .remedy = "activation(gate) * up",
+     .points = {Point::kFfnAct},
+     .changes = GateMisused},
+    {.id = "activation_clamped",
+     .what = "gate and up are clamped",
+     .remedy = "clamp nothing",
+     .points = {Point::kFfnAct},
+     .changes = ActivationClamped},
+    {.id = "residual",
+     .what = "branch and residual are added in another way",
+     .remedy = "add the branch to what entered it, once, with no factor",
+     .points = {Point::kFfnInp, Point::kLayerOut},
+     .changes = Residual,
+     .dial = &kBranch},
+    {.id = "embedding_row",
+     .what = "the embedding of another token is read",
+     .remedy = "read row id of token_embd, counted from 0",
+     .points = {Point::kEmbeddings},
+     .changes = EmbeddingRow},
+    {.id = "embedding_scaled",
+     .what = "embeddings are scaled",
+     .remedy = "use them as they are: only some architectures multiply by sqrt(n_embd)",
+     .points = {Point::kEmbeddings},
+     .changes = EmbeddingScaled},
+    {.id = "logits_changed",
+     .what = "logits are scaled, capped or rounded",
+     .remedy = "hand on what the head gives, in float32",
+     .points = {Point::kLogits},
+     .changes = LogitsChanged},
+    {.id = "neighbouring_row",
+     .what = "a row holds the numbers of a neighbouring position",
+     .remedy = "row i of every tensor is of position i",
+     .points = {Point::kEmbeddings, Point::kAttnNorm, Point::kQProj, Point::kKProj, Point::kVProj, Point::kAttnOProj,
+                Point::kFfnNorm, Point::kFfnGate, Point::kFfnUp, Point::kFfnAct, Point::kFfnDown, Point::kOutputNorm,
+                Point::kLogits},
+     .changes = NeighbouringRow,
+     .made_in = {Point::kLogits}},
     {.id = "uninitialized",
      .what = "the engine answers the same request in two ways: memory that was never set, or a race",
      .remedy = "run it under a memory checker; compare two runs' traces",

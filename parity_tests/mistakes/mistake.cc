@@ -17,8 +17,8 @@ bool Mistake::InLayer() const {
 std::span<const Mistake> AllMistakes() {
   static const std::vector<Mistake> all = [] {
     std::vector<Mistake> rows;
-    for (const auto family :
-         {TokenMistakes(), WeightMistakes(), LayerMistakes(), AttentionMistakes(), OtherMistakes()}) {
+    for (const auto family : {TokenMistakes(), WeightMistakes(), ProductMistakes(), NormMistakes(), LayerMistakes(),
+                              RopeMistakes(), AttentionMistakes(), OtherMistakes(), Habits()}) {
       rows.insert(rows.end(), family.begin(), family.end());
     }
     return rows;

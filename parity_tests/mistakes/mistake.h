@@ -98,6 +98,10 @@ struct Mistake {
   int32_t (*choose)(std::span<const float>) = nullptr;
   // Made by the oracle, it is in these operations of one layer; empty: in all of `points`.
   PointSet made_in = {};
+  // An engine may do it everywhere, and mean to: then it is a habit, beside which everything else is judged.
+  bool habit = false;
+  // Of a habit that is no change: what an output may differ by, as a share of its row's largest magnitude.
+  double slack = 0;
   bool tried = true;  // false: no output shows it by itself, so that the diagnosis does not try it
   // Where the ladder stops for an engine that has it, and the first place that it makes wrong there (position -1:
   // anywhere). `rung` empty: no engine of the test suite has it.
@@ -114,8 +118,12 @@ const Mistake& FindMistake(std::string_view id);  // throws std::logic_error on 
 // The families of the table.
 std::span<const Mistake> TokenMistakes();
 std::span<const Mistake> WeightMistakes();
+std::span<const Mistake> ProductMistakes();
+std::span<const Mistake> NormMistakes();
 std::span<const Mistake> LayerMistakes();
+std::span<const Mistake> RopeMistakes();
 std::span<const Mistake> AttentionMistakes();
+std::span<const Mistake> Habits();
 std::span<const Mistake> OtherMistakes();
 
 }  // namespace parity

@@ -8,6 +8,7 @@
 
 #include "engine/formats/codec.h"
 #include "engine/kernels/matmul.h"
+#include "parity_tests/oracle/plain.h"
 #include "parity_tests/oracle/quantize.h"
 
 namespace parity {
@@ -27,10 +28,26 @@ std::vector<std::byte> Decoded(const bitnet::WeightMatrix& w) {
   return bytes;
 }
 
-Values Sum(const Values& branch, const Values& stream) {
+Values Sum(const AddParameters& p, const Values& branch, const Values& stream) {
   Values y(branch.size());
-  for (size_t i = 0; i < y.size(); ++i) y[i] = branch[i] + stream[i];
+  const bool plain = p.branch == 1 && p.stream == 1;
+  for (size_t i = 0; i < y.size(); ++i) {
+    y[i] = plain ? branch[i] + stream[i] : branch[i] * p.branch + stream[i] * p.stream;
+  }
   return y;
+}
+
+// Row i becomes the one of position i + by, as far as the batch goes. Rows of one width.
+void ShiftRows(Tensor& y, int by) {
+  const Tensor from = y;
+  const int n = static_cast<int>(y.n());
+  for (int i = 0; i < n; ++i) {
+    const std::span<const float> row = from.row(static_cast<size_t>(std::clamp(i + by, 0, n - 1)));
+    const size_t end = y.ends[static_cast<size_t>(i)];
+    if (row.size() == from.row(static_cast<size_t>(i)).size()) {
+      std::copy(row.begin(), row.end(), y.data.begin() + static_cast<ptrdiff_t>(end - row.size()));
+    }
+  }
 }
 
 }  // namespace
@@ -58,14 +75,9 @@ Tensor Arithmetic::Compute(Point point, const Parameters& p, const Inputs& in) {
   }
   Tensor y;
   switch (info.op) {
-    case Op::kLookup: {
-      Values rows(n * p.product.w.cols);
-      for (size_t i = 0; i < n; ++i) {
-        bitnet::WeightRow(p.product.w, static_cast<size_t>(in.tokens[i]), rows.data() + i * p.product.w.cols);
-      }
-      y = Tensor::Uniform(std::move(rows), n);
+    case Op::kLookup:
+      y = Tensor::Uniform(Lookup(p, in.tokens), n);
       break;
-    }
     case Op::kNorm:
       y = p.skip ? *in.a : Tensor::Uniform(Norm(p.norm, in.a->data), n);
       break;
@@ -76,13 +88,18 @@ Tensor Arithmetic::Compute(Point point, const Parameters& p, const Inputs& in) {
       y = p.skip ? *in.a : Tensor::Uniform(Rope(p.rope, in.a->data, in.batch), n);
       break;
     case Op::kScores:
-      y = Scores(in.a->data, first, KeysAttended(p.attention, in.batch),
-                 MakeCache(p.attention, *in.b, true, in.n_cells));
+      y = p.attention.PlainDot() ? PlainScores(p.attention, in)
+                                 : Scores(in.a->data, first, KeysAttended(p.attention, in.batch),
+                                          MakeCache(p.attention, *in.b, true, in.n_cells));
       break;
     case Op::kSoftmax:
-      y = Softmax(p.attention, *in.a);
+      y = Softmax(p.attention, *in.a, in.batch.first);
       break;
     case Op::kValues: {
+      if (p.attention.PlainDot()) {
+        y = PlainValues(p.attention, in);
+        break;
+      }
       std::vector<size_t> keys;
       for (size_t i = 0; i < n; ++i) keys.push_back(in.a->row(i).size() / h_.n_head);
       y = Tensor::Uniform(WeightedSum(*in.a, first, keys, MakeCache(p.attention, *in.b, false, in.n_cells)), n);
@@ -92,11 +109,33 @@ Tensor Arithmetic::Compute(Point point, const Parameters& p, const Inputs& in) {
       y = Tensor::Uniform(Gate(p.gate, in.a->data, in.b->data), n);
       break;
     case Op::kAdd:
-      y = Tensor::Uniform(Sum(in.a->data, in.b->data), n);
+      y = Tensor::Uniform(Sum(p.add, in.a->data, in.b->data), n);
       break;
   }
+  if (p.factor != 1) {
+    for (float& v : y.data) v *= p.factor;
+  }
+  if (p.row_shift != 0) ShiftRows(y, p.row_shift);
   if (p.spoil) p.spoil(y.data);
   return y;
+}
+
+Values Arithmetic::Lookup(const Parameters& p, std::span<const int32_t> tokens) {
+  const size_t cols = p.product.w.cols;
+  Values rows(tokens.size() * cols);
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const int64_t id = static_cast<int64_t>(tokens[i]) + p.lookup.shift, last = static_cast<int64_t>(p.product.w.rows);
+    const auto row = static_cast<size_t>(std::clamp<int64_t>(id, 0, last - 1));
+    if (p.product.read_row) {
+      p.product.read_row(row, rows.data() + i * cols);
+    } else {
+      bitnet::WeightRow(p.product.w, row, rows.data() + i * cols);
+    }
+  }
+  if (p.lookup.factor != 1) {
+    for (float& v : rows) v *= p.lookup.factor;
+  }
+  return rows;
 }
 
 Values Arithmetic::Norm(const NormParameters& p, const Values& x) {
@@ -109,26 +148,37 @@ Values Arithmetic::Norm(const NormParameters& p, const Values& x) {
       for (const float v : row) sum += v;
       for (float& v : row) v -= static_cast<float>(sum / static_cast<double>(cols));
     }
-    NormRow(row.data(), cols, p.gamma.data(), p.eps, y.data() + at);
+    if (p.Plain()) {
+      plain::NormRow(p, row.data(), y.data() + at);
+    } else {
+      NormRow(row.data(), cols, p.gamma.data(), p.eps, y.data() + at);
+    }
   }
   return y;
 }
 
 Values Arithmetic::ProductWith(const ProductParameters& p, const Values& x, size_t n) {
-  if (p.quantizing == Quantizing::kAsTheFormat) return Product(p.w, x, n);
   const bitnet::ActivationKind kind = bitnet::ActivationKindFor(p.w.type, n, order_);
-  if (!IsInt8(kind)) return Product(p.w, x, n);
-  if (p.quantizing != Quantizing::kNone) return ProductInt8(p.w, QuantizeWrongly(kind, x, p.w.cols, p.quantizing), n);
-  const std::vector<std::byte> bytes = Decoded(p.w);
-  bitnet::WeightMatrix decoded = p.w;
-  decoded.type = bitnet::TensorType::kF32;
-  decoded.data = bytes.data();
-  return Product(decoded, x, n);
+  if (p.quantizing.none && IsInt8(kind) && !p.read_row) {
+    const std::vector<std::byte> bytes = Decoded(p.w);
+    bitnet::WeightMatrix decoded = p.w;
+    decoded.type = bitnet::TensorType::kF32;
+    decoded.data = bytes.data();
+    return Product(decoded, x, n);
+  }
+  const bool as_asked = p.quantizing == Quantizing();
+  if (p.Plain() || (!as_asked && !IsInt8(kind))) return plain::Product(p, x, n, kind);
+  if (as_asked) return Product(p.w, x, n);
+  return ProductInt8(p.w, QuantizeWrongly(kind, x, p.w.cols, p.quantizing), n);
 }
 
 Values Arithmetic::Rope(const RopeParameters& p, Values x, const Batch& batch) {
   const size_t width = x.size() / batch.n;
   for (size_t i = 0; i < batch.n; ++i) {
+    if (p.Plain()) {
+      plain::RopeRow(p, x.data() + i * width, width / h_.n_embd_head, h_.n_embd_head, h_.n_rot, i, batch);
+      continue;
+    }
     const int position = static_cast<int>(batch.first + i) + p.shift;
     RopeRow(x.data() + i * width, width / h_.n_embd_head,
             bitnet::ComputeRopeAngles(position, h_.n_rot, p.base, p.scaling, p.divisors), p.layout);
@@ -139,53 +189,136 @@ Values Arithmetic::Rope(const RopeParameters& p, Values x, const Batch& batch) {
 Values Arithmetic::Gate(const GateParameters& p, const Values& gate, const Values& up) {
   Values y(gate.size());
   const Values &a = p.swapped ? up : gate, &b = p.swapped ? gate : up;
+  if (p.curve) {
+    for (size_t i = 0; i < y.size(); ++i) y[i] = static_cast<float>(p.curve(a[i], b[i]));
+    return y;
+  }
   for (size_t at = 0; at < y.size(); at += h_.n_ff) GateRow(a.data() + at, b.data() + at, p.activation, y.data() + at);
   return y;
 }
 
-Tensor Arithmetic::Softmax(const AttentionParameters& p, const Tensor& scores) {
+Tensor Arithmetic::Softmax(const AttentionParameters& p, const Tensor& scores, size_t first) {
   Tensor y = scores;
   for (size_t i = 0; i < y.n(); ++i) {
     const size_t keys = scores.row(i).size() / h_.n_head;
     float* row = y.data.data() + (y.ends[i] - scores.row(i).size());
-    for (size_t head = 0; head < h_.n_head; ++head) SoftmaxRow(row + head * keys, keys, p.scale);
+    for (size_t head = 0; head < h_.n_head; ++head) {
+      if (p.PlainSoftmax()) {
+        plain::SoftmaxRow(p, head, first + i, {row + head * keys, keys});
+      } else {
+        SoftmaxRow(row + head * keys, keys, p.scale);
+      }
+    }
   }
   return y;
 }
 
-Arithmetic::Cache Arithmetic::MakeCache(const AttentionParameters& p, const Tensor& rows, bool keys,
-                                        size_t n_cells) const {
+// Which numbers of the cells a head reads, where its own key or value head is not what it reads.
+struct Arithmetic::CacheMap {
+  size_t dim, width, used, cells, heads;
+  std::function<size_t(size_t head, size_t cell)> from;  // where the head's numbers start in the flat cells
+};
+
+Arithmetic::CacheMap Arithmetic::MapOf(const AttentionParameters& p, size_t n_rows, bool keys, size_t n_cells) const {
   const size_t dim = h_.n_embd_head, width = size_t{h_.n_head_kv} * dim, group = h_.n_head / h_.n_head_kv;
   // A wrong stride reads past the cells in use: one more block of them stays zero.
-  const size_t used = rows.n() + 8, cells = RoundUp(std::max(n_cells, used), 256);
-  std::vector<uint16_t> flat(cells * width);
-  for (size_t cell = 0; cell < used; ++cell) {
-    const std::optional<size_t> row = p.row_of ? p.row_of(cell) : cell;
-    if (!row || *row >= rows.n()) continue;
-    for (size_t d = 0; d < width; ++d) flat[cell * width + d] = bitnet::F16FromF32(rows.row(*row)[d]);
-  }
-  if (p.flipped && p.flipped->key == keys && p.flipped->cell < rows.n()) {
-    flat[p.flipped->cell * width + p.flipped->column] ^= static_cast<uint16_t>(1u << p.flipped->bit);
-  }
+  const size_t used = n_rows + 8, cells = RoundUp(std::max(n_cells, used), 256);
   // Where a query head reads another key than its own, each gets a copy of what it reads.
   const bool own = p.kv_head || (keys && p.key_at);
+  return {dim, width, used, cells, own ? h_.n_head : h_.n_head_kv, [=, &p](size_t head, size_t cell) {
+            const size_t kv_head = !own ? head : p.kv_head ? p.kv_head(head) : head / group;
+            return keys && p.key_at ? p.key_at(kv_head, cell) : cell * width + kv_head * dim;
+          }};
+}
+
+Arithmetic::Cache Arithmetic::MakeCache(const AttentionParameters& p, const Tensor& rows, bool keys,
+                                        size_t n_cells) const {
+  const CacheMap map = MapOf(p, rows.n(), keys, n_cells);
+  std::vector<uint16_t> flat(map.cells * map.width);
+  for (size_t cell = 0; cell < map.used; ++cell) {
+    const std::optional<size_t> row = p.row_of ? p.row_of(cell) : cell;
+    if (!row || *row >= rows.n()) continue;
+    for (size_t d = 0; d < map.width; ++d) flat[cell * map.width + d] = bitnet::F16FromF32(rows.row(*row)[d]);
+  }
+  if (p.flipped && p.flipped->key == keys && p.flipped->cell < rows.n()) {
+    flat[p.flipped->cell * map.width + p.flipped->column] ^= static_cast<uint16_t>(1u << p.flipped->bit);
+  }
   Cache cache;
-  cache.shape = {.n_head = h_.n_head, .n_head_kv = own ? h_.n_head : h_.n_head_kv, .head_dim = dim};
-  const size_t heads = cache.shape.n_head_kv;
+  cache.shape = {.n_head = h_.n_head, .n_head_kv = map.heads, .head_dim = map.dim};
   std::vector<uint16_t>& store = keys ? cache.k : cache.v;
-  store.resize(cells * heads * dim);
-  for (size_t cell = 0; cell < used; ++cell) {
-    for (size_t head = 0; head < heads; ++head) {
-      const size_t kv_head = !own ? head : p.kv_head ? p.kv_head(head) : head / group;
-      const size_t from = keys && p.key_at ? p.key_at(kv_head, cell) : cell * width + kv_head * dim;
-      if (from + dim > flat.size()) continue;
-      for (size_t d = 0; d < dim; ++d) {
-        store[keys ? (cell * heads + head) * dim + d : (head * dim + d) * cells + cell] = flat[from + d];
+  store.resize(map.cells * map.heads * map.dim);
+  for (size_t cell = 0; cell < map.used; ++cell) {
+    for (size_t head = 0; head < map.heads; ++head) {
+      const size_t from = map.from(head, cell);
+      if (from + map.dim > flat.size()) continue;
+      for (size_t d = 0; d < map.dim; ++d) {
+        store[keys ? (cell * map.heads + head) * map.dim + d : (head * map.dim + d) * map.cells + cell] =
+            flat[from + d];
       }
     }
   }
-  cache.view = {.k = cache.k.data(), .v = cache.v.data(), .n_cells = cells};
+  cache.view = {.k = cache.k.data(), .v = cache.v.data(), .n_cells = map.cells};
   return cache;
+}
+
+// Every cell as it is kept, [cells, width].
+Values Arithmetic::PlainCache(const AttentionParameters& p, const Tensor& rows, const CacheMap& map) {
+  Values flat(map.cells * map.width);
+  for (size_t cell = 0; cell < map.used; ++cell) {
+    const std::optional<size_t> row = p.row_of ? p.row_of(cell) : cell;
+    if (!row || *row >= rows.n()) continue;
+    const std::span<float> kept(flat.data() + cell * map.width, map.width);
+    std::copy_n(rows.row(*row).data(), map.width, kept.data());
+    plain::KeepRow(p.cache, kept);
+  }
+  return flat;
+}
+
+Tensor Arithmetic::PlainScores(const AttentionParameters& p, const Inputs& in) const {
+  const CacheMap map = MapOf(p, in.b->n(), true, in.n_cells);
+  const Values flat = PlainCache(p, *in.b, map);
+  const std::vector<size_t> n_keys = KeysAttended(p, in.batch);
+  const size_t group = h_.n_head / map.heads;
+  Tensor scores;
+  for (size_t i = 0; i < in.batch.n; ++i) {
+    for (size_t head = 0; head < h_.n_head; ++head) {
+      const float* q = in.a->row(i).data() + head * map.dim;
+      for (size_t key = 0; key < n_keys[i]; ++key) {
+        const size_t from = map.from(head / group, key);
+        double sum = 0;
+        for (size_t d = 0; d < map.dim && from + map.dim <= flat.size(); ++d) {
+          const float x = p.rounds_query ? plain::Kept(CacheType::kF16, q[d]) : q[d];
+          sum += static_cast<double>(x) * flat[from + d];
+        }
+        scores.data.push_back(static_cast<float>(sum));
+      }
+    }
+    scores.ends.push_back(scores.data.size());
+  }
+  return scores;
+}
+
+Tensor Arithmetic::PlainValues(const AttentionParameters& p, const Inputs& in) const {
+  const CacheMap map = MapOf(p, in.b->n(), false, in.n_cells);
+  const Values flat = PlainCache(p, *in.b, map);
+  const size_t group = h_.n_head / map.heads;
+  Values out(in.batch.n * h_.n_head * map.dim);
+  std::vector<double> sum(map.dim);
+  for (size_t i = 0; i < in.batch.n; ++i) {
+    const size_t n_keys = in.a->row(i).size() / h_.n_head;
+    for (size_t head = 0; head < h_.n_head; ++head) {
+      std::fill(sum.begin(), sum.end(), 0.0);
+      for (size_t key = 0; key < std::min(n_keys, map.used); ++key) {
+        const float v = in.a->row(i)[head * n_keys + key];
+        const double weight = p.rounds_query ? plain::Kept(CacheType::kF16, v) : v;
+        const size_t from = map.from(head / group, key);
+        if (weight == 0 || from + map.dim > flat.size()) continue;
+        for (size_t d = 0; d < map.dim; ++d) sum[d] += weight * flat[from + d];
+      }
+      for (size_t d = 0; d < map.dim; ++d) out[(i * h_.n_head + head) * map.dim + d] = static_cast<float>(sum[d]);
+    }
+  }
+  return Tensor::Uniform(std::move(out), in.batch.n);
 }
 
 Values UnroundedProduct(const bitnet::WeightMatrix& w, const float* x) {

@@ -90,12 +90,18 @@ class Arithmetic {
   const bitnet::ArithmeticOrder& order_;
 
  private:
+  static Values Lookup(const Parameters& p, std::span<const int32_t> tokens);
   Values Norm(const NormParameters& p, const Values& x);
   Values ProductWith(const ProductParameters& p, const Values& x, size_t n);
   Values Rope(const RopeParameters& p, Values x, const Batch& batch);
   Values Gate(const GateParameters& p, const Values& gate, const Values& up);
-  Tensor Softmax(const AttentionParameters& p, const Tensor& scores);
+  Tensor Softmax(const AttentionParameters& p, const Tensor& scores, size_t first);
+  struct CacheMap;
+  CacheMap MapOf(const AttentionParameters& p, size_t n_rows, bool keys, size_t n_cells) const;
   Cache MakeCache(const AttentionParameters& p, const Tensor& rows, bool keys, size_t n_cells) const;
+  static Values PlainCache(const AttentionParameters& p, const Tensor& rows, const CacheMap& map);
+  Tensor PlainScores(const AttentionParameters& p, const Inputs& in) const;
+  Tensor PlainValues(const AttentionParameters& p, const Inputs& in) const;
 };
 
 class ScalarArithmetic : public Arithmetic {

@@ -20,6 +20,15 @@ std::span<const float> GammaOf(const bitnet::Model& model, Weight weight, int la
   return *gamma;
 }
 
+bitnet::Source InputOf(const Parameters& p, const bitnet::PointInfo& info, size_t which, int layer,
+                       const bitnet::GraphShape& shape) {
+  const Point read = p.reads[which];
+  if (read == Point::kUnknown) return bitnet::SourceOf(info, which, layer, shape);
+  if (!info.in_layer) return {read, static_cast<int>(shape.n_layer) - 1};
+  if (read != Point::kLayerOut) return {read, layer};
+  return layer == 0 ? bitnet::Source{Point::kEmbeddings, -1} : bitnet::Source{read, layer - 1};
+}
+
 Parameters ParametersOf(const bitnet::Model& model, Point point, int layer) {
   const bitnet::Hyperparameters& h = model.hyperparameters;
   const bitnet::PointInfo& info = bitnet::InfoOf(point);

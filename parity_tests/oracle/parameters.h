@@ -9,6 +9,7 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_ORACLE_PARAMETERS_H_
 #define BITNET_PARITY_PARITY_TESTS_ORACLE_PARAMETERS_H_
 
+#include <array>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -33,20 +34,44 @@ struct NormParameters {
   std::vector<float> gamma;  // [cols]
   float eps = 0;
   bool subtract_mean = false;
+  // From here on: what no engine order covers. Such a norm is computed in double.
+  bool eps_outside = false;  // y = x / (sqrt(mean(x^2)) + eps) * gamma
+  float divisor = 0;         // of the sum of squares; 0: cols
+  float share = 1;           // of a row, from its first element on, whose squares are added
+  bool Plain() const { return eps_outside || divisor != 0 || share != 1; }
 };
 
-// How the activations of a product are rounded to int8, for weights that ask for it.
-enum class Quantizing {
-  kAsTheFormat,  // one scale a row or a block, to the nearest
-  kWholeBatch,   // one scale for all rows
-  kTruncating,   // towards zero
-  kNone,         // not at all: float32 activations times the decoded weights
+// How the activations of a product are rounded before they meet the weights.
+struct Quantizing {
+  enum class Group { kAsTheFormat, kRow, kBlock, kBatch };  // what shares a scale
+  enum class Rounding { kNearest, kTruncating, kAway, kFloor };
+  enum class Largest { kMagnitude, kValue, kMeanMagnitude };  // what becomes `levels`
+  Group group = Group::kAsTheFormat;
+  size_t block = 0;  // of kBlock
+  Rounding rounding = Rounding::kNearest;
+  float nearest_from = 0.5f;  // the fraction from which kNearest goes up
+  Largest largest = Largest::kMagnitude;
+  float levels = 127;
+  bool wraps = false;  // past int8's range, where the format clips
+  bool none = false;   // not rounded at all: float32 activations times the decoded weights
+  bool operator==(const Quantizing&) const = default;
 };
 
 struct ProductParameters {
   bitnet::WeightMatrix w;
   std::shared_ptr<const std::vector<std::byte>> bytes;  // what `w` views, where that is not the model's file
-  Quantizing quantizing = Quantizing::kAsTheFormat;
+  Quantizing quantizing = {};
+  // Row r of the weights as float32 [cols], where no format holds what is multiplied. The product is then computed in
+  // double, with activations as `w.type` and `quantizing` say.
+  std::function<void(size_t r, float* values)> read_row;
+  bool narrow = false;  // sums of int8 products wrap at 16 bits; ternary weights alone
+  bool Plain() const { return read_row || narrow || quantizing.none || quantizing.group == Quantizing::Group::kBlock; }
+};
+
+// The embeddings: the row of token id + shift, times a factor.
+struct LookupParameters {
+  int shift = 0;
+  float factor = 1;
 };
 
 struct RopeParameters {
@@ -55,7 +80,21 @@ struct RopeParameters {
   bitnet::RopeScaling scaling;
   std::span<const float> divisors;  // [n_rot / 2] or none
   int shift = 0;                    // the position that it rotates by, less the token's own
+  // From here on: what no engine order covers. Such a rotation is computed in double.
+  std::function<double(size_t i, const Batch& batch)> position;  // that query i of the batch is rotated by
+  double turns = 1;                                              // every angle is multiplied by it
+  std::function<double(double angle)> angle_as;                  // what becomes of an angle behind that
+  double exponent = 1;                                           // pair i turns by base^(-2i * exponent / n_rot)
+  size_t n_rot = 0;                                              // numbers of a head that turn; 0: the model's
+  size_t heads = 0;                                              // so many heads turn, from the first on; 0: all
+  bool exact = false;  // angles are not multiplied up from pair to pair in float32
+  bool Plain() const {
+    return position || turns != 1 || angle_as || exponent != 1 || n_rot != 0 || heads != 0 || exact;
+  }
 };
+
+// What K and V are kept in.
+enum class CacheType { kF16, kF32, kBF16, kTruncatedF16, kQ80 };
 
 struct AttentionParameters {
   float scale = 0;  // of the scores, in the softmax
@@ -68,8 +107,7 @@ struct AttentionParameters {
   std::function<size_t(size_t kv_head, size_t cell)> key_at;
   // The position whose K and V are in a cell; nothing: an empty cell. Empty: the cell's own.
   std::function<std::optional<size_t>(size_t cell)> row_of;
-  size_t stale = 0;             // cells in front that hold rows of an earlier prompt
-  bool unrotated_keys = false;  // K as it was before RoPE
+  size_t stale = 0;  // cells in front that hold rows of an earlier prompt
   // One bit of the F16 in the cache turned over, of K or V at a cell and a column of n_head_kv * head_dim.
   struct FlippedBit {
     bool key = true;
@@ -78,11 +116,28 @@ struct AttentionParameters {
     int bit = 0;
   };
   std::optional<FlippedBit> flipped;
+  // From here on: what no engine order covers. Such an operation is computed in double.
+  CacheType cache = CacheType::kF16;
+  bool rounds_query = true;  // Q and the probabilities are rounded to F16 before they meet K and V
+  // What becomes of a score before the softmax, scaled already; -inf: the key is not attended.
+  std::function<double(size_t head, size_t position, size_t key, double score)> score_as;
+  double sink = 0;      // added to the sum of exponentials
+  double exp_base = 0;  // of the exponential; 0: e
+  bool normalized = true;
+  bool PlainDot() const { return cache != CacheType::kF16 || !rounds_query; }
+  bool PlainSoftmax() const { return score_as || sink != 0 || exp_base != 0 || !normalized; }
 };
 
 struct GateParameters {
   bitnet::Activation activation = bitnet::Activation::kSilu;
-  bool swapped = false;  // the activation is applied to up
+  bool swapped = false;                                 // the activation is applied to up
+  std::function<double(double gate, double up)> curve;  // in double, in place of activation(gate) * up
+};
+
+// The residual stream: branch times a plus stream times b.
+struct AddParameters {
+  float branch = 1;
+  float stream = 1;
 };
 
 struct Parameters {
@@ -91,12 +146,23 @@ struct Parameters {
   RopeParameters rope;
   AttentionParameters attention;
   GateParameters gate;
-  bool skip = false;                               // norms and RoPE: the input is handed on as it is
+  LookupParameters lookup;
+  AddParameters add;
+  // Tensors of the same layer that are read in place of the inputs that the graph names; kUnknown: those. What enters
+  // the layer is kLayerOut.
+  std::array<Point, 2> reads = {Point::kUnknown, Point::kUnknown};
+  int row_shift = 0;  // row i of the result is the one of position i + row_shift, as far as the batch goes
+  float factor = 1;   // of the output
+  bool skip = false;  // norms and RoPE: the input is handed on as it is
   std::function<void(std::vector<float>&)> spoil;  // changes the output when all is done
 };
 
 // As the model's file says. `layer`: -1 outside the layers.
 Parameters ParametersOf(const bitnet::Model& model, Point point, int layer);
+
+// Where an operation with these parameters takes input `which` from.
+bitnet::Source InputOf(const Parameters& p, const bitnet::PointInfo& info, size_t which, int layer,
+                       const bitnet::GraphShape& shape);
 
 // The tensor that a point multiplies with or scales by: of LayerWeights, or outside the layers.
 const bitnet::WeightMatrix& MatrixOf(const bitnet::Model& model, bitnet::Weight weight, int layer);

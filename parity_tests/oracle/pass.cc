@@ -60,15 +60,18 @@ void Pass::Run(Point point, int layer, std::span<const int32_t> tokens, Tensors&
   const Parameters p = ParametersAt(point, layer);
   const auto input = [&](size_t which) -> const Tensor* {
     if (info.inputs[which] == Point::kUnknown) return nullptr;
-    const bitnet::Source from = bitnet::SourceOf(info, which, layer, shape_);
+    const bitnet::Source from = InputOf(p, info, which, layer, shape_);
     const bool own = from.layer == layer && from.point != Point::kEmbeddings;
-    return own ? &tensors[static_cast<size_t>(from.point)] : &stream;
+    const Point read = p.reads[which];
+    const bool of_the_last_layer = layer < 0 && read != Point::kUnknown && read != Point::kLayerOut;
+    return own || of_the_last_layer ? &tensors[static_cast<size_t>(from.point)] : &stream;
   };
   Inputs in{
       .batch = {n_past_, tokens.size()}, .tokens = tokens, .a = input(0), .b = input(1), .n_cells = options_.n_cells};
   if (info.op == bitnet::Op::kScores || info.op == bitnet::Op::kValues) {
     const Seen& seen = seen_[static_cast<size_t>(layer)];
-    in.b = info.op == bitnet::Op::kValues ? &seen.v : p.attention.unrotated_keys ? &seen.k : &seen.k_rope;
+    const Point cached = InputOf(p, info, 1, layer, shape_).point;
+    in.b = cached == Point::kVProj ? &seen.v : cached == Point::kKProj ? &seen.k : &seen.k_rope;
   }
   if (info.op == bitnet::Op::kScores) {
     const std::vector<size_t> keys = Arithmetic::KeysAttended(p.attention, in.batch);
@@ -117,8 +120,13 @@ Values Pass::Layers(size_t first, Tensor stream, std::span<const int32_t> tokens
     keep_ = nullptr;
   }
   if (which == bitnet::LogitsFor::kLast) {
-    const std::span<const float> last = stream.row(tokens.size() - 1);
-    stream = Tensor::Uniform(Values(last.begin(), last.end()), 1);
+    const auto keep_last = [&tokens](Tensor& tensor) {
+      if (tensor.n() != tokens.size()) return;
+      const std::span<const float> last = tensor.row(tokens.size() - 1);
+      tensor = Tensor::Uniform(Values(last.begin(), last.end()), 1);
+    };
+    keep_last(stream);
+    for (Tensor& tensor : tensors) keep_last(tensor);
     n_past_ += tokens.size() - 1;
     tokens = tokens.last(1);
   }

@@ -6,8 +6,12 @@
 
 namespace parity {
 
-// x: [n, cols]. `rule`: kWholeBatch or kTruncating; all else is as the kind's definition says.
-Int8Rows QuantizeWrongly(bitnet::ActivationKind kind, const Values& x, size_t cols, Quantizing rule);
+// x: [n, cols]. What `rule` leaves open is as the kind's definition says. The scales that it returns are those of the
+// kind's groups, or of the rule's blocks where those are smaller.
+Int8Rows QuantizeWrongly(bitnet::ActivationKind kind, const Values& x, size_t cols, const Quantizing& rule);
+
+// What the int8 values stand for. n: how many.
+Values Dequantized(bitnet::ActivationKind kind, const Int8Rows& rows, size_t n);
 
 }  // namespace parity
 

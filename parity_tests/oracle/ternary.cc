@@ -34,6 +34,15 @@ ProductParameters WithCodes(const WeightMatrix& w, const std::function<uint8_t(u
   });
 }
 
+ProductParameters WithOrder(const WeightMatrix& w, const std::function<size_t(size_t i)>& from) {
+  return Changed(w, [&](const Format& format, std::byte* block) {
+    std::vector<uint8_t> codes(format.block_weights), read(format.block_weights);
+    format.ternary->unpack(block, codes.data());
+    for (size_t i = 0; i < read.size(); ++i) read[i] = codes[from(i)];
+    format.ternary->pack(read.data(), block);
+  });
+}
+
 ProductParameters ReadLinearly(const WeightMatrix& w) {
   return Changed(w, [](const Format& format, std::byte* block) {
     std::vector<uint8_t> codes(format.block_weights);

@@ -29,7 +29,9 @@ std::string DescribeDifference(const TensorDifference& d) {
 
 }  // namespace
 
-std::vector<std::string> WhereLines(const Explanation& e) {
+namespace {
+
+std::vector<std::string> BisectionLines(const Explanation& e) {
   if (!e.bisection) {
     std::vector<std::string> lines;
     const Place& at = e.diagnosis.location;
@@ -41,6 +43,12 @@ std::vector<std::string> WhereLines(const Explanation& e) {
   }
   const Bisection& b = *e.bisection;
   std::vector<std::string> lines;
+  // What the outputs show first may be a habit, or the last to suffer: the operations say where it is wrong.
+  if (const Place at = e.location(); e.located_by_survey() && at != b.place) {
+    lines.push_back(fmt::format("{} at position {}: the first operation whose output does not follow from its inputs",
+                                PlaceText(at.layer, at.point), at.position));
+    return lines;
+  }
   if (b.place.position >= 0) {
     lines.push_back(
         fmt::format("{}position {}, token {} {}",
@@ -53,6 +61,55 @@ std::vector<std::string> WhereLines(const Explanation& e) {
     lines.push_back(
         fmt::format("the shortest prompt that fails: the first {} of {} tokens", b.prefix_length, b.prompt_length));
   }
+  return lines;
+}
+
+// "found 0.31, expected 0.52 (element 3, 4.1e+05 times what rounding can do); estimate".
+std::string FindingText(const SurveyFinding& f) {
+  std::string text = f.where;
+  if (f.element >= 0) {
+    text += fmt::format(": found {:.6g}, expected {:.6g} (element {}, {:.3g} times what rounding can do)", f.found,
+                        f.expected, f.element, f.times_the_limit);
+  }
+  if (!f.estimate.empty()) text += fmt::format("; {}", f.estimate);
+  if (!f.causes.empty()) text += fmt::format("; {}", f.causes[0].what);
+  return text;
+}
+
+void AddSurveyLines(const Explanation& e, std::vector<std::string>& lines) {
+  const auto habits = [&lines](const Survey& survey, const char* side) {
+    for (const Habit& h : survey.habits) {
+      lines.push_back(fmt::format("a habit of the {}: {} ({} in every {}); everything is judged beside it", side,
+                                  h.what, h.how, fmt::join(h.where, ", ")));
+    }
+  };
+  if (e.candidate) {
+    habits(*e.candidate, "candidate");
+    if (e.located_by_survey()) {
+      for (const SurveyFinding& f : e.candidate->findings) lines.push_back("wrong: " + FindingText(f));
+    }
+    if (e.candidate->findings.empty() && e.candidate->operations > 0) {
+      lines.push_back(fmt::format(
+          "each of the candidate's {} operations follows from its inputs, {} of them bit for bit{}",
+          e.candidate->operations, e.candidate->exact,
+          e.candidate->not_traced == 0 ? ""
+                                       : fmt::format("; {} were not traced (the first: {})", e.candidate->not_traced,
+                                                     e.candidate->first_not_traced)));
+    }
+  }
+  if (e.reference) {
+    habits(*e.reference, "reference");
+    for (const SurveyFinding& f : e.reference->findings) {
+      lines.push_back("the reference is wrong: " + FindingText(f));
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> WhereLines(const Explanation& e) {
+  std::vector<std::string> lines = BisectionLines(e);
+  AddSurveyLines(e, lines);
   return lines;
 }
 

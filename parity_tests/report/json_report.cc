@@ -178,6 +178,38 @@ Json CausesJson(const Diagnosis& d) {
   return causes;
 }
 
+namespace {
+
+Json SurveyJson(const Survey& survey) {
+  Json json = {{"operations", survey.operations},
+               {"exact", survey.exact},
+               {"not_traced", survey.not_traced},
+               {"habits", Json::array()},
+               {"findings", Json::array()}};
+  for (const Habit& h : survey.habits) {
+    json["habits"].push_back({{"id", h.id}, {"what", h.what}, {"how", h.how}, {"stages", h.where}});
+  }
+  for (const SurveyFinding& f : survey.findings) {
+    Json causes = Json::array();
+    for (const Cause& c : f.causes) {
+      causes.push_back({{"id", c.id}, {"certainty", CertaintyName(c.certainty)}, {"evidence", c.evidence}});
+    }
+    json["findings"].push_back({{"where", f.where},
+                                {"stage", PointText(f.place.point)},
+                                {"position", f.place.position},
+                                {"layers", f.layers},
+                                {"element", f.element},
+                                {"found", JsonNumber(f.found)},
+                                {"expected", JsonNumber(f.expected)},
+                                {"times_the_limit", JsonNumber(f.times_the_limit)},
+                                {"estimate", f.estimate},
+                                {"causes", std::move(causes)}});
+  }
+  return json;
+}
+
+}  // namespace
+
 Json ExplanationJson(const Explanation& e) {
   const Place at = e.location();
   Json json = {{"causes", CausesJson(e.diagnosis)},
@@ -185,6 +217,9 @@ Json ExplanationJson(const Explanation& e) {
                {"layer", at.layer},
                {"stage", PointText(at.point)},
                {"bisection", e.bisection ? BisectionJson(*e.bisection) : Json()}};
+  if (e.candidate) json["survey"] = SurveyJson(*e.candidate);
+  if (e.reference) json["survey_of_reference"] = SurveyJson(*e.reference);
+  if (!e.not_surveyed.empty()) json["not_surveyed"] = e.not_surveyed;
   if (!e.not_bisected.empty()) json["not_bisected"] = e.not_bisected;
   if (!e.not_diagnosed.empty()) json["not_diagnosed"] = e.not_diagnosed;
   return json;

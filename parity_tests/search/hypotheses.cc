@@ -105,7 +105,7 @@ std::vector<Hypothesis> AllHypotheses(const bitnet::Model& model, const TokenSit
   std::vector<Hypothesis> all, in_one_layer;
   const size_t position = tokens.right.empty() ? 0 : tokens.right.size() - 1;
   for (const Mistake& mistake : AllMistakes()) {
-    if (!mistake.tried) continue;
+    if (!mistake.tried || mistake.slack > 0) continue;
     if (mistake.tokens != nullptr) {
       for (TokenChange& change : mistake.tokens(tokens)) {
         if (change.ids.empty() || std::ranges::equal(change.ids, tokens.right)) continue;

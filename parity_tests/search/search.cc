@@ -67,7 +67,7 @@ class MistakenPass {
         return h_.layer == Hypothesis::kEverywhere ? 0 : static_cast<size_t>(h_.layer);
       }
     }
-    return model_.hyperparameters.n_layer;
+    return model_.hyperparameters.n_layer - 1;  // what stands behind the layers may read the last one's tensors
   }
 
   void MakeMistake(Point point, int layer, Parameters& p) {

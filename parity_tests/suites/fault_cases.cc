@@ -66,11 +66,7 @@ std::vector<FaultCase> AllFaultCases() {
     }
     for (const int layer : kLayers) {
       add(m, layer, kSilu);
-      if (m.id == "quantized_per_tensor") {
-        // I2_S has one scale a row in any case: wrong from the second row on, or in the first where the second is
-        // larger.
-        add(m, layer, kI2s).location = {-1, layer, layer == 0 ? Point::kAttnOProj : Point::kQProj};
-      } else if (m.points.Has(Point::kQProj)) {
+      if (m.points.Has(Point::kQProj)) {
         add(m, layer, kI2s);
       } else if (m.id == "activation_function") {
         add(m, layer, kSquaredRelu);

@@ -28,7 +28,7 @@ struct Fault {
 std::vector<Fault> Faults(int n_layer) {
   std::vector<Fault> faults;
   for (const Mistake& m : AllMistakes()) {
-    if (!m.tried || (m.changes == nullptr && m.tokens == nullptr)) continue;
+    if (!m.tried || m.slack > 0 || (m.changes == nullptr && m.tokens == nullptr)) continue;
     if (!m.InLayer()) {
       faults.push_back({&m, -1});
       continue;

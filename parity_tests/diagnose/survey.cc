@@ -1,0 +1,247 @@
+#include "parity_tests/diagnose/survey.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "parity_tests/diagnose/causes.h"
+#include "parity_tests/diagnose/estimate.h"
+#include "parity_tests/diagnose/trial.h"
+#include "parity_tests/diagnose/where.h"
+#include "parity_tests/locate/replay.h"
+
+namespace parity {
+namespace {
+
+// The worst of an operation's cells must be off by so many times what rounding can do: what lies just behind the limit
+// is an engine that rounds in another place.
+constexpr double kFault = 2;
+
+struct Found {
+  Point point;
+  int layer;
+  Fit null;
+  std::vector<Explained> explained;
+  std::string cells;  // which of them are wrong, in words
+  SurveyFinding finding;
+};
+
+class Surveyor {
+ public:
+  Surveyor(const OwnModel& own, const Capture& capture, const std::function<void(const std::string&)>& progress,
+           size_t threads)
+      : model_(*own.model),
+        shape_(bitnet::ShapeOf(model_.hyperparameters)),
+        traced_(capture, shape_),
+        arithmetic_(model_.hyperparameters, *own.order, std::max<size_t>(threads, 1)),
+        progress_(progress) {
+    Replay check(model_, capture, *own.order);  // throws where the capture cannot be of this model
+  }
+
+  Survey Run() {
+    for (const bitnet::PointInfo& info : bitnet::kGraph) {
+      if (bitnet::Exists(info, shape_)) LookAt(info);
+    }
+    LookAtBits();
+    std::stable_sort(found_.begin(), found_.end(), [](const Found& a, const Found& b) { return Order(a) < Order(b); });
+    for (Found& f : found_) Merge(f);
+    return std::move(survey_);
+  }
+
+ private:
+  // Before the layers, by layer, behind them.
+  static std::pair<int, int> Order(const Found& f) {
+    const bool in_layer = bitnet::InfoOf(f.point).in_layer;
+    const int layer = in_layer ? f.layer : f.point == Point::kEmbeddings ? -1 : 1 << 20;
+    return {layer, static_cast<int>(f.point)};
+  }
+
+  // Nothing where it was not traced.
+  std::unique_ptr<TracedOperation> Open(Point point, int layer) {
+    try {
+      return std::make_unique<TracedOperation>(model_, traced_, arithmetic_, point, layer);
+    } catch (const NotTraced& missing) {
+      ++survey_.not_traced;
+      if (survey_.first_not_traced.empty()) survey_.first_not_traced = missing.name;
+    } catch (const std::runtime_error& error) {
+      ++survey_.not_traced;
+      if (survey_.first_not_traced.empty()) survey_.first_not_traced = error.what();
+    }
+    return nullptr;
+  }
+
+  // One operation in all its layers.
+  void LookAt(const bitnet::PointInfo& info) {
+    if (progress_) progress_(fmt::format("every {} on the engine's own inputs", info.name));
+    const int first = info.in_layer ? 0 : -1, end = info.in_layer ? static_cast<int>(shape_.n_layer) : 0;
+    std::map<int, Fit> wrong;  // by layer
+    int traced = 0;
+    for (int layer = first; layer < end; ++layer) {
+      const auto op = Open(info.point, layer);
+      if (op == nullptr) continue;
+      ++traced;
+      ++survey_.operations;
+      Fit fit = op->Compare(op->parameters());
+      survey_.exact += fit.exact();
+      if (!fit.exact() && fit.worst() <= 1) inexact_.push_back({info.point, layer});
+      if (fit.worst() > 1) wrong.emplace(layer, std::move(fit));
+    }
+    if (wrong.empty()) return;
+    // What an engine does in every layer may be meant.
+    HabitChoice habits;
+    if (static_cast<int>(wrong.size()) == traced) habits = HabitsOf(info.point, wrong);
+    if (!habits.parts.empty()) {
+      for (auto& [layer, fit] : wrong) {
+        const auto op = Open(info.point, layer);
+        fit = op->Compare(With(habits, *op), habits.slack());
+      }
+      AddHabits(info.point, habits);
+    }
+    std::optional<std::pair<Explained, HabitChoice>> known;
+    for (auto& [layer, fit] : wrong) {
+      if (fit.worst() <= kFault) continue;
+      const auto op = Open(info.point, layer);
+      found_.push_back(Explain(*op, habits, std::move(fit), known));
+    }
+  }
+
+  // An engine that is exact nearly everywhere: where it is not, a mistake of the table may give every bit, however
+  // little it changes.
+  void LookAtBits() {
+    if (survey_.exact * 10 < survey_.operations * 9) return;
+    for (const auto& [point, layer] : inexact_) {
+      const auto op = Open(point, layer);
+      Fit null = ByBits(op->Compare(op->parameters()));
+      std::vector<Explained> explained = TryMistakes(*op, {}, null);
+      std::erase_if(explained, [](const Explained& e) { return !e.exact; });
+      if (explained.empty()) continue;
+      Found f{.point = point,
+              .layer = layer,
+              .null = std::move(null),
+              .explained = std::move(explained),
+              .cells = {},
+              .finding = {}};
+      f.cells = WhichCells(f.null, op->batches(), op->n_prompt());
+      Describe(*op, {}, f);
+      found_.push_back(std::move(f));
+    }
+  }
+
+  HabitChoice HabitsOf(Point point, const std::map<int, Fit>& wrong) {
+    std::vector<std::unique_ptr<TracedOperation>> ops;
+    const auto middle = std::next(wrong.begin(), static_cast<ptrdiff_t>(wrong.size() / 2));
+    for (const int layer : {wrong.begin()->first, middle->first, wrong.rbegin()->first}) {
+      if (ops.empty() || ops.back()->layer() != layer) ops.push_back(Open(point, layer));
+    }
+    std::vector<const TracedOperation*> layers;
+    for (const auto& op : ops) layers.push_back(op.get());
+    return FindHabits(layers);
+  }
+
+  void AddHabits(Point point, const HabitChoice& choice) {
+    for (const HabitChoice::Part& part : choice.parts) {
+      const auto same = [&part](const Habit& h) { return h.id == part.habit->id; };
+      auto habit = std::find_if(survey_.habits.begin(), survey_.habits.end(), same);
+      if (habit == survey_.habits.end()) {
+        habit = survey_.habits.insert(
+            habit,
+            {.id = std::string(part.habit->id), .what = std::string(part.habit->what), .where = {}, .how = part.how});
+      }
+      habit->where.emplace_back(PointName(point));
+    }
+  }
+
+  Found Explain(const TracedOperation& op, const HabitChoice& habits, Fit null,
+                std::optional<std::pair<Explained, HabitChoice>>& known) {
+    Found f{
+        .point = op.point(), .layer = op.layer(), .null = std::move(null), .explained = {}, .cells = {}, .finding = {}};
+    f.cells = WhichCells(f.null, op.batches(), op.n_prompt());
+    if (known) {
+      if (std::optional<Explained> again = TryAgain(op, known->second, f.null, known->first)) {
+        f.explained.push_back(std::move(*again));
+      }
+    }
+    if (f.explained.empty()) f.explained = TryMistakes(op, habits, f.null);
+    if (!f.explained.empty()) known.emplace(f.explained.front(), habits);
+    Describe(op, habits, f);
+    return f;
+  }
+
+  void Describe(const TracedOperation& op, const HabitChoice& habits, Found& f) {
+    SurveyFinding& finding = f.finding;
+    finding.place = {-1, f.layer, f.point};
+    if (f.layer >= 0) finding.layers = {f.layer};
+    for (const Cell& c : f.null.cells) {
+      if (!c.wrong()) continue;
+      if (finding.place.position < 0) finding.place.position = c.position;
+      if (c.error <= finding.times_the_limit) continue;
+      finding.times_the_limit = c.error;
+      finding.found = c.theirs;
+      finding.expected = c.ours;
+      finding.element = c.element;
+    }
+    if (!f.explained.empty()) finding.causes.push_back(CauseOf(f.explained, op, f.null, f.cells));
+    if (f.point == Point::kAttnScores && f.explained.empty()) CountKeys(op, finding);
+    finding.estimate = f.explained.empty() || !f.explained.front().exact ? Estimate(op, With(habits, op), f.null) : "";
+  }
+
+  // A query that attends more or fewer keys than its position allows.
+  void CountKeys(const TracedOperation& op, SurveyFinding& finding) const {
+    const auto position = static_cast<size_t>(finding.place.position);
+    const size_t keys = op.output().row(position).size() / shape_.n_head;
+    const Batch batch = traced_.BatchOf(position);
+    const std::string_view id = MistakeOfKeys(keys, position, batch.first + batch.n);
+    if (id.empty()) return;
+    Causes causes;
+    causes.Add(id, Certainty::kLikely,
+               fmt::format("position {} attends {} keys, expected {}", position, keys, position + 1));
+    finding.causes = causes.Sorted();
+  }
+
+  // The same in another layer, or of keys as of queries, is one finding.
+  void Merge(Found& f) {
+    for (size_t i = 0; i < survey_.findings.size(); ++i) {
+      SurveyFinding& known = survey_.findings[i];
+      Found& first = *merged_[i];
+      const bool same_cause = f.explained.empty() == first.explained.empty() &&
+                              (f.explained.empty() || (f.explained[0].mistake == first.explained[0].mistake &&
+                                                       f.explained[0].how == first.explained[0].how));
+      if (first.point != f.point || first.cells != f.cells || !same_cause) continue;
+      known.layers.push_back(f.layer);
+      known.where = Where(known, f);
+      return;
+    }
+    f.finding.where = Where(f.finding, f);
+    survey_.findings.push_back(f.finding);
+    merged_.push_back(&f);
+  }
+
+  std::string Where(const SurveyFinding& finding, const Found& f) const {
+    std::string where(PointName(finding.place.point));
+    if (!finding.layers.empty()) where += " " + WhichLayers(finding.layers, shape_.n_layer);
+    return f.cells.empty() ? where : where + ", " + f.cells;
+  }
+
+  const bitnet::Model& model_;
+  bitnet::GraphShape shape_;
+  TracedTensors traced_;
+  KernelArithmetic arithmetic_;
+  const std::function<void(const std::string&)>& progress_;
+  Survey survey_;
+  std::vector<Found> found_;
+  std::vector<std::pair<Point, int>> inexact_;  // within rounding, and not every bit
+  std::vector<Found*> merged_;                  // the first of each finding
+};
+
+}  // namespace
+
+Survey SurveyCapture(const OwnModel& own, const Capture& capture,
+                     const std::function<void(const std::string&)>& progress, size_t threads) {
+  return Surveyor(own, capture, progress, threads).Run();
+}
+
+}  // namespace parity

@@ -1,0 +1,282 @@
+#include "parity_tests/diagnose/trial.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace parity {
+namespace {
+
+// An engine that rounds elsewhere comes near to a limit now and then. So many times the limit is no rounding.
+constexpr double kClear = 20;
+constexpr size_t kEnoughNumbers = 16;
+// Dials are looked for at so many values, evenly on a logarithmic scale, and then between the best one's neighbours.
+constexpr int kDialSteps = 64, kDialRefinements = 40;
+
+size_t PositionOf(const TracedOperation& op) { return op.n_positions() - 1; }
+
+Site SiteOf(const TracedOperation& op) { return {op.model(), op.point(), op.layer(), PositionOf(op)}; }
+
+// What `fit` leaves of the cells that are wrong in `null`.
+Explained Judge(const Fit& null, const Fit& fit) {
+  Explained e{.exact = true, .everywhere = true};
+  for (size_t i = 0; i < null.cells.size(); ++i) {
+    const Cell &before = null.cells[i], &after = fit.cells[i];
+    if (before.wrong()) {
+      e.error = std::max(e.error, after.error);
+      e.exact = e.exact && after.equal == after.elements;
+    } else if (after.wrong()) {
+      e.everywhere = false;
+    }
+  }
+  return e;
+}
+
+// Sum over the wrong cells of log(1 + error): what a dial is turned for.
+double Distance(const Fit& null, const Fit& fit) {
+  double sum = 0;
+  for (size_t i = 0; i < null.cells.size(); ++i) {
+    if (!null.cells[i].wrong()) continue;
+    sum += std::isfinite(fit.cells[i].error) ? std::log1p(fit.cells[i].error) : 1e3;
+  }
+  return sum;
+}
+
+// The shortest decimal number near `value` that fits as well: "1.2e-05".
+float Shortened(float value, double best, const std::function<double(float)>& distance) {
+  for (int digits = 1; digits <= 6; ++digits) {
+    const float shorter = std::stof(fmt::format("{:.{}e}", value, digits - 1));
+    if (distance(shorter) <= best * 1.02 + 1e-9) return shorter;
+  }
+  return value;
+}
+
+// The number with which the mistake comes nearest to what the engine has.
+std::optional<Explained> TurnDial(const TracedOperation& op, const HabitChoice& habits, const Fit& null,
+                                  const Mistake& mistake) {
+  const Dial& dial = *mistake.dial;
+  const Parameters right = With(habits, op);
+  const auto fit_with = [&](float value) {
+    Parameters p = right;
+    dial.set(p, value);
+    return op.Compare(p, habits.slack());
+  };
+  const auto distance = [&](float value) { return Distance(null, fit_with(value)); };
+  const double low = std::log(dial.low), high = std::log(dial.high), step = (high - low) / kDialSteps;
+  double at = low, best = std::numeric_limits<double>::infinity();
+  for (int i = 0; i <= kDialSteps; ++i) {
+    const double d = distance(static_cast<float>(std::exp(low + i * step)));
+    if (d < best) {
+      best = d;
+      at = low + i * step;
+    }
+  }
+  // Near the right value the step of the scan is wide: look there as well.
+  const float own = dial.right(right);
+  if (own > dial.low && own < dial.high) {
+    for (const double by : {0.9, 0.97, 0.99, 1.01, 1.03, 1.1}) {
+      const double d = distance(static_cast<float>(own * by));
+      if (d < best) {
+        best = d;
+        at = std::log(own * by);
+      }
+    }
+  }
+  double a = at - step, b = at + step;
+  const double golden = (std::sqrt(5.0) - 1) / 2;
+  for (int i = 0; i < kDialRefinements; ++i) {
+    const double x = b - golden * (b - a), y = a + golden * (b - a);
+    if (distance(static_cast<float>(std::exp(x))) <= distance(static_cast<float>(std::exp(y)))) {
+      b = y;
+    } else {
+      a = x;
+    }
+  }
+  auto value = static_cast<float>(std::exp((a + b) / 2));
+  value = Shortened(value, distance(value), distance);
+  Explained e = Judge(null, fit_with(value));
+  if (e.error > 1) return std::nullopt;
+  e.mistake = &mistake;
+  e.dial = value;
+  e.how = fmt::format("{} {:g} in place of {:g}, solved for", dial.name, value, own);
+  return e;
+}
+
+std::optional<Explained> TryChange(const TracedOperation& op, const HabitChoice& habits, const Fit& null,
+                                   const Change& change) {
+  Parameters p = With(habits, op);
+  change.apply(p);
+  Fit fit;
+  try {
+    fit = op.Compare(p, habits.slack());
+  } catch (const NotTraced&) {
+    return std::nullopt;  // it reads a tensor that the engine did not leave
+  } catch (const std::runtime_error&) {
+    return std::nullopt;  // ... or one of another width
+  }
+  Explained e = Judge(null, fit);
+  if (e.error > 1) return std::nullopt;
+  e.how = change.how;
+  return e;
+}
+
+bool Better(const Explained& a, const Explained& b) {
+  if (a.exact != b.exact) return a.exact;
+  if (a.everywhere != b.everywhere) return a.everywhere;
+  if (a.dial.has_value() != b.dial.has_value()) return !a.dial.has_value();
+  return false;
+}
+
+size_t NumbersIn(const Fit& null) {
+  size_t n = 0;
+  for (const Cell& c : null.cells) n += c.wrong() ? std::max(c.n_wrong, size_t{1}) : 0;
+  return n;
+}
+
+std::vector<HabitChoice> HabitChoices(const TracedOperation& op) {
+  std::vector<HabitChoice::Part> parts;
+  const Site site = SiteOf(op);
+  for (const Mistake& m : AllMistakes()) {
+    if (!m.habit || !m.points.Has(op.point())) continue;
+    const std::vector<Change> changes = m.changes(site);
+    for (size_t way = 0; way < changes.size(); ++way) parts.push_back({&m, way, changes[way].how});
+  }
+  std::vector<HabitChoice> choices;
+  for (size_t i = 0; i < parts.size(); ++i) choices.push_back({{parts[i]}});
+  for (size_t i = 0; i < parts.size(); ++i) {
+    for (size_t j = i + 1; j < parts.size(); ++j) {
+      if (parts[i].habit != parts[j].habit) choices.push_back({{parts[i], parts[j]}});
+    }
+  }
+  // What allows for more comes behind what explains exactly.
+  std::stable_sort(choices.begin(), choices.end(), [](const HabitChoice& a, const HabitChoice& b) {
+    return std::pair(a.slack(), a.parts.size()) < std::pair(b.slack(), b.parts.size());
+  });
+  return choices;
+}
+
+}  // namespace
+
+double HabitChoice::slack() const {
+  double slack = 0;
+  for (const Part& part : parts) slack = std::max(slack, part.habit->slack);
+  return slack;
+}
+
+Fit ByBits(Fit fit) {
+  for (Cell& c : fit.cells) {
+    if (c.equal < c.elements && !c.wrong()) c.error = std::nextafter(1.0, 2.0);
+  }
+  return fit;
+}
+
+Parameters With(const HabitChoice& habits, const TracedOperation& op) {
+  Parameters p = op.parameters();
+  for (const HabitChoice::Part& part : habits.parts) {
+    const std::vector<Change> changes = part.habit->changes(SiteOf(op));
+    if (part.way < changes.size()) changes[part.way].apply(p);
+  }
+  return p;
+}
+
+std::vector<Explained> TryMistakes(const TracedOperation& op, const HabitChoice& habits, const Fit& null) {
+  std::vector<Explained> found;
+  const Site site = SiteOf(op);
+  for (const Mistake& mistake : AllMistakes()) {
+    if (!mistake.tried || mistake.changes == nullptr || mistake.slack > 0 || !mistake.points.Has(op.point())) continue;
+    const std::vector<Change> changes = mistake.changes(site);
+    for (size_t way = 0; way < changes.size(); ++way) {
+      std::optional<Explained> e = TryChange(op, habits, null, changes[way]);
+      if (!e) continue;
+      e->mistake = &mistake;
+      e->way = way;
+      found.push_back(std::move(*e));
+    }
+  }
+  // Numbers are solved for where no row of the table does as it stands.
+  for (const Mistake& mistake : AllMistakes()) {
+    if (!found.empty()) break;
+    if (mistake.dial == nullptr || !mistake.tried || !mistake.points.Has(op.point())) continue;
+    if (std::optional<Explained> e = TurnDial(op, habits, null, mistake)) found.push_back(std::move(*e));
+  }
+  std::stable_sort(found.begin(), found.end(), Better);
+  return found;
+}
+
+std::optional<Explained> TryAgain(const TracedOperation& op, const HabitChoice& habits, const Fit& null,
+                                  const Explained& known) {
+  Change change{known.how, nullptr};
+  if (known.dial) {
+    change.apply = [&known](Parameters& p) { known.mistake->dial->set(p, *known.dial); };
+  } else {
+    const std::vector<Change> changes = known.mistake->changes(SiteOf(op));
+    if (known.way >= changes.size() || changes[known.way].how != known.how) return std::nullopt;
+    change = changes[known.way];
+  }
+  std::optional<Explained> e = TryChange(op, habits, null, change);
+  if (!e) return std::nullopt;
+  e->mistake = known.mistake;
+  e->way = known.way;
+  e->dial = known.dial;
+  return e;
+}
+
+HabitChoice FindHabits(const std::vector<const TracedOperation*>& layers) {
+  HabitChoice best;
+  size_t best_cleared = 0, best_wrong = 0;
+  for (const TracedOperation* op : layers) best_wrong += op->Compare(op->parameters()).wrong();
+  const size_t wrong_without = best_wrong;
+  for (const HabitChoice& choice : HabitChoices(*layers.front())) {
+    size_t cleared = 0, wrong = 0;
+    for (const TracedOperation* op : layers) {
+      const size_t n = op->Compare(With(choice, *op), choice.slack()).wrong();
+      cleared += n == 0;
+      wrong += n;
+    }
+    if (std::pair(cleared, best_wrong) <= std::pair(best_cleared, wrong)) continue;
+    // A slack that leaves something wrong may be hiding it elsewhere.
+    if (choice.slack() > 0 && cleared < layers.size()) continue;
+    best = choice;
+    best_cleared = cleared;
+    best_wrong = wrong;
+    if (cleared == layers.size()) break;
+  }
+  const bool explains = best_cleared > 0 || best_wrong * 2 < wrong_without;
+  return explains ? best : HabitChoice{};
+}
+
+Cause CauseOf(const std::vector<Explained>& found, const TracedOperation& op, const Fit& null,
+              const std::string& which_cells) {
+  const Explained& first = found.front();
+  std::string others;
+  for (const Explained& e : found) {
+    if (e.mistake == first.mistake || e.exact != first.exact || e.everywhere != first.everywhere) continue;
+    if (!others.empty()) break;
+    others = fmt::format("; {} fits as well ({})", e.how, e.mistake->id);
+  }
+  const size_t n = NumbersIn(null);
+  const bool clear = null.worst() >= kClear && n >= kEnoughNumbers && first.everywhere;
+  Cause cause{.id = std::string(first.mistake->id),
+              .certainty = first.exact || (clear && others.empty()) ? Certainty::kCertain : Certainty::kLikely,
+              .what = std::string(first.mistake->what),
+              .remedy = std::string(first.mistake->remedy)};
+  const std::string where = which_cells.empty() ? "" : fmt::format(" ({})", which_cells);
+  if (first.exact) {
+    size_t numbers = 0;
+    for (const Cell& c : null.cells) numbers += c.wrong() ? c.elements : 0;
+    cause.evidence = fmt::format(
+        "{}, computed from the candidate's own inputs, gives all {} numbers of its {} bit for "
+        "bit{}{}",
+        first.how, numbers, PointName(op.point()), where, others);
+  } else {
+    cause.evidence = fmt::format(
+        "{}, computed from the candidate's own inputs, gives its {} as nearly as rounding "
+        "allows{}; without it {} numbers are off by up to {:.3g} times that{}",
+        first.how, PointName(op.point()), where, n, null.worst(), others);
+  }
+  return cause;
+}
+
+}  // namespace parity

@@ -1,0 +1,158 @@
+#include "parity_tests/oracle/plain.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <numbers>
+
+#include "engine/formats/half.h"
+#include "parity_tests/oracle/quantize.h"
+
+namespace parity::plain {
+namespace {
+
+using bitnet::ActivationKind;
+
+float RoundedToF16(float x) { return bitnet::F32FromF16(bitnet::F16FromF32(x)); }
+
+// Activations as they meet the weights, in float32. `q`: what was rounded to int8, if anything was.
+Values Activations(const ProductParameters& p, const Values& x, size_t cols, ActivationKind kind, Int8Rows* q) {
+  if (p.quantizing.none) return x;
+  const bool as_asked = p.quantizing == Quantizing();
+  if (!IsInt8(kind) && !as_asked) kind = ActivationKind::kI8Row;  // an engine's own int8
+  if (!IsInt8(kind)) {
+    Values rounded = x;
+    for (float& v : rounded) {
+      if (kind == ActivationKind::kF16) v = RoundedToF16(v);
+      if (kind == ActivationKind::kBF16) v = bitnet::F32FromBf16(bitnet::Bf16FromF32(v));
+    }
+    return rounded;
+  }
+  *q = QuantizeWrongly(kind, x, cols, p.quantizing);
+  return Dequantized(kind, *q, x.size());
+}
+
+}  // namespace
+
+void NormRow(const NormParameters& p, const float* x, float* y) {
+  const size_t cols = p.gamma.size();
+  const auto counted = static_cast<size_t>(static_cast<float>(cols) * p.share);
+  double sum = 0;
+  for (size_t i = 0; i < counted; ++i) sum += static_cast<double>(x[i]) * x[i];
+  const double mean = sum / (p.divisor != 0 ? static_cast<double>(p.divisor) : static_cast<double>(counted));
+  const double eps = p.eps;
+  const double scale = p.eps_outside ? 1 / (std::sqrt(mean) + eps) : 1 / std::sqrt(mean + eps);
+  for (size_t i = 0; i < cols; ++i) y[i] = static_cast<float>(x[i] * scale * static_cast<double>(p.gamma[i]));
+}
+
+Values Product(const ProductParameters& p, const Values& x, size_t n, ActivationKind kind) {
+  const bitnet::WeightMatrix& w = p.w;
+  Int8Rows q;
+  const Values a = Activations(p, x, w.cols, kind, &q);
+  const size_t group = q.q.empty() ? w.cols : x.size() / q.d.size();
+  Values y(n * w.rows), row(w.cols);
+  for (size_t r = 0; r < w.rows; ++r) {
+    if (p.read_row) {
+      p.read_row(r, row.data());
+    } else {
+      bitnet::WeightRow(w, r, row.data());
+    }
+    for (size_t i = 0; i < n; ++i) {
+      double sum = 0;
+      for (size_t at = 0; at < w.cols; at += group) {
+        double part = 0;
+        int32_t whole = 0;  // of the codes times int8
+        float scale = 0;
+        for (size_t c = at; c < at + group; ++c) {
+          part += static_cast<double>(row[c]) * a[i * w.cols + c];
+          if (!p.narrow || q.q.empty() || row[c] == 0) continue;
+          whole += row[c] > 0 ? q.q[i * w.cols + c] : -q.q[i * w.cols + c];
+          scale = std::fabs(row[c]);
+        }
+        if (p.narrow && !q.q.empty() && whole != 0) {
+          part *= static_cast<double>(static_cast<int16_t>(whole)) / whole;
+        }
+        sum += scale == 0 && p.narrow ? 0 : part;
+      }
+      y[i * w.rows + r] = static_cast<float>(sum * w.side_scale + (w.bias != nullptr ? w.bias[r] : 0));
+    }
+  }
+  return y;
+}
+
+void RopeRow(const RopeParameters& p, float* x, size_t n_heads, size_t head_dim, size_t n_rot, size_t i,
+             const Batch& batch) {
+  const double position = p.position ? p.position(i, batch) : static_cast<double>(batch.first + i) + p.shift;
+  const size_t turning = p.n_rot != 0 ? p.n_rot : n_rot, half = turning / 2;
+  const size_t heads = p.heads != 0 ? std::min(p.heads, n_heads) : n_heads;
+  for (size_t pair = 0; pair < half; ++pair) {
+    const double power = -2.0 * static_cast<double>(pair) * p.exponent / static_cast<double>(turning);
+    double angle = position * std::pow(static_cast<double>(p.base), power) * p.turns;
+    if (pair < p.divisors.size()) angle /= p.divisors[pair];
+    angle *= p.scaling.frequency;
+    if (p.angle_as) angle = p.angle_as(angle);
+    const double cosine = std::cos(angle) * p.scaling.magnitude, sine = std::sin(angle) * p.scaling.magnitude;
+    for (size_t head = 0; head < heads; ++head) {
+      float* of = x + head * head_dim;
+      float& first = of[p.layout == bitnet::RopeLayout::kNeox ? pair : 2 * pair];
+      float& second = of[p.layout == bitnet::RopeLayout::kNeox ? pair + half : 2 * pair + 1];
+      const double a = first, b = second;
+      first = static_cast<float>(a * cosine - b * sine);
+      second = static_cast<float>(a * sine + b * cosine);
+    }
+  }
+}
+
+float Kept(CacheType type, float x) {
+  switch (type) {
+    case CacheType::kF16:
+      return RoundedToF16(x);
+    case CacheType::kBF16:
+      return bitnet::F32FromBf16(bitnet::Bf16FromF32(x));
+    case CacheType::kTruncatedF16: {
+      const float nearest = RoundedToF16(x);
+      if (std::fabs(nearest) <= std::fabs(x)) return nearest;
+      return bitnet::F32FromF16(static_cast<uint16_t>(bitnet::F16FromF32(x) - 1));
+    }
+    case CacheType::kF32:
+    case CacheType::kQ80:
+      return x;
+  }
+  return x;
+}
+
+void KeepRow(CacheType type, std::span<float> row) {
+  if (type != CacheType::kQ80) {
+    for (float& v : row) v = Kept(type, v);
+    return;
+  }
+  constexpr size_t kBlock = 32;
+  for (size_t at = 0; at + kBlock <= row.size(); at += kBlock) {
+    float largest = 0;
+    for (size_t i = at; i < at + kBlock; ++i) largest = std::max(largest, std::fabs(row[i]));
+    const float d = largest / 127.0f, kept = RoundedToF16(d);
+    for (size_t i = at; i < at + kBlock; ++i) row[i] = d == 0 ? 0 : std::round(row[i] / d) * kept;
+  }
+}
+
+void SoftmaxRow(const AttentionParameters& p, size_t head, size_t position, std::span<float> scores) {
+  std::vector<double> x(scores.size());
+  double largest = -INFINITY, sum = 0;
+  for (size_t key = 0; key < x.size(); ++key) {
+    x[key] = static_cast<double>(scores[key]) * p.scale;
+    if (p.score_as) x[key] = p.score_as(head, position, key, x[key]);
+    largest = std::max(largest, x[key]);
+  }
+  const double base = p.exp_base == 0 ? 1 : std::log(p.exp_base);
+  if (!std::isfinite(largest)) largest = 0;
+  for (double& v : x) {
+    v = std::exp((v - largest) * base);
+    sum += v;
+  }
+  // A sink is a key of its own, of score 0.
+  if (p.sink != 0) sum += p.sink * std::exp(-largest * base);
+  if (!p.normalized) sum = std::exp(-largest * base);
+  for (size_t key = 0; key < x.size(); ++key) scores[key] = static_cast<float>(sum == 0 ? 0 : x[key] / sum);
+}
+
+}  // namespace parity::plain
