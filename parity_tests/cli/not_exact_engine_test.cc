@@ -1,0 +1,174 @@
+// An honest engine that rounds elsewhere climbs with profile cosine, and with a mistake in it does not.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "parity_tests/cli/cli_for_test.h"
+#include "reference/capture/capture.h"
+#include "reference/capture/json_fields.h"
+#include "reference/capture/temporary_directory.h"
+#include "reference/engines/process.h"
+
+namespace parity {
+namespace {
+
+using testing::HasSubstr;
+
+std::string ModelPath(const std::string& name) { return PARITY_BINARY_DIR "/fixtures/models/" + name + ".gguf"; }
+
+// Against the native engine.
+ProcessResult Climb(const std::string& model, const std::string& flags, const std::vector<std::string>& more = {}) {
+  std::vector<std::string> arguments = {BITNET_PARITY_PROGRAM,
+                                        "ladder",
+                                        "--model",
+                                        ModelPath(model),
+                                        "--candidate",
+                                        "exec:" NOT_EXACT_ENGINE " " + flags,
+                                        "--reference",
+                                        "native",
+                                        "--profile",
+                                        "cosine",
+                                        "--format",
+                                        "json",
+                                        "--no-explanation",
+                                        "--prompt",
+                                        "In the beginning God created"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return RunProcess(arguments, std::chrono::seconds(120));
+}
+
+std::string FailedStage(const ProcessResult& result) {
+  const auto verdict = nlohmann::json::parse(result.output, nullptr, /*allow_exceptions=*/false);
+  if (!verdict.is_object() || !verdict.at("failed_stage").is_string()) return "";
+  return verdict.at("failed_stage");
+}
+
+class NotExactEngine : public testing::TestWithParam<std::string> {};
+
+TEST_P(NotExactEngine, ClimbsInBothSchedules) {
+  const ProcessResult result = Climb(GetParam(), "", {"--schedule", "both"});
+  EXPECT_EQ(result.exit_code, 0) << result.output << result.last_words;
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, NotExactEngine,
+                         testing::Values("kjv-bitnet.f32", "kjv-bitnet.f16", "kjv-bitnet.tq2_0", "kjv-bitnet.i2_s",
+                                         "kjv-bitnet.q8_0", "kjv-bitnet-b1.58.f16", "kjv-bitnet-b1.58.tq2_0",
+                                         "kjv-bitnet-b1.58.i2_s"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           for (char& c : name) c = isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+                           return name;
+                         });
+
+// What the engine leaves behind for a short prompt with these options.
+Capture RunAlone(const std::string& directory, const std::string& model, const std::vector<std::string>& options,
+                 const nlohmann::json& more = nlohmann::json::object()) {
+  nlohmann::json request = {{"schema", "bitnet-parity/request/1"},
+                            {"model", ModelPath(model)},
+                            {"text", "In the beginning God created<|eot_id|>the heaven  "},
+                            {"max_tokens", 3}};
+  request.update(more);
+  WriteJsonFile(directory + "/request.json", request);
+  std::string out = directory + "/out";
+  for (int i = 0; std::filesystem::exists(out); ++i) out = fmt::format("{}/out{}", directory, i);
+  std::vector<std::string> arguments = {NOT_EXACT_ENGINE};
+  arguments.insert(arguments.end(), options.begin(), options.end());
+  arguments.insert(arguments.end(), {directory + "/request.json", out});
+  const ProcessResult result = RunProcess(arguments, std::chrono::seconds(60));
+  EXPECT_EQ(result.exit_code, 0) << fmt::format("{}", fmt::join(options, " ")) << result.last_words;
+  return ReadCapture(out);
+}
+
+TEST(NotExactEngine, EveryHabitMakesADifference) {
+  const TemporaryDirectory root;
+  const std::vector<std::vector<std::string>> habits = {{"--kv", "f16"},   {"--floats", "f16"}, {"--head", "file"},
+                                                        {"--exp", "libm"}, {"--rope", "float"}, {"--sums", "double"},
+                                                        {"--tq2", "row"}};
+  for (const std::vector<std::string>& habit : habits) {
+    const std::string model = habit[0] == "--tq2" ? "kjv-bitnet.tq2_0" : "kjv-bitnet.f16";
+    const Capture all = RunAlone(root.path(), model, {}), other = RunAlone(root.path(), model, habit);
+    EXPECT_EQ(all.tokens, other.tokens);
+    EXPECT_NE(all.logits.data, other.logits.data) << habit[0];
+  }
+}
+
+// What it computes in a batch and token by token is the same to the bit: one row is computed like many.
+TEST(NotExactEngine, ABatchIsTokensOneByOne) {
+  const TemporaryDirectory root;
+  const auto run = [&](const std::string& schedule) {
+    Capture c = RunAlone(root.path(), "kjv-bitnet.i2_s", {},
+                         {{"text", "And God said, \"Let there be light\" \xe2\x80\x94 "},
+                          {"trace", "core,blk2/*;seq=0-4"},
+                          {"schedule", schedule}});
+    EXPECT_EQ(RunParity({"check-capture", c.directory}).exit_code, 0);
+    return c;
+  };
+  const Capture batch = run("batch"), tokens = run("token-by-token");
+  EXPECT_EQ(batch.logits.data, tokens.logits.data);
+  EXPECT_EQ(batch.generated, tokens.generated);
+  ASSERT_EQ(batch.traces.size(), tokens.traces.size());
+  EXPECT_FALSE(batch.traces.empty());
+}
+
+struct Fault {
+  const char *flags, *model, *stage;
+};
+
+class NotExactEngineFault : public testing::TestWithParam<Fault> {};
+
+TEST_P(NotExactEngineFault, Fails) {
+  const ProcessResult result = Climb(GetParam().model, GetParam().flags);
+  EXPECT_EQ(result.exit_code, 1) << result.output << result.last_words;
+  EXPECT_EQ(FailedStage(result), GetParam().stage);
+}
+
+INSTANTIATE_TEST_SUITE_P(Faults, NotExactEngineFault,
+                         testing::Values(Fault{"--fault rope_layout", "kjv-bitnet.f32", "positions"},
+                                         Fault{"--fault activation:3", "kjv-bitnet-b1.58.i2_s", "first-logit"},
+                                         Fault{"--fault code_order:0", "kjv-bitnet.tq2_0", "first-logit"},
+                                         Fault{"--fault mask_self", "kjv-bitnet.i2_s", "positions"},
+                                         Fault{"--fault bos_missing", "kjv-bitnet.f16", "tokens"},
+                                         Fault{"--fault token_second", "kjv-bitnet.f16", "decode"}),
+                         [](const auto& info) { return std::to_string(info.index); });
+
+// Every mistake changes something that the engine leaves behind.
+TEST(NotExactEngine, EveryFaultMakesADifference) {
+  const TemporaryDirectory root;
+  const Capture healthy = RunAlone(root.path(), "kjv-bitnet.tq2_0", {});
+  EXPECT_EQ(healthy.tokens.size() % 2, 1u) << "one of the mistakes is in odd batches";
+  std::istringstream list(RunProcess({NOT_EXACT_ENGINE, "--list-faults"}, std::chrono::seconds(20)).output);
+  int n = 0;
+  for (std::string line; std::getline(list, line); ++n) {
+    const std::string name = line.substr(0, line.find(' '));
+    const Capture c = RunAlone(root.path(), "kjv-bitnet.tq2_0", {"--fault", name});
+    EXPECT_FALSE(c.tokens == healthy.tokens && c.generated == healthy.generated &&
+                 c.logits.data == healthy.logits.data && c.decode_logits.data == healthy.decode_logits.data)
+        << name;
+  }
+  EXPECT_GE(n, 50);
+}
+
+TEST(NotExactEngine, WhatItCannotDoIsSaid) {
+  const auto words = [](const std::vector<std::string>& arguments) {
+    std::vector<std::string> all = {NOT_EXACT_ENGINE};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return RunProcess(all, std::chrono::seconds(20)).last_words;
+  };
+  EXPECT_THAT(words({"--fault", "nonsense", "a", "b"}), HasSubstr("found 'nonsense'"));
+  EXPECT_THAT(words({"--fault", "bos_missing:3", "a", "b"}), HasSubstr("without a layer"));
+  EXPECT_THAT(words({"--kv", "f64", "a", "b"}), HasSubstr("found 'f64', expected f32 or f16"));
+  EXPECT_THAT(words({"/none", "b"}), HasSubstr("/none: cannot read"));
+  EXPECT_THAT(Climb("kjv-bitnet.f32", "--fault code_order").output, HasSubstr("no ternary weights"));
+  EXPECT_THAT(Climb("kjv-bitnet.tq1_0", "").output, HasSubstr("has type 34"));
+}
+
+}  // namespace
+}  // namespace parity
