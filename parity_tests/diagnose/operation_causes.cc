@@ -41,11 +41,8 @@ void OperationCauses(const OwnModel& own, const Capture& candidate, const Place&
     if (null.exact()) return;
     const std::vector<Explained> found = TryMistakes(op, {}, null.wrong() > 0 ? null : ByBits(null));
     const std::string where = WhichCells(null, op.batches(), op.n_prompt());
-    for (const Explained& e : found) {
-      if (null.wrong() == 0 && !e.exact) continue;
-      const Cause cause = CauseOf({e}, op, null, where);
-      causes.Add(cause.id, found[0].exact && !e.exact ? Certainty::kPossible : cause.certainty, cause.evidence);
-    }
+    if (found.empty() || (null.wrong() == 0 && !found[0].exact)) return;
+    for (const Cause& cause : CausesOf(found, op, null, where)) causes.Add(cause.id, cause.certainty, cause.evidence);
   } catch (const NotTraced&) {
     return;
   } catch (const std::runtime_error&) {

@@ -46,6 +46,7 @@ class Surveyor {
     for (const bitnet::PointInfo& info : bitnet::kGraph) {
       if (bitnet::Exists(info, shape_)) LookAt(info);
     }
+    for (Suspect& s : suspects_) LookFor(s);
     LookAtBits();
     std::stable_sort(found_.begin(), found_.end(), [](const Found& a, const Found& b) { return Order(a) < Order(b); });
     for (Found& f : found_) Merge(f);
@@ -101,11 +102,24 @@ class Surveyor {
       }
       AddHabits(info.point, habits);
     }
+    suspects_.push_back({info.point, habits, std::move(wrong), traced});
+  }
+
+  // An operation that is wrong in some layers, beside its habits.
+  struct Suspect {
+    Point point;
+    HabitChoice habits;
+    std::map<int, Fit> wrong;  // by layer
+    int traced;                // layers
+  };
+
+  void LookFor(Suspect& s) {
     std::optional<std::pair<Explained, HabitChoice>> known;
-    for (auto& [layer, fit] : wrong) {
+    for (auto& [layer, fit] : s.wrong) {
       if (fit.worst() <= kFault) continue;
-      const auto op = Open(info.point, layer);
-      found_.push_back(Explain(*op, habits, std::move(fit), known));
+      const auto op = Open(s.point, layer);
+      const bool may_have_habits = s.habits.parts.empty() && static_cast<int>(s.wrong.size()) == s.traced;
+      found_.push_back(Explain(*op, s.habits, std::move(fit), may_have_habits, known));
     }
   }
 
@@ -155,20 +169,47 @@ class Surveyor {
     }
   }
 
-  Found Explain(const TracedOperation& op, const HabitChoice& habits, Fit null,
+  Found Explain(const TracedOperation& op, HabitChoice habits, Fit null, bool may_have_habits,
                 std::optional<std::pair<Explained, HabitChoice>>& known) {
     Found f{
         .point = op.point(), .layer = op.layer(), .null = std::move(null), .explained = {}, .cells = {}, .finding = {}};
-    f.cells = WhichCells(f.null, op.batches(), op.n_prompt());
     if (known) {
-      if (std::optional<Explained> again = TryAgain(op, known->second, f.null, known->first)) {
+      const Fit beside = op.Compare(With(known->second, op), known->second.slack());
+      if (std::optional<Explained> again = TryAgain(op, known->second, beside, known->first)) {
         f.explained.push_back(std::move(*again));
+        f.null = beside;
       }
     }
     if (f.explained.empty()) f.explained = TryMistakes(op, habits, f.null);
-    if (!f.explained.empty()) known.emplace(f.explained.front(), habits);
-    Describe(op, habits, f);
+    if (f.explained.empty() && may_have_habits) habits = TryWithHabits(op, f);
+    f.cells = WhichCells(f.null, op.batches(), op.n_prompt());
+    if (!f.explained.empty() && !known) known.emplace(f.explained.front(), habits);
+    Describe(op, known ? known->second : habits, f);
     return f;
+  }
+
+  // A mistake that is in every layer hides the habits of its operation: both are looked for at once, those first that
+  // the engine has elsewhere.
+  HabitChoice TryWithHabits(const TracedOperation& op, Found& f) {
+    std::vector<HabitChoice> choices = PossibleHabits(op);
+    const auto known = [this](const HabitChoice& choice) {
+      return std::all_of(choice.parts.begin(), choice.parts.end(), [this](const HabitChoice::Part& part) {
+        return std::any_of(survey_.habits.begin(), survey_.habits.end(),
+                           [&part](const Habit& h) { return h.id == part.habit->id; });
+      });
+    };
+    std::stable_sort(choices.begin(), choices.end(),
+                     [&](const HabitChoice& a, const HabitChoice& b) { return known(a) && !known(b); });
+    for (const HabitChoice& choice : choices) {
+      Fit null = op.Compare(With(choice, op), choice.slack());
+      std::vector<Explained> explained = TryMistakes(op, choice, null);
+      if (null.wrong() == 0 || explained.empty()) continue;
+      AddHabits(op.point(), choice);
+      f.null = std::move(null);
+      f.explained = std::move(explained);
+      return choice;
+    }
+    return {};
   }
 
   void Describe(const TracedOperation& op, const HabitChoice& habits, Found& f) {
@@ -184,7 +225,7 @@ class Surveyor {
       finding.expected = c.ours;
       finding.element = c.element;
     }
-    if (!f.explained.empty()) finding.causes.push_back(CauseOf(f.explained, op, f.null, f.cells));
+    if (!f.explained.empty()) finding.causes = CausesOf(f.explained, op, f.null, f.cells);
     if (f.point == Point::kAttnScores && f.explained.empty()) CountKeys(op, finding);
     finding.estimate = f.explained.empty() || !f.explained.front().exact ? Estimate(op, With(habits, op), f.null) : "";
   }
@@ -232,6 +273,7 @@ class Surveyor {
   KernelArithmetic arithmetic_;
   const std::function<void(const std::string&)>& progress_;
   Survey survey_;
+  std::vector<Suspect> suspects_;
   std::vector<Found> found_;
   std::vector<std::pair<Point, int>> inexact_;  // within rounding, and not every bit
   std::vector<Found*> merged_;                  // the first of each finding

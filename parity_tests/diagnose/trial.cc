@@ -104,6 +104,14 @@ std::optional<Explained> TurnDial(const TracedOperation& op, const HabitChoice& 
   return e;
 }
 
+// Whether all that is wrong is a short stretch of each row.
+bool PartsAreWrong(const Fit& null) {
+  return std::all_of(null.cells.begin(), null.cells.end(), [](const Cell& c) {
+    return !c.wrong() ||
+           (c.first_wrong >= 0 && static_cast<size_t>(c.last_wrong - c.first_wrong + 1) * 2 <= c.elements);
+  });
+}
+
 std::optional<Explained> TryChange(const TracedOperation& op, const HabitChoice& habits, const Fit& null,
                                    const Change& change) {
   Parameters p = With(habits, op);
@@ -117,6 +125,11 @@ std::optional<Explained> TryChange(const TracedOperation& op, const HabitChoice&
     return std::nullopt;  // ... or one of another width
   }
   Explained e = Judge(null, fit);
+  // A stretch of the row may be wrong by itself.
+  if (e.error > 1 && PartsAreWrong(null)) {
+    e = Judge(null, op.Compare(p, habits.slack(), &null));
+    e.everywhere = false;
+  }
   if (e.error > 1) return std::nullopt;
   e.how = change.how;
   return e;
@@ -127,34 +140,6 @@ bool Better(const Explained& a, const Explained& b) {
   if (a.everywhere != b.everywhere) return a.everywhere;
   if (a.dial.has_value() != b.dial.has_value()) return !a.dial.has_value();
   return false;
-}
-
-size_t NumbersIn(const Fit& null) {
-  size_t n = 0;
-  for (const Cell& c : null.cells) n += c.wrong() ? std::max(c.n_wrong, size_t{1}) : 0;
-  return n;
-}
-
-std::vector<HabitChoice> HabitChoices(const TracedOperation& op) {
-  std::vector<HabitChoice::Part> parts;
-  const Site site = SiteOf(op);
-  for (const Mistake& m : AllMistakes()) {
-    if (!m.habit || !m.points.Has(op.point())) continue;
-    const std::vector<Change> changes = m.changes(site);
-    for (size_t way = 0; way < changes.size(); ++way) parts.push_back({&m, way, changes[way].how});
-  }
-  std::vector<HabitChoice> choices;
-  for (size_t i = 0; i < parts.size(); ++i) choices.push_back({{parts[i]}});
-  for (size_t i = 0; i < parts.size(); ++i) {
-    for (size_t j = i + 1; j < parts.size(); ++j) {
-      if (parts[i].habit != parts[j].habit) choices.push_back({{parts[i], parts[j]}});
-    }
-  }
-  // What allows for more comes behind what explains exactly.
-  std::stable_sort(choices.begin(), choices.end(), [](const HabitChoice& a, const HabitChoice& b) {
-    return std::pair(a.slack(), a.parts.size()) < std::pair(b.slack(), b.parts.size());
-  });
-  return choices;
 }
 
 }  // namespace
@@ -223,12 +208,34 @@ std::optional<Explained> TryAgain(const TracedOperation& op, const HabitChoice& 
   return e;
 }
 
+std::vector<HabitChoice> PossibleHabits(const TracedOperation& op) {
+  std::vector<HabitChoice::Part> parts;
+  const Site site = SiteOf(op);
+  for (const Mistake& m : AllMistakes()) {
+    if (!m.habit || !m.points.Has(op.point())) continue;
+    const std::vector<Change> changes = m.changes(site);
+    for (size_t way = 0; way < changes.size(); ++way) parts.push_back({&m, way, changes[way].how});
+  }
+  std::vector<HabitChoice> choices;
+  for (size_t i = 0; i < parts.size(); ++i) choices.push_back({{parts[i]}});
+  for (size_t i = 0; i < parts.size(); ++i) {
+    for (size_t j = i + 1; j < parts.size(); ++j) {
+      if (parts[i].habit != parts[j].habit) choices.push_back({{parts[i], parts[j]}});
+    }
+  }
+  // What allows for more comes behind what explains exactly.
+  std::stable_sort(choices.begin(), choices.end(), [](const HabitChoice& a, const HabitChoice& b) {
+    return std::pair(a.slack(), a.parts.size()) < std::pair(b.slack(), b.parts.size());
+  });
+  return choices;
+}
+
 HabitChoice FindHabits(const std::vector<const TracedOperation*>& layers) {
   HabitChoice best;
   size_t best_cleared = 0, best_wrong = 0;
   for (const TracedOperation* op : layers) best_wrong += op->Compare(op->parameters()).wrong();
   const size_t wrong_without = best_wrong;
-  for (const HabitChoice& choice : HabitChoices(*layers.front())) {
+  for (const HabitChoice& choice : PossibleHabits(*layers.front())) {
     size_t cleared = 0, wrong = 0;
     for (const TracedOperation* op : layers) {
       const size_t n = op->Compare(With(choice, *op), choice.slack()).wrong();
@@ -247,36 +254,38 @@ HabitChoice FindHabits(const std::vector<const TracedOperation*>& layers) {
   return explains ? best : HabitChoice{};
 }
 
-Cause CauseOf(const std::vector<Explained>& found, const TracedOperation& op, const Fit& null,
-              const std::string& which_cells) {
-  const Explained& first = found.front();
-  std::string others;
+std::vector<Cause> CausesOf(const std::vector<Explained>& found, const TracedOperation& op, const Fit& null,
+                            const std::string& which_cells) {
+  std::vector<const Explained*> best;
   for (const Explained& e : found) {
-    if (e.mistake == first.mistake || e.exact != first.exact || e.everywhere != first.everywhere) continue;
-    if (!others.empty()) break;
-    others = fmt::format("; {} fits as well ({})", e.how, e.mistake->id);
+    if (Better(found.front(), e)) continue;
+    const bool known =
+        std::any_of(best.begin(), best.end(), [&e](const Explained* other) { return other->mistake == e.mistake; });
+    if (!known) best.push_back(&e);
   }
-  const size_t n = NumbersIn(null);
-  const bool clear = null.worst() >= kClear && n >= kEnoughNumbers && first.everywhere;
-  Cause cause{.id = std::string(first.mistake->id),
-              .certainty = first.exact || (clear && others.empty()) ? Certainty::kCertain : Certainty::kLikely,
-              .what = std::string(first.mistake->what),
-              .remedy = std::string(first.mistake->remedy)};
+  size_t n = 0, whole = 0;
+  for (const Cell& c : null.cells) {
+    if (!c.wrong()) continue;
+    n += std::max(c.n_wrong, size_t{1});
+    whole += c.elements;
+  }
+  const bool clear = null.worst() >= kClear && n >= kEnoughNumbers && best.size() == 1;
   const std::string where = which_cells.empty() ? "" : fmt::format(" ({})", which_cells);
-  if (first.exact) {
-    size_t numbers = 0;
-    for (const Cell& c : null.cells) numbers += c.wrong() ? c.elements : 0;
-    cause.evidence = fmt::format(
-        "{}, computed from the candidate's own inputs, gives all {} numbers of its {} bit for "
-        "bit{}{}",
-        first.how, numbers, PointName(op.point()), where, others);
-  } else {
-    cause.evidence = fmt::format(
-        "{}, computed from the candidate's own inputs, gives its {} as nearly as rounding "
-        "allows{}; without it {} numbers are off by up to {:.3g} times that{}",
-        first.how, PointName(op.point()), where, n, null.worst(), others);
+  std::vector<Cause> causes;
+  for (const Explained* e : best) {
+    const std::string what =
+        e->exact ? fmt::format("all {} numbers of its {} bit for bit{}", whole, PointName(op.point()), where)
+                 : fmt::format(
+                       "its {} as nearly as rounding allows{}; without it {} numbers are off by up to {:.3g} "
+                       "times that",
+                       PointName(op.point()), where, n, null.worst());
+    causes.push_back({.id = std::string(e->mistake->id),
+                      .certainty = e->exact || clear ? Certainty::kCertain : Certainty::kLikely,
+                      .evidence = fmt::format("{}, computed from the candidate's own inputs, gives {}", e->how, what),
+                      .what = std::string(e->mistake->what),
+                      .remedy = std::string(e->mistake->remedy)});
   }
-  return cause;
+  return causes;
 }
 
 }  // namespace parity

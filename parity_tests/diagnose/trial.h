@@ -52,12 +52,15 @@ std::vector<Explained> TryMistakes(const TracedOperation& op, const HabitChoice&
 std::optional<Explained> TryAgain(const TracedOperation& op, const HabitChoice& habits, const Fit& null,
                                   const Explained& known);
 
+// Every set of habits that an operation may show, the simplest first.
+std::vector<HabitChoice> PossibleHabits(const TracedOperation& op);
+
 // The habits that an operation shows, tried in some of its layers; empty: none, or none that explains anything.
 HabitChoice FindHabits(const std::vector<const TracedOperation*>& layers);
 
-// How certain the first of these is, and why.
-Cause CauseOf(const std::vector<Explained>& found, const TracedOperation& op, const Fit& null,
-              const std::string& which_cells);
+// Those of the table that nothing tells apart from the first, with how certain they are, and why.
+std::vector<Cause> CausesOf(const std::vector<Explained>& found, const TracedOperation& op, const Fit& null,
+                            const std::string& which_cells);
 
 }  // namespace parity
 

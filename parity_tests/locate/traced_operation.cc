@@ -36,16 +36,24 @@ bool AllFinite(std::span<const float> row) {
 }
 
 // How many int8 values of a row are a matter of rounding, times what a step is worth.
-double TieSlack(const float* x, size_t cols, bitnet::ActivationKind kind, double largest_weight) {
-  const size_t group = ScaleGroup(kind, cols);
+double TieSlack(const float* x, size_t cols, bitnet::ActivationKind kind, const Quantizing& rule,
+                double largest_weight) {
+  using Rounding = Quantizing::Rounding;
+  const size_t group = rule.group == Quantizing::Group::kRow     ? cols
+                       : rule.group == Quantizing::Group::kBlock ? rule.block
+                                                                 : ScaleGroup(kind, cols);
+  const bool whole = rule.rounding == Rounding::kTruncating || rule.rounding == Rounding::kFloor;
+  const float tie = whole ? 0.0f : rule.nearest_from;
   double slack = 0;
   for (size_t at = 0; at < cols; at += group) {
     float m = 0;
     for (size_t i = at; i < at + group; ++i) m = std::max(m, std::fabs(x[i]));
     if (m == 0) continue;
     for (size_t i = at; i < at + group; ++i) {
-      const float scaled = std::fabs(x[i]) * (127.0f / m);
-      if (std::fabs(scaled - std::floor(scaled) - 0.5f) < kNearTie) slack += static_cast<double>(m) / 127;
+      const float scaled = std::fabs(x[i]) * (rule.levels / m), from_tie = scaled - std::floor(scaled) - tie;
+      if (std::fabs(from_tie - std::round(from_tie)) < kNearTie) {
+        slack += static_cast<double>(m) / static_cast<double>(rule.levels);
+      }
     }
   }
   return slack * largest_weight;
@@ -116,20 +124,20 @@ Tensor TracedOperation::Compute(const Parameters& p) const {
 }
 
 // What rounding can do to a row: of the sum, and of activations that lie between two int8 values.
-double TracedOperation::LimitOf(std::span<const float> row, const float* input) const {
+double TracedOperation::LimitOf(const Parameters& p, std::span<const float> row, const float* input) const {
   double largest = 0;
   for (const float v : row) {
     if (std::isfinite(v)) largest = std::max(largest, static_cast<double>(std::fabs(v)));
   }
   double limit = units_ * 0x1p-23 * largest;
-  if (largest_weight_ > 0) {
+  if (largest_weight_ > 0 && !p.product.quantizing.none) {
     const bitnet::WeightMatrix& w = MatrixOf(model_, bitnet::InfoOf(point_).weight, layer_);
-    limit += TieSlack(input, w.cols, bitnet::FormatOf(w.type).activations, largest_weight_);
+    limit += TieSlack(input, w.cols, bitnet::FormatOf(w.type).activations, p.product.quantizing, largest_weight_);
   }
   return limit;
 }
 
-Fit TracedOperation::Compare(const Parameters& p, double slack) const {
+Fit TracedOperation::Compare(const Parameters& p, double slack, const Fit* within) const {
   const Tensor ours = Compute(p);
   Fit fit;
   for (size_t i = 0; i < output_.n(); ++i) {
@@ -139,7 +147,7 @@ Fit TracedOperation::Compare(const Parameters& p, double slack) const {
     double largest = 0;
     for (const float v : row)
       largest = std::isfinite(v) ? std::max(largest, static_cast<double>(std::fabs(v))) : largest;
-    const double limit = LimitOf(row, a_.n() > i ? a_.row(i).data() : nullptr) + slack * largest;
+    const double limit = LimitOf(p, row, a_.n() > i ? a_.row(i).data() : nullptr) + slack * largest;
     const size_t heads = std::max<size_t>(heads_, 1), width = row.size() / heads;
     for (size_t head = 0; head < heads; ++head) {
       Cell cell{.position = static_cast<int>(i), .head = heads_ == 0 ? -1 : static_cast<int>(head), .elements = width};
@@ -148,7 +156,16 @@ Fit TracedOperation::Compare(const Parameters& p, double slack) const {
         fit.cells.push_back(cell);
         continue;
       }
-      for (size_t j = head * width; j < (head + 1) * width; ++j) {
+      size_t from = head * width, to = from + width;
+      if (within != nullptr) {
+        const Cell& stretch = within->cells[fit.cells.size()];
+        if (stretch.first_wrong >= 0) {
+          from = static_cast<size_t>(stretch.first_wrong);
+          to = static_cast<size_t>(stretch.last_wrong) + 1;
+          cell.elements = to - from;
+        }
+      }
+      for (size_t j = from; j < to; ++j) {
         if (broken_input || std::bit_cast<uint32_t>(row[j]) == std::bit_cast<uint32_t>(mine[j])) {
           ++cell.equal;
           continue;

@@ -58,7 +58,8 @@ class TracedOperation {
 
   // Cells always come in the same order. `slack`: what a row may differ by beside rounding, as a share of its largest
   // magnitude.
-  Fit Compare(const Parameters& p, double slack = 0) const;
+  // `within`: of cells that are wrong there, only the stretch of a row that is.
+  Fit Compare(const Parameters& p, double slack = 0, const Fit* within = nullptr) const;
 
   // Our result and the engine's, a row a position.
   Tensor Compute(const Parameters& p) const;
@@ -73,7 +74,7 @@ class TracedOperation {
     Tensor output;
   };
   Tensor ComputePart(const Parameters& p, const Part& part) const;
-  double LimitOf(std::span<const float> row, const float* input) const;
+  double LimitOf(const Parameters& p, std::span<const float> row, const float* input) const;
 
   const bitnet::Model& model_;
   const TracedTensors& traced_;
@@ -86,7 +87,7 @@ class TracedOperation {
   double units_ = 0;           // ReplayTolerance
   double largest_weight_ = 0;  // where activations become int8: a step of one of them moves the output by this
   std::vector<Batch> batches_;
-  std::vector<Part> parts_;    // batches, as the engine evaluated them
+  std::vector<Part> parts_;  // batches, as the engine evaluated them
   Tensor output_, a_, b_;
 };
 

@@ -44,6 +44,13 @@ Changes KStride(const Site& site) {
                          }});
     }
   }
+  for (const size_t stride : {dim, width + dim}) {
+    if (stride == width) continue;
+    changes.push_back(
+        {fmt::format("every key head with a stride of {} numbers in place of {}", stride, width), [=](Parameters& p) {
+           p.attention.key_at = [=](size_t kv_head, size_t cell) { return kv_head * dim + cell * stride; };
+         }});
+  }
   return changes;
 }
 
@@ -75,6 +82,27 @@ Changes KvWrongCell(const Site& site) {
                            return cell == from ? std::nullopt : std::optional(cell - 1);
                          };
                        }});
+  }
+  return changes;
+}
+
+// Cells that keep what they held before, which is nothing here.
+Changes KvNotStored(const Site& site) {
+  const char* what = site.point == Point::kAttnScores ? "K" : "V";
+  Changes changes;
+  const auto add = [&](std::string how, std::function<bool(size_t)> lost) {
+    changes.push_back({std::move(how), [lost = std::move(lost)](Parameters& p) {
+                         p.attention.row_of = [lost](size_t cell) {
+                           return lost(cell) ? std::nullopt : std::optional(cell);
+                         };
+                       }});
+  };
+  for (size_t every = 2; every <= std::min<size_t>(site.position + 1, 512); every *= 2) {
+    add(fmt::format("{} of the last of each {} positions is not stored", what, every),
+        [every](size_t cell) { return cell % every == every - 1; });
+  }
+  for (size_t at = 0; at <= std::min<size_t>(site.position, 64); ++at) {
+    add(fmt::format("{} of position {} is not stored", what, at), [at](size_t cell) { return cell == at; });
   }
   return changes;
 }
@@ -159,8 +187,15 @@ Changes ScoreCap(const Site&) {
   return changes;
 }
 
-Changes SoftmaxSink(const Site&) {
-  return {{"one more key of score 0 that has no value", [](Parameters& p) { p.attention.sink = 1; }}};
+Changes SoftmaxSum(const Site&) {
+  const auto summed = [](const char* how, bool (*counts)(size_t, size_t)) {
+    return Change{how, [counts](Parameters& p) { p.attention.summed = counts; }};
+  };
+  return {{"one more key of score 0 that has no value", [](Parameters& p) { p.attention.sink = 1; }},
+          summed("the last key's exponential is not in the sum",
+                 [](size_t key, size_t n_keys) { return key + 1 < n_keys || n_keys == 1; }),
+          summed("the first key's exponential is not in the sum",
+                 [](size_t key, size_t n_keys) { return key > 0 || n_keys == 1; })};
 }
 Changes SoftmaxBase(const Site&) {
   return {{"powers of 2 in place of e", [](Parameters& p) { p.attention.exp_base = 2; }}};
@@ -216,6 +251,11 @@ const Mistake kMistakes[] = {
      .rung = "positions",
      .position = 4,
      .place = Point::kAttnScores},
+    {.id = "kv_not_stored",
+     .what = "rows of K or V are not stored",
+     .remedy = "write every position's K and V to the cache before it is read",
+     .points = kReadsCache,
+     .changes = KvNotStored},
     {.id = "kv_not_cleared",
      .what = "rows of an earlier prompt are still attended",
      .remedy = "clear the cache between prompts",
@@ -270,11 +310,11 @@ const Mistake kMistakes[] = {
      .remedy = "cap them only where the file has {architecture}.attn_logit_softcapping",
      .points = {Point::kAttnScoresSoftmax},
      .changes = ScoreCap},
-    {.id = "softmax_sink",
-     .what = "the softmax has one key too many in its sum",
+    {.id = "softmax_sum",
+     .what = "the softmax has a key too many or too few in its sum",
      .remedy = "divide by the sum of the attended keys' exponentials",
      .points = {Point::kAttnScoresSoftmax},
-     .changes = SoftmaxSink},
+     .changes = SoftmaxSum},
     {.id = "softmax_base",
      .what = "the softmax has powers of another base",
      .remedy = "multiply by log2(e) before exp2",

@@ -121,6 +121,11 @@ Changes RopePart(const Site& site) {
     changes.push_back(
         {fmt::format("{} of the {} numbers of a head", part, n_rot), [part](Parameters& p) { p.rope.n_rot = part; }});
   }
+  for (const size_t pairs : {n_rot / 4, n_rot / 8}) {
+    if (pairs == 0) continue;
+    changes.push_back({fmt::format("the first {} of the {} pairs of a head", pairs, n_rot / 2),
+                       [pairs](Parameters& p) { p.rope.pairs = pairs; }});
+  }
   return changes;
 }
 

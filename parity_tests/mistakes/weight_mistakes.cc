@@ -155,14 +155,31 @@ Changes ScaleMisused(const Site& site) {
     changes.push_back(of_block("each block with the scale of the next", false));
     changes.push_back(of_block("each block with the scale of the row's first", true));
   }
-  // Scales of other tensors, where one number is a tensor's.
-  if (site.layer < 0 || group < w.cols) return changes;
+  // Scales of other tensors: 1-bit models have one a tensor, whatever keeps it.
+  if (site.layer < 0) return changes;
+  const auto scale_of = [](const bitnet::WeightMatrix& of) {
+    std::vector<float> row(of.cols);
+    float largest = 0;
+    for (size_t r = 0; r < std::min<size_t>(of.rows, 4); ++r) {
+      bitnet::WeightRow(of, r, row.data());
+      largest = std::max(largest, LargestOf(row.data(), row.size()));
+    }
+    return largest;
+  };
+  const float own = scale_of(w);
   for (const bitnet::PointInfo& other : bitnet::kGraph) {
     if (!kProjections.Has(other.point) || other.point == site.point) continue;
     const bitnet::WeightMatrix& of = MatrixOf(site.model, other.weight, site.layer);
-    if (of.type != w.type || of.scale == w.scale) continue;
-    changes.push_back(
-        {fmt::format("the scale of {}", other.name), [scale = of.scale](Parameters& p) { p.product.w.scale = scale; }});
+    const float scale = scale_of(of);
+    if (of.type != w.type || scale == own || own == 0) continue;
+    const bool of_tensor = group == w.cols;
+    changes.push_back({fmt::format("the scale of {}", other.name), [of_tensor, scale, own](Parameters& p) {
+                         if (of_tensor) {
+                           p.product.w.scale = scale;
+                         } else {
+                           p.factor = scale / own;
+                         }
+                       }});
   }
   return changes;
 }

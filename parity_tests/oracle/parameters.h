@@ -86,10 +86,11 @@ struct RopeParameters {
   std::function<double(double angle)> angle_as;                  // what becomes of an angle behind that
   double exponent = 1;                                           // pair i turns by base^(-2i * exponent / n_rot)
   size_t n_rot = 0;                                              // numbers of a head that turn; 0: the model's
-  size_t heads = 0;                                              // so many heads turn, from the first on; 0: all
+  size_t pairs = 0;    // so many pairs of a head turn, from the first on; 0: all
+  size_t heads = 0;    // so many heads turn, from the first on; 0: all
   bool exact = false;  // angles are not multiplied up from pair to pair in float32
   bool Plain() const {
-    return position || turns != 1 || angle_as || exponent != 1 || n_rot != 0 || heads != 0 || exact;
+    return position || turns != 1 || angle_as || exponent != 1 || n_rot != 0 || pairs != 0 || heads != 0 || exact;
   }
 };
 
@@ -121,11 +122,12 @@ struct AttentionParameters {
   bool rounds_query = true;  // Q and the probabilities are rounded to F16 before they meet K and V
   // What becomes of a score before the softmax, scaled already; -inf: the key is not attended.
   std::function<double(size_t head, size_t position, size_t key, double score)> score_as;
-  double sink = 0;      // added to the sum of exponentials
-  double exp_base = 0;  // of the exponential; 0: e
+  std::function<bool(size_t key, size_t n_keys)> summed;  // whose exponential is in the sum; empty: every key's
+  double sink = 0;                                        // added to the sum of exponentials
+  double exp_base = 0;                                    // of the exponential; 0: e
   bool normalized = true;
   bool PlainDot() const { return cache != CacheType::kF16 || !rounds_query; }
-  bool PlainSoftmax() const { return score_as || sink != 0 || exp_base != 0 || !normalized; }
+  bool PlainSoftmax() const { return score_as || summed || sink != 0 || exp_base != 0 || !normalized; }
 };
 
 struct GateParameters {

@@ -85,7 +85,7 @@ void RopeRow(const RopeParameters& p, float* x, size_t n_heads, size_t head_dim,
   const double position = p.position ? p.position(i, batch) : static_cast<double>(batch.first + i) + p.shift;
   const size_t turning = p.n_rot != 0 ? p.n_rot : n_rot, half = turning / 2;
   const size_t heads = p.heads != 0 ? std::min(p.heads, n_heads) : n_heads;
-  for (size_t pair = 0; pair < half; ++pair) {
+  for (size_t pair = 0; pair < (p.pairs != 0 ? std::min(p.pairs, half) : half); ++pair) {
     const double power = -2.0 * static_cast<double>(pair) * p.exponent / static_cast<double>(turning);
     double angle = position * std::pow(static_cast<double>(p.base), power) * p.turns;
     if (pair < p.divisors.size()) angle /= p.divisors[pair];
@@ -145,9 +145,9 @@ void SoftmaxRow(const AttentionParameters& p, size_t head, size_t position, std:
   }
   const double base = p.exp_base == 0 ? 1 : std::log(p.exp_base);
   if (!std::isfinite(largest)) largest = 0;
-  for (double& v : x) {
-    v = std::exp((v - largest) * base);
-    sum += v;
+  for (size_t key = 0; key < x.size(); ++key) {
+    x[key] = std::exp((x[key] - largest) * base);
+    if (!p.summed || p.summed(key, x.size())) sum += x[key];
   }
   // A sink is a key of its own, of score 0.
   if (p.sink != 0) sum += p.sink * std::exp(-largest * base);

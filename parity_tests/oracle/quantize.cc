@@ -20,7 +20,9 @@ struct Scale {
   float factor = 0;
   float kept = 0;
 };
-Scale ScaleFor(ActivationKind kind, float m, float levels) {
+Scale ScaleFor(ActivationKind kind, float m, const Quantizing& rule) {
+  const float levels = rule.levels;
+  if (kind == ActivationKind::kQ8K && rule.wraps) return {levels / std::fabs(m), std::fabs(m) / levels};
   if (kind == ActivationKind::kQ8K) {
     const float factor = m == 0 ? 0.0f : -levels / m;
     return {factor, factor == 0 ? 0.0f : 1.0f / factor};
@@ -74,7 +76,7 @@ Int8Rows QuantizeWrongly(ActivationKind kind, const Values& x, size_t cols, cons
   const size_t kept = std::min(own, group);
   Int8Rows rows{std::vector<int8_t>(x.size()), Values(x.size() / kept)};
   for (size_t at = 0; at < x.size(); at += group) {
-    const Scale scale = ScaleFor(kind, LargestOf(x.data() + at, group, rule.largest), rule.levels);
+    const Scale scale = ScaleFor(kind, LargestOf(x.data() + at, group, rule.largest), rule);
     for (size_t i = at; i < at + group; ++i) {
       const float rounded = Rounded(x[i] * scale.factor, rule);
       rows.q[i] = rule.wraps ? static_cast<int8_t>(static_cast<int>(std::clamp(rounded, -1e6f, 1e6f)))
