@@ -112,12 +112,25 @@ bool PartsAreWrong(const Fit& null) {
   });
 }
 
+// A product of many rows is tried on its worst one first.
+bool IsHopeless(const TracedOperation& op, const Fit& null, const Parameters& p) {
+  constexpr double kFarOff = 100;  // times what rounding can do
+  if (bitnet::InfoOf(op.point()).op != bitnet::Op::kProduct || PartsAreWrong(null)) return false;
+  if (p.row_shift != 0 || p.product.quantizing.group == Quantizing::Group::kBatch) return false;
+  const Cell* worst = nullptr;
+  for (const Cell& c : null.cells) {
+    if (c.wrong() && (worst == nullptr || c.error > worst->error)) worst = &c;
+  }
+  return worst != nullptr && op.ErrorAt(p, static_cast<size_t>(worst->position)) > kFarOff;
+}
+
 std::optional<Explained> TryChange(const TracedOperation& op, const HabitChoice& habits, const Fit& null,
                                    const Change& change) {
   Parameters p = With(habits, op);
   change.apply(p);
   Fit fit;
   try {
+    if (IsHopeless(op, null, p)) return std::nullopt;
     fit = op.Compare(p, habits.slack());
   } catch (const NotTraced&) {
     return std::nullopt;  // it reads a tensor that the engine did not leave

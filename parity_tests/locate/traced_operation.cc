@@ -56,7 +56,7 @@ double TieSlack(const float* x, size_t cols, bitnet::ActivationKind kind, const 
       }
     }
   }
-  return slack * largest_weight;
+  return 1.05 * slack * largest_weight;
 }
 
 }  // namespace
@@ -135,6 +135,23 @@ double TracedOperation::LimitOf(const Parameters& p, std::span<const float> row,
     limit += TieSlack(input, w.cols, bitnet::FormatOf(w.type).activations, p.product.quantizing, largest_weight_);
   }
   return limit;
+}
+
+double TracedOperation::ErrorAt(const Parameters& p, size_t position) const {
+  Inputs in{.batch = {position, 1}};
+  Tensor a = Tensor::Uniform(Values(a_.row(position).begin(), a_.row(position).end()), 1);
+  if (p.reads[0] != Point::kUnknown) a = traced_.InputsOf(point_, layer_, {position, 1}, &p).a;
+  in.a = &a;
+  const Tensor ours = arithmetic_.Compute(point_, p, in);
+  const std::span<const float> row = output_.row(position), mine = ours.row(0);
+  if (row.size() != mine.size()) return kInfinite;
+  const double limit = LimitOf(p, row, a.data.data());
+  double worst = 0;
+  for (size_t j = 0; j < row.size(); ++j) {
+    const double difference = std::fabs(static_cast<double>(row[j]) - mine[j]);
+    worst = std::max(worst, std::isfinite(difference) ? difference : kInfinite);
+  }
+  return limit > 0 ? worst / limit : worst > 0 ? kInfinite : 0;
 }
 
 Fit TracedOperation::Compare(const Parameters& p, double slack, const Fit* within) const {

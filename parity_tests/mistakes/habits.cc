@@ -25,14 +25,16 @@ Changes FloatCache(const Site& site) {
 }
 
 Changes FloatQuery(const Site& site) {
-  return {{site.point == Point::kAttnScores ? "Q in float32" : "probabilities in float32",
-           [](Parameters& p) { p.attention.rounds_query = false; }}};
+  const char* what = site.point == Point::kAttnScores ? "Q" : "probabilities";
+  return {{fmt::format("{} in float32", what), [](Parameters& p) { p.attention.rounds_query = false; }},
+          {fmt::format("{} rounded to F16", what), [](Parameters& p) { p.attention.rounds_query = true; }}};
 }
 
 Changes FloatActivations(const Site& site) {
   const bitnet::ActivationKind kind = bitnet::FormatOf(MatrixAt(site).type).activations;
   if (kind == bitnet::ActivationKind::kF32 || IsInt8(kind)) return {};
-  return {{"float32 activations", [](Parameters& p) { p.product.quantizing.none = true; }}};
+  return {{"float32 activations", [](Parameters& p) { p.product.quantizing.none = true; }},
+          {"activations rounded to F16", [](Parameters& p) { p.product.quantizing.to_f16 = true; }}};
 }
 
 // A row of the weights as int8 times a scale for each `group` of them.
@@ -47,7 +49,6 @@ void ToInt8(float* row, size_t cols, size_t group) {
 
 Changes Int8Head(const Site& site) {
   const bitnet::WeightMatrix w = MatrixAt(site);
-  if (IsInt8(bitnet::FormatOf(w.type).activations)) return {};
   Changes changes;
   for (const size_t group : {w.cols, size_t{32}}) {
     if (w.cols % group != 0) continue;
@@ -81,13 +82,13 @@ const Mistake kHabits[] = {
      .changes = FloatCache,
      .habit = true},
     {.id = "float_attention",
-     .what = "Q and the probabilities are not rounded to F16",
+     .what = "Q and the probabilities are rounded otherwise",
      .remedy = "nothing: compare by profile cosine, or round them as the references do",
      .points = kReadsCache,
      .changes = FloatQuery,
      .habit = true},
     {.id = "float_activations",
-     .what = "activations are not rounded to the type of the weights",
+     .what = "activations are rounded otherwise",
      .remedy = "nothing: compare by profile cosine, or round them as the references do",
      .points = kProducts,
      .changes = FloatActivations,

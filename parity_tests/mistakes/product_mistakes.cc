@@ -156,6 +156,7 @@ const Mistake kMistakes[] = {
                 Point::kFfnDown, Point::kLogits},
      .changes = NotQuantized,
      .made_in = kProjections,
+     .habit = true,
      .rung = "first-logit",
      .position = 0,
      .place = Point::kQProj},

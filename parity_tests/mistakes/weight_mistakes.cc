@@ -172,7 +172,7 @@ Changes ScaleMisused(const Site& site) {
     const bitnet::WeightMatrix& of = MatrixOf(site.model, other.weight, site.layer);
     const float scale = scale_of(of);
     if (of.type != w.type || scale == own || own == 0) continue;
-    const bool of_tensor = group == w.cols;
+    const bool of_tensor = bitnet::FormatOf(w.type).ternary->scale_at < 0;
     changes.push_back({fmt::format("the scale of {}", other.name), [of_tensor, scale, own](Parameters& p) {
                          if (of_tensor) {
                            p.product.w.scale = scale;

@@ -287,7 +287,7 @@ Tensor Arithmetic::PlainScores(const AttentionParameters& p, const Inputs& in) c
         const size_t from = map.from(head / group, key);
         double sum = 0;
         for (size_t d = 0; d < map.dim && from + map.dim <= flat.size(); ++d) {
-          const float x = p.rounds_query ? plain::Kept(CacheType::kF16, q[d]) : q[d];
+          const float x = p.rounds_query.value_or(true) ? plain::Kept(CacheType::kF16, q[d]) : q[d];
           sum += static_cast<double>(x) * flat[from + d];
         }
         scores.data.push_back(static_cast<float>(sum));
@@ -310,7 +310,7 @@ Tensor Arithmetic::PlainValues(const AttentionParameters& p, const Inputs& in) c
       std::fill(sum.begin(), sum.end(), 0.0);
       for (size_t key = 0; key < std::min(n_keys, map.used); ++key) {
         const float v = in.a->row(i)[head * n_keys + key];
-        const double weight = p.rounds_query ? plain::Kept(CacheType::kF16, v) : v;
+        const double weight = p.rounds_query.value_or(true) ? plain::Kept(CacheType::kF16, v) : v;
         const size_t from = map.from(head / group, key);
         if (weight == 0 || from + map.dim > flat.size()) continue;
         for (size_t d = 0; d < map.dim; ++d) sum[d] += weight * flat[from + d];

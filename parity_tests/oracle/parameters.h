@@ -52,8 +52,9 @@ struct Quantizing {
   float nearest_from = 0.5f;  // the fraction from which kNearest goes up
   Largest largest = Largest::kMagnitude;
   float levels = 127;
-  bool wraps = false;  // past int8's range, where the format clips
-  bool none = false;   // not rounded at all: float32 activations times the decoded weights
+  bool wraps = false;   // past int8's range, where the format clips
+  bool none = false;    // not rounded at all: float32 activations times the decoded weights
+  bool to_f16 = false;  // to F16, where the order keeps float32
   bool operator==(const Quantizing&) const = default;
 };
 
@@ -65,7 +66,9 @@ struct ProductParameters {
   // double, with activations as `w.type` and `quantizing` say.
   std::function<void(size_t r, float* values)> read_row;
   bool narrow = false;  // sums of int8 products wrap at 16 bits; ternary weights alone
-  bool Plain() const { return read_row || narrow || quantizing.none || quantizing.group == Quantizing::Group::kBlock; }
+  bool Plain() const {
+    return read_row || narrow || quantizing.none || quantizing.to_f16 || quantizing.group == Quantizing::Group::kBlock;
+  }
 };
 
 // The embeddings: the row of token id + shift, times a factor.
@@ -119,14 +122,15 @@ struct AttentionParameters {
   std::optional<FlippedBit> flipped;
   // From here on: what no engine order covers. Such an operation is computed in double.
   CacheType cache = CacheType::kF16;
-  bool rounds_query = true;  // Q and the probabilities are rounded to F16 before they meet K and V
+  // Whether Q and the probabilities are rounded to F16 before they meet K and V; nothing: as the order says.
+  std::optional<bool> rounds_query = {};
   // What becomes of a score before the softmax, scaled already; -inf: the key is not attended.
   std::function<double(size_t head, size_t position, size_t key, double score)> score_as;
   std::function<bool(size_t key, size_t n_keys)> summed;  // whose exponential is in the sum; empty: every key's
   double sink = 0;                                        // added to the sum of exponentials
   double exp_base = 0;                                    // of the exponential; 0: e
   bool normalized = true;
-  bool PlainDot() const { return cache != CacheType::kF16 || !rounds_query; }
+  bool PlainDot() const { return cache != CacheType::kF16 || rounds_query; }
   bool PlainSoftmax() const { return score_as || summed || sink != 0 || exp_base != 0 || !normalized; }
 };
 

@@ -18,7 +18,8 @@ float RoundedToF16(float x) { return bitnet::F32FromF16(bitnet::F16FromF32(x)); 
 // Activations as they meet the weights, in float32. `q`: what was rounded to int8, if anything was.
 Values Activations(const ProductParameters& p, const Values& x, size_t cols, ActivationKind kind, Int8Rows* q) {
   if (p.quantizing.none) return x;
-  const bool as_asked = p.quantizing == Quantizing();
+  if (p.quantizing.to_f16) kind = ActivationKind::kF16;
+  const bool as_asked = p.quantizing == Quantizing() || p.quantizing.to_f16;
   if (!IsInt8(kind) && !as_asked) kind = ActivationKind::kI8Row;  // an engine's own int8
   if (!IsInt8(kind)) {
     Values rounded = x;
