@@ -683,8 +683,20 @@ parity_capture* parity_begin(const parity_request* request, const char* director
   return c;
 }
 
+static void parity_check_stage(const char* stage) {
+  static const char stages[] =
+      " embeddings attn_norm q_proj k_proj v_proj q_rope k_rope attn_scores attn_scores_softmax attn_out attn_sub_norm "
+      "attn_o_proj ffn_inp ffn_norm ffn_gate ffn_up ffn_act ffn_sub_norm ffn_down layer_out output_norm logits ";
+  const char* at = stages;
+  const size_t size = strlen(stage);
+  while ((at = strstr(at + 1, stage)) != NULL && (at[-1] != ' ' || at[size] != ' ')) {
+  }
+  if (at == NULL || size == 0) parity_fail("stage: found '%s', expected one of%s", stage, stages);
+}
+
 bool parity_wants(const parity_capture* c, int position, int layer, const char* stage) {
   const parity_trace* t = &c->trace;
+  parity_check_stage(stage);
   char place[128];
   snprintf(place, sizeof place, "blk%d/%s", layer, stage);
   return (c->request->positions == 0 || position < c->request->positions) &&
