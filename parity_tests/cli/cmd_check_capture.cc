@@ -100,28 +100,45 @@ std::vector<std::string> Contradictions(const Capture& c) {
 
 // Which operations a replay can judge: those whose output and inputs are there as raw tensors.
 std::string ReplayWords(const Capture& c) {
-  std::set<Point> raw;
+  std::map<Point, std::set<int>> raw;  // positions
+  std::set<int> positions;
   for (const TraceRecord& r : c.traces) {
-    if (!r.tensor_file.empty()) raw.insert(r.point);
+    if (r.tensor_file.empty()) continue;
+    raw[r.point].insert(r.position);
+    positions.insert(r.position);
   }
   if (raw.empty()) return "no raw tensors: a request with raw_tensors has them, and a replay needs them";
   const bitnet::GraphShape shape = {.has_sub_norms =
                                         raw.contains(Point::kAttnSubNorm) || raw.contains(Point::kFfnSubNorm)};
-  std::vector<std::string> lacking;
-  size_t n = 0;
+  std::vector<std::string> absent, partly, lacking;
+  size_t judged = 0;
   for (const bitnet::PointInfo& p : bitnet::kGraph) {
     if (!bitnet::Exists(p, shape)) continue;
-    std::vector<std::string_view> needs;
-    if (!raw.contains(p.point)) needs.push_back("itself");
+    std::vector<std::string_view> inputs;
     for (size_t i = 0; i < p.inputs.size(); ++i) {
       const Point input = bitnet::SourceOf(p, i, 0, shape).point;
-      if (input != Point::kUnknown && !raw.contains(input)) needs.push_back(PointName(input));
+      if (input != Point::kUnknown && !raw.contains(input)) inputs.push_back(PointName(input));
     }
-    ++n;
-    if (!needs.empty()) lacking.push_back(fmt::format("{} (lacks {})", p.name, fmt::join(needs, ", ")));
+    if (!raw.contains(p.point)) {
+      absent.emplace_back(p.name);
+    } else if (!inputs.empty()) {
+      lacking.push_back(fmt::format("{} (lacks {})", p.name, fmt::join(inputs, ", ")));
+    } else {
+      ++judged;
+      if (const size_t n = raw[p.point].size(); n < positions.size()) {
+        partly.push_back(fmt::format("{} ({} of {})", p.name, n, positions.size()));
+      }
+    }
   }
-  if (lacking.empty()) return fmt::format("a replay can judge all {} operations", n);
-  return fmt::format("a replay can judge {} of {} operations; not {}", n - lacking.size(), n, fmt::join(lacking, ", "));
+  std::string words =
+      fmt::format("a replay can judge {} of {} operations", judged, judged + absent.size() + lacking.size());
+  const auto add = [&](const char* what, const std::vector<std::string>& names) {
+    if (!names.empty()) words += fmt::format("\n  {}: {}", what, fmt::join(names, ", "));
+  };
+  add("not traced", absent);
+  add("without inputs", lacking);
+  add("at some positions alone", partly);
+  return words;
 }
 
 // The first three of those that differ in numbers only, and how many more.
