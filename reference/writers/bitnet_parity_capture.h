@@ -163,7 +163,10 @@ static char* parity_join(const char* a, const char* b) {
 
 /* ---- BLAKE3 (github.com/BLAKE3-team/BLAKE3-specs), without its keyed modes. ---- */
 
-enum { PARITY_CHUNK_START = 1, PARITY_CHUNK_END = 2, PARITY_PARENT = 4, PARITY_ROOT = 8 };
+#define PARITY_CHUNK_START 1u
+#define PARITY_CHUNK_END 2u
+#define PARITY_PARENT 4u
+#define PARITY_ROOT 8u
 
 static const uint32_t parity_iv[8] = {0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A,
                                       0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19};
