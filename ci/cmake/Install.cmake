@@ -41,6 +41,9 @@ install(FILES ${CMAKE_SOURCE_DIR}/fixtures/models/kjv-tokenizer.json DESTINATION
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/fixtures/recorded DESTINATION ${share})
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/fixtures/example_engine DESTINATION ${share} FILES_MATCHING PATTERN *.py
   PATTERN *.md)
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/fixtures/not_exact_engine DESTINATION ${share} FILES_MATCHING PATTERN *.[ch]
+  PATTERN *.md)
+install(FILES ${CMAKE_SOURCE_DIR}/reference/writers/bitnet_parity_capture.py DESTINATION ${share}/writers)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/ DESTINATION ${share}/docs FILES_MATCHING PATTERN *.md)
 install(FILES ${CMAKE_SOURCE_DIR}/README.md ${CMAKE_SOURCE_DIR}/CHANGELOG.md DESTINATION ${share})
 
@@ -56,16 +59,17 @@ if(EXISTS ${PARITY_LLAMA_CPP_SOURCE}/LICENSE)
   install(FILES ${PARITY_LLAMA_CPP_SOURCE}/LICENSE DESTINATION ${share}/licenses RENAME llama.cpp)
 endif()
 
-# find_package(bitnet_parity): target bitnet_parity::capture.
+# find_package(bitnet_parity): targets bitnet_parity::capture, and bitnet_parity::writers for C.
 set_target_properties(capture blake3 PROPERTIES POSITION_INDEPENDENT_CODE ON)
 set_target_properties(capture PROPERTIES OUTPUT_NAME bitnet_parity_capture)
 set_target_properties(blake3 PROPERTIES OUTPUT_NAME bitnet_parity_blake3)
 target_compile_features(capture INTERFACE cxx_std_20)
 target_include_directories(capture INTERFACE $<INSTALL_INTERFACE:include/bitnet_parity>)
-install(TARGETS capture graph blake3 EXPORT bitnet_parity ARCHIVE DESTINATION lib)
+install(TARGETS capture graph blake3 writers EXPORT bitnet_parity ARCHIVE DESTINATION lib)
 install(FILES ${CMAKE_SOURCE_DIR}/engine/graph/graph.h DESTINATION include/bitnet_parity/engine/graph)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/reference/capture DESTINATION include/bitnet_parity/reference
   FILES_MATCHING PATTERN *.h PATTERN *_for_test.h EXCLUDE)
+install(FILES ${CMAKE_SOURCE_DIR}/reference/writers/bitnet_parity_capture.h DESTINATION include/bitnet_parity)
 install(EXPORT bitnet_parity NAMESPACE bitnet_parity:: DESTINATION lib/cmake/bitnet_parity
   FILE bitnet_parity-targets.cmake)
 include(CMakePackageConfigHelpers)

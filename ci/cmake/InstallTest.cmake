@@ -44,4 +44,20 @@ file(GLOB captures ${prefix}/share/bitnet-parity/recorded/*.hello.batch)
 list(GET captures 0 capture)
 run("copy_capture" ${WORK}/writer/copy_capture ${capture} ${WORK}/copy somebody)
 run("check-capture" ${parity} check-capture ${WORK}/copy)
+
+# Adapters in C++, C and Python.
+file(WRITE ${WORK}/request.json [[{"schema": "bitnet-parity/request/1", "model": "toy.gguf", "token_ids": [2, 0, 3],
+  "max_tokens": 5, "trace": "full"}]])
+foreach(adapter adapter c_adapter)
+  run("${adapter}" ${WORK}/writer/${adapter} ${WORK}/request.json ${WORK}/${adapter})
+  run("check-capture" ${parity} check-capture ${WORK}/${adapter})
+endforeach()
+find_program(python3 python3)
+if(python3)
+  file(WRITE ${WORK}/request.json "{\"schema\": \"bitnet-parity/request/1\", \"text\": \"Hi\", \"max_tokens\": 1,
+    \"model\": \"${prefix}/share/bitnet-parity/models/kjv-bitnet.f16.gguf\", \"trace\": \"core\"}")
+  run("example_engine" ${python3} ${prefix}/share/bitnet-parity/example_engine/example_engine.py ${WORK}/request.json
+    ${WORK}/python)
+  run("check-capture" ${parity} check-capture ${WORK}/python)
+endif()
 file(REMOVE_RECURSE ${WORK})

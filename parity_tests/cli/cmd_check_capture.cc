@@ -4,15 +4,19 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <memory>
+#include <set>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
 #include "parity_tests/judge/metrics.h"
 #include "reference/capture/capture.h"
-#include "reference/capture/capture_writer.h"
+#include "reference/capture/json_fields.h"
 #include "reference/capture/trace_record.h"
 #include "reference/capture/trace_selection.h"
 
@@ -47,30 +51,41 @@ std::string WrongShape(const Capture& c, const TraceRecord& r) {
                      fmt::join(r.shape, ", "), fmt::join(expected, ", "));
 }
 
+void CheckFinite(const Matrix& m, const char* name, std::vector<std::string>* problems) {
+  for (int64_t i = 0; i < m.rows; ++i) {
+    for (int64_t j = 0; j < m.cols; ++j) {
+      if (std::isfinite(m.row(i)[j])) continue;
+      problems->push_back(fmt::format("{}.npy: [{}, {}] is {}, expected a finite number", name, i, j, m.row(i)[j]));
+      return;
+    }
+  }
+}
+
+void CheckDecoding(const Capture& c, std::vector<std::string>* problems) {
+  const auto row = [](const Matrix& m, int64_t i) { return std::span(m.row(i), static_cast<size_t>(m.cols)); };
+  for (int64_t i = 0; i < c.decode_logits.rows && static_cast<size_t>(i) < c.generated.size(); ++i) {
+    const int32_t best = Argmax(row(c.decode_logits, i)), found = c.generated[static_cast<size_t>(i)];
+    if (best < 0 || best == found) continue;
+    problems->push_back(fmt::format(
+        "generated[{}]: found {}, expected {}, the first of the largest in decode_logits.npy", i, found, best));
+    break;
+  }
+  const bool all = c.logits.rows > 0 && static_cast<size_t>(c.logits.rows) == c.tokens.size();
+  if (!all || c.decode_logits.rows == 0 || c.decode_logits.cols != c.logits.cols) return;
+  const std::span<const float> last = row(c.logits, c.logits.rows - 1), first = row(c.decode_logits, 0);
+  const auto different = std::mismatch(last.begin(), last.end(), first.begin());
+  if (different.first == last.end() || std::isnan(*different.first)) return;
+  problems->push_back(
+      fmt::format("decode_logits.npy: [0, {}] is {}, expected {}: row 0 repeats the last row of logits.npy",
+                  different.first - last.begin(), *different.second, *different.first));
+}
+
 // What the reader cannot see: numbers that contradict each other.
 std::vector<std::string> Contradictions(const Capture& c) {
   std::vector<std::string> problems;
-  const auto finite = [&](const Matrix& m, const char* name) {
-    for (int64_t i = 0; i < m.rows; ++i) {
-      for (int64_t j = 0; j < m.cols; ++j) {
-        if (std::isfinite(m.row(i)[j])) continue;
-        problems.push_back(fmt::format("{}.npy: [{}, {}] is {}, expected a finite number", name, i, j, m.row(i)[j]));
-        return;
-      }
-    }
-  };
-  finite(c.logits, "logits");
-  finite(c.decode_logits, "decode_logits");
-  for (size_t i = 0; i < c.generated.size() && static_cast<int64_t>(i) < c.decode_logits.rows; ++i) {
-    const int32_t best =
-        Argmax({c.decode_logits.row(static_cast<int64_t>(i)), static_cast<size_t>(c.decode_logits.cols)});
-    if (best >= 0 && best != c.generated[i]) {
-      problems.push_back(
-          fmt::format("generated[{}]: found {}, expected {}, the first of the largest in decode_logits.npy", i,
-                      c.generated[i], best));
-      break;
-    }
-  }
+  CheckFinite(c.logits, "logits", &problems);
+  CheckFinite(c.decode_logits, "decode_logits", &problems);
+  CheckDecoding(c, &problems);
   if (c.shapes.attends.size() != c.tokens.size()) {
     problems.push_back(fmt::format("shapes.attends: found {} positions, expected {} (one for each token)",
                                    c.shapes.attends.size(), c.tokens.size()));
@@ -78,23 +93,89 @@ std::vector<std::string> Contradictions(const Capture& c) {
   for (const TraceRecord& r : c.traces) {
     if (const std::string wrong = WrongShape(c, r); !wrong.empty()) problems.push_back(wrong);
     if (r.tensor_file.empty()) continue;
-    const std::vector<float> data = ReadTensor(c, r);
-    if (MakeTraceRecord(r.position, r.layer, r.stage, r.shape, data).blake3 != r.blake3) {
-      problems.push_back(fmt::format("{}: blake3: the raw tensor {} has another hash", r.name, r.tensor_file));
-    }
+    Guard(&problems, [&] { ReadTensor(c, r); });
   }
   return problems;
 }
 
+// Which operations a replay can judge: those whose output and inputs are there as raw tensors.
+std::string ReplayWords(const Capture& c) {
+  std::map<Point, std::set<int>> raw;  // positions
+  std::set<int> positions;
+  for (const TraceRecord& r : c.traces) {
+    if (r.tensor_file.empty()) continue;
+    raw[r.point].insert(r.position);
+    positions.insert(r.position);
+  }
+  if (raw.empty()) return "no raw tensors: a request with raw_tensors has them, and a replay needs them";
+  const bitnet::GraphShape shape = {.has_sub_norms =
+                                        raw.contains(Point::kAttnSubNorm) || raw.contains(Point::kFfnSubNorm)};
+  std::vector<std::string> absent, partly, lacking;
+  size_t judged = 0;
+  for (const bitnet::PointInfo& p : bitnet::kGraph) {
+    if (!bitnet::Exists(p, shape)) continue;
+    std::vector<std::string_view> inputs;
+    for (size_t i = 0; i < p.inputs.size(); ++i) {
+      const Point input = bitnet::SourceOf(p, i, 0, shape).point;
+      if (input != Point::kUnknown && !raw.contains(input)) inputs.push_back(PointName(input));
+    }
+    if (!raw.contains(p.point)) {
+      absent.emplace_back(p.name);
+    } else if (!inputs.empty()) {
+      lacking.push_back(fmt::format("{} (lacks {})", p.name, fmt::join(inputs, ", ")));
+    } else {
+      ++judged;
+      if (const size_t n = raw[p.point].size(); n < positions.size()) {
+        partly.push_back(fmt::format("{} ({} of {})", p.name, n, positions.size()));
+      }
+    }
+  }
+  std::string words =
+      fmt::format("a replay can judge {} of {} operations", judged, judged + absent.size() + lacking.size());
+  const auto add = [&](const char* what, const std::vector<std::string>& names) {
+    if (!names.empty()) words += fmt::format("\n  {}: {}", what, fmt::join(names, ", "));
+  };
+  add("not traced", absent);
+  add("without inputs", lacking);
+  add("at some positions alone", partly);
+  return words;
+}
+
+// The first three of those that differ in numbers only, and how many more.
+std::vector<std::string> Grouped(const std::vector<std::string>& problems) {
+  constexpr size_t kShown = 3;
+  std::map<std::string, size_t> counts;
+  const auto kind = [](const std::string& problem) {
+    std::string text;
+    for (const char c : problem) {
+      if (c < '0' || c > '9') text += c;
+    }
+    return text;
+  };
+  for (const std::string& problem : problems) ++counts[kind(problem)];
+  std::vector<std::string> lines;
+  std::map<std::string, size_t> seen;
+  for (const std::string& problem : problems) {
+    const size_t n = ++seen[kind(problem)], all = counts[kind(problem)];
+    if (n <= kShown) lines.push_back(problem);
+    if (n == kShown && all > kShown) lines.push_back(fmt::format("... and {} more like this", all - kShown));
+  }
+  return lines;
+}
+
 int CheckCapture(const std::string& directory) {
-  const Capture c = ReadCapture(directory);
-  const std::vector<std::string> problems = Contradictions(c);
+  std::vector<std::string> unreadable;
+  const Capture c = ReadCapture(directory, &unreadable);
+  const std::vector<std::string> contradictions = Contradictions(c);
   fmt::print("{}: {} {}, {} ({}), {} prompt tokens, {} generated, {} traces\n", directory, c.backend.name,
              c.backend.version, c.model.path, c.model.architecture, c.tokens.size(), c.generated.size(),
              c.traces.size());
-  for (const std::string& problem : problems) fmt::print("  {}\n", problem);
-  fmt::print("{}\n", problems.empty() ? "a sound capture" : fmt::format("{} problems", problems.size()));
-  return problems.empty() ? 0 : 1;
+  for (const std::string& problem : Grouped(unreadable)) fmt::print("  {}\n", problem);
+  for (const std::string& problem : Grouped(contradictions)) fmt::print("  {}\n", problem);
+  if (!c.traces.empty()) fmt::print("{}\n", ReplayWords(c));
+  const size_t n = unreadable.size() + contradictions.size();
+  fmt::print("{}\n", n == 0 ? "a sound capture" : fmt::format("{} problem{}", n, n == 1 ? "" : "s"));
+  return !unreadable.empty() ? 2 : !contradictions.empty() ? 1 : 0;
 }
 
 }  // namespace
@@ -102,7 +183,7 @@ int CheckCapture(const std::string& directory) {
 void AddCheckCaptureCommand(CLI::App& app, int& exit_code) {
   auto directory = std::make_shared<std::string>();
   Options options(app, "check-capture",
-                  "What is wrong with a capture: 0 nothing, 1 it contradicts itself, 2 it cannot be read");
+                  "All that is wrong with a capture: 0 nothing, 1 it contradicts itself, 2 it cannot be read");
   options.Add("directory", *directory, "Directory with capture.json", {.required = true});
   options.Run(exit_code, [directory] { return CheckCapture(*directory); });
 }

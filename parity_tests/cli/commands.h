@@ -15,6 +15,7 @@ void AddDiffModelsCommand(CLI::App& app, int& exit_code);
 void AddGenerateCommand(CLI::App& app, int& exit_code);
 void AddInspectCommand(CLI::App& app, int& exit_code);
 void AddLadderCommand(CLI::App& app, int& exit_code);
+void AddMakeRequestCommand(CLI::App& app, int& exit_code);
 void AddMatrixCommand(CLI::App& app, int& exit_code);
 void AddSweepCommand(CLI::App& app, int& exit_code);
 void AddCheckCaptureCommand(CLI::App& app, int& exit_code);

@@ -43,6 +43,7 @@ int main(int argc, char** argv) {
   parity::AddRecordCommand(app, exit_code);
   parity::AddPreflightCommand(app, exit_code);
   parity::AddCheckCaptureCommand(app, exit_code);
+  parity::AddMakeRequestCommand(app, exit_code);
   parity::AddTokenizeCommand(app, exit_code);
   parity::AddTraceDiffCommand(app, exit_code);
   parity::AddReplayCommand(app, exit_code);

@@ -100,6 +100,18 @@ TEST(NotExactEngine, EveryHabitMakesADifference) {
   }
 }
 
+// It is honest: with the habits turned the references' way each of its operations follows from its own inputs, however
+// it adds.
+TEST(NotExactEngine, WithoutItsHabitsEveryOperationFollows) {
+  const TemporaryDirectory root;
+  for (const std::string model : {"kjv-bitnet.f32", "kjv-bitnet.f16", "kjv-bitnet.tq2_0", "kjv-bitnet-b1.58.tq2_0"}) {
+    const Capture c = RunAlone(root.path(), model, {"--kv", "f16", "--floats", "f16", "--head", "file"},
+                               {{"trace", "full"}, {"raw_tensors", true}});
+    const ProcessResult replay = RunParity({"replay", "--model", ModelPath(model), "--reference", c.directory});
+    EXPECT_EQ(replay.exit_code, 0) << model << replay.output << replay.last_words;
+  }
+}
+
 // What it computes in a batch and token by token is the same to the bit: one row is computed like many.
 TEST(NotExactEngine, ABatchIsTokensOneByOne) {
   const TemporaryDirectory root;

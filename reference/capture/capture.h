@@ -107,6 +107,9 @@ struct Capture {
 // is an error. An engine that traces while it runs writes through CaptureWriter (capture_writer.h) instead.
 void WriteCapture(const Capture& capture, const std::string& directory);
 Capture ReadCapture(const std::string& directory);
+// The same for somebody who wants to know all that is wrong with a capture: adds it to `problems`, a line each, and
+// returns what could be read. Throws only where capture.json is no JSON object.
+Capture ReadCapture(const std::string& directory, std::vector<std::string>* problems);
 
 // The raw tensor of a record. Throws if the capture was made without raw tensors.
 std::vector<float> ReadTensor(const Capture& capture, const TraceRecord& record);

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 void CheckHash(const JsonFields& fields, const std::string& key, const std::string& hash) {
   if (hash.size() == 64 && hash.find_first_not_of("0123456789abcdef") == std::string::npos) return;
-  fields.Fail(key, fmt::format("found '{}', expected a BLAKE3 hash (64 lower-case hex digits)", hash));
+  fields.Problem(key, fmt::format("found '{}', expected a BLAKE3 hash (64 lower-case hex digits)", hash));
 }
 
 Matrix ReadMatrix(const std::string& path, size_t rows, int64_t cols, const char* rows_meaning) {
@@ -54,7 +54,7 @@ void ReadModel(JsonFields fields, Capture* capture) {
   fields.Read("hyperparameters", &model.hyperparameters);
   // An engine without BLAKE3 leaves it empty; the preflight rung then says that the file was not checked.
   if (!model.blake3.empty()) CheckHash(fields, "blake3", model.blake3);
-  if (!model.hyperparameters->is_object()) fields.Fail("hyperparameters", "expected an object");
+  if (!model.hyperparameters->is_object()) fields.Problem("hyperparameters", "expected an object");
   KeepUnknown(fields, "model", capture);
 }
 
@@ -64,14 +64,14 @@ void ReadTokens(JsonFields& top, const char* ids_key, const char* pieces_key, co
   top.Read(ids_key, ids);
   top.Read(pieces_key, pieces);
   if (pieces->size() == ids->size()) return;
-  top.Fail(pieces_key, fmt::format("found {} entries, expected one a {} ({})", pieces->size(), what, ids->size()));
+  top.Problem(pieces_key, fmt::format("found {} entries, expected one a {} ({})", pieces->size(), what, ids->size()));
 }
 
 void CheckIds(const JsonFields& top, const char* key, const std::vector<int32_t>& ids, int n_vocab) {
   for (size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] >= 0 && ids[i] < n_vocab) continue;
-    top.Fail(fmt::format("{}[{}]", key, i),
-             fmt::format("found {}, expected an id below n_vocab ({})", ids[i], n_vocab));
+    top.Problem(fmt::format("{}[{}]", key, i),
+                fmt::format("found {}, expected an id below n_vocab ({})", ids[i], n_vocab));
   }
 }
 
@@ -85,21 +85,21 @@ void ReadShapes(JsonFields fields, size_t n_tokens, Capture* capture) {
   fields.Read("logits", &shapes.logits);
   fields.Read("attends", &shapes.attends);
   if (shapes.logits.size() != 2 || shapes.logits[0] < 0 || shapes.logits[1] < 1) {
-    fields.Fail("logits", fmt::format("found [{}], expected [positions, n_vocab]", fmt::join(shapes.logits, ", ")));
-  }
-  if (static_cast<size_t>(shapes.logits[0]) > n_tokens) {
-    fields.Fail("logits", fmt::format("{} positions, but there are only {} tokens", shapes.logits[0], n_tokens));
+    fields.Problem("logits", fmt::format("found [{}], expected [positions, n_vocab]", fmt::join(shapes.logits, ", ")));
+    shapes.logits.clear();
+  } else if (static_cast<size_t>(shapes.logits[0]) > n_tokens) {
+    fields.Problem("logits", fmt::format("{} positions, but there are only {} tokens", shapes.logits[0], n_tokens));
   }
   if (!shapes.attends.empty() && shapes.attends.size() != n_tokens) {
-    fields.Fail("attends",
-                fmt::format("found {} entries, expected one a token ({}), or none", shapes.attends.size(), n_tokens));
+    fields.Problem("attends", fmt::format("found {} entries, expected one a token ({}), or none", shapes.attends.size(),
+                                          n_tokens));
   }
   for (size_t i = 0; i < shapes.attends.size(); ++i) {
     int next = 0;
     for (const auto& [first, last] : shapes.attends[i]) {
       if (first < next || last < first) {
-        fields.Fail(fmt::format("attends[{}]", i),
-                    fmt::format("[{}, {}] is not an ascending range of keys", first, last));
+        fields.Problem(fmt::format("attends[{}]", i),
+                       fmt::format("[{}, {}] is not an ascending range of keys", first, last));
       }
       next = last < std::numeric_limits<int>::max() ? last + 1 : last;
     }
@@ -107,22 +107,30 @@ void ReadShapes(JsonFields fields, size_t n_tokens, Capture* capture) {
   KeepUnknown(fields, "shapes", capture);
 }
 
-void ReadTraceFile(const std::string& path, std::set<std::string>* names, std::vector<TraceRecord>* records) {
+void ReadTraceFile(const std::string& path, std::vector<std::string>* problems, std::set<std::string>* names,
+                   std::vector<TraceRecord>* records) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw std::runtime_error(fmt::format("{}: no such file, but capture.json lists it in files.traces", path));
   int line_number = 0;
   for (std::string line; std::getline(file, line);) {
     const std::string origin = fmt::format("{}:{}", path, ++line_number);
     if (line.empty()) continue;
-    records->push_back(ReadTraceRecord(JsonFields::Parse(line, origin)));
-    if (!names->insert(records->back().name).second) {
-      ThrowJsonError(origin, "name", fmt::format("'{}' occurs twice in this capture", records->back().name));
-    }
+    Guard(problems, [&] {
+      JsonFields fields = JsonFields::Parse(line, origin);
+      fields.CollectInto(problems);
+      const size_t before = problems != nullptr ? problems->size() : 0;
+      TraceRecord record = ReadTraceRecord(std::move(fields));
+      if (problems != nullptr && problems->size() > before) return;
+      if (!names->insert(record.name).second) {
+        ThrowJsonError(origin, "name", fmt::format("'{}' occurs twice in this capture", record.name));
+      }
+      records->push_back(std::move(record));
+    });
   }
 }
 
 // The matrices and traces that `fields` names.
-void ReadFiles(JsonFields fields, Capture* capture) {
+void ReadFiles(JsonFields fields, std::vector<std::string>* problems, Capture* capture) {
   std::string logits, decode_logits;
   std::vector<std::string> trace_files;
   fields.Read("logits", &logits);
@@ -133,40 +141,58 @@ void ReadFiles(JsonFields fields, Capture* capture) {
     CheckFileInside(name, fields, key);
     return capture->directory + "/" + name;
   };
-  const int n_vocab = capture->shapes.logits[1];
-  capture->logits =
-      ReadMatrix(path("logits", logits), static_cast<size_t>(capture->shapes.logits[0]), n_vocab, "positions");
-  capture->decode_logits =
-      ReadMatrix(path("decode_logits", decode_logits), capture->generated.size(), n_vocab, "generated tokens");
+  if (capture->shapes.logits.size() == 2) {
+    const int n_vocab = capture->shapes.logits[1];
+    Guard(problems, [&] {
+      if (logits.empty()) return;
+      capture->logits =
+          ReadMatrix(path("logits", logits), static_cast<size_t>(capture->shapes.logits[0]), n_vocab, "positions");
+    });
+    Guard(problems, [&] {
+      if (decode_logits.empty()) return;
+      capture->decode_logits =
+          ReadMatrix(path("decode_logits", decode_logits), capture->generated.size(), n_vocab, "generated tokens");
+    });
+  }
   std::set<std::string> names;
-  for (const std::string& file : trace_files) ReadTraceFile(path("traces", file), &names, &capture->traces);
+  for (const std::string& file : trace_files) {
+    Guard(problems, [&] { ReadTraceFile(path("traces", file), problems, &names, &capture->traces); });
+  }
   for (TraceRecord& record : capture->traces) {
-    if (record.blake3.empty()) FillHashAndRms(&record, ReadTensor(*capture, record));
+    if (record.blake3.empty()) Guard(problems, [&] { FillHashAndRms(&record, ReadTensor(*capture, record)); });
   }
 }
 
 }  // namespace
 
-Capture ReadCapture(const std::string& directory) {
+Capture ReadCapture(const std::string& directory) { return ReadCapture(directory, nullptr); }
+
+Capture ReadCapture(const std::string& directory, std::vector<std::string>* problems) {
   const std::string origin = directory + "/capture.json";
   if (!fs::exists(origin)) {
     throw std::runtime_error(fmt::format("{}: no such file; {} is not a finished capture", origin, directory));
   }
   Capture capture;
   capture.directory = directory;
-  JsonFields top = JsonFields::ReadFile(origin, "bitnet-parity/capture/1");
+  JsonFields top = JsonFields::ReadFile(origin);
+  top.CollectInto(problems);
+  top.Expect("schema", "bitnet-parity/capture/1");
   ReadBackend(top.Object("backend"), &capture);
   ReadModel(top.Object("model"), &capture);
   JsonValue request;
   top.Read("request", &request);
-  capture.request = RequestFromJson(*request, origin + ": request");
+  if (top.Has("request")) {
+    Guard(problems, [&] { capture.request = RequestFromJson(*request, origin + ": request"); });
+  }
 
   ReadTokens(top, "tokens", "pieces", "token", &capture.tokens, &capture.pieces);
   ReadTokens(top, "generated", "generated_pieces", "generated token", &capture.generated, &capture.generated_pieces);
   top.ReadIfPresent("notes", &capture.notes);
   ReadShapes(top.Object("shapes"), capture.tokens.size(), &capture);
-  CheckIds(top, "tokens", capture.tokens, capture.shapes.logits[1]);
-  CheckIds(top, "generated", capture.generated, capture.shapes.logits[1]);
+  if (capture.shapes.logits.size() == 2) {
+    CheckIds(top, "tokens", capture.tokens, capture.shapes.logits[1]);
+    CheckIds(top, "generated", capture.generated, capture.shapes.logits[1]);
+  }
 
   JsonFields timings = top.Object("timings");
   timings.ReadIfPresent("load_ms", &capture.timings.load_ms);
@@ -175,7 +201,7 @@ Capture ReadCapture(const std::string& directory) {
   timings.ReadIfPresent("peak_rss_bytes", &capture.timings.peak_rss_bytes);
   KeepUnknown(timings, "timings", &capture);
 
-  ReadFiles(top.Object("files"), &capture);
+  ReadFiles(top.Object("files"), problems, &capture);
   capture.extra->update(*top.Unknown());
   return capture;
 }

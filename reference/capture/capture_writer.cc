@@ -1,6 +1,7 @@
 #include "reference/capture/capture_writer.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,6 +15,7 @@
 
 #include "reference/capture/json_fields.h"
 #include "reference/capture/npy.h"
+#include "reference/capture/trace_selection.h"
 
 namespace parity {
 namespace {
@@ -83,6 +85,26 @@ void WriteMatrix(const std::string& path, const Matrix& matrix) {
 }
 
 std::string TensorFileName(const std::string& trace_name) { return "tensors/" + TraceFileStem(trace_name) + ".npy"; }
+
+void AppendRow(std::span<const float> row, Matrix* matrix) {
+  const auto n = static_cast<int64_t>(row.size());
+  if (matrix->rows > 0 && matrix->cols != n) {
+    throw std::runtime_error(
+        fmt::format("row {} of the logits has {} numbers, the rows before have {}", matrix->rows, n, matrix->cols));
+  }
+  matrix->cols = n;
+  matrix->data.insert(matrix->data.end(), row.begin(), row.end());
+  ++matrix->rows;
+}
+
+Point PointOf(std::string_view stage) {
+  const Point point = bitnet::PointFromName(stage);
+  if (point != Point::kUnknown) return point;
+  std::vector<std::string_view> names;
+  for (const bitnet::PointInfo& p : bitnet::kGraph) names.push_back(p.name);
+  throw std::runtime_error(
+      fmt::format("stage: found '{}', expected one of {} (docs/capture-format.md)", stage, fmt::join(names, " ")));
+}
 
 }  // namespace
 
@@ -161,6 +183,63 @@ void CaptureWriter::Finish(const Capture& capture) {
   fs::rename(temporary_, directory_);
   temporary_.clear();
   if (!old.empty()) fs::remove_all(old);
+}
+
+EngineCapture::EngineCapture(Request request, const std::string& directory)
+    : writer_(directory), selection_(request.trace) {
+  capture_.request = std::move(request);
+}
+
+bool EngineCapture::Wants(int position, int layer, std::string_view stage) const {
+  const int positions = capture_.request.positions;
+  return (positions == 0 || position < positions) && selection_.Wants(PointOf(stage), layer, position);
+}
+
+void EngineCapture::Tensor(int position, int layer, std::string_view stage, std::span<const float> data,
+                           int64_t heads) {
+  if (!Wants(position, layer, stage)) return;
+  const Point point = PointOf(stage);
+  const auto n = static_cast<int64_t>(data.size());
+  const bool by_head = bitnet::InfoOf(point).width == bitnet::Width::kKeys;
+  if (heads < 1 || n % heads != 0) {
+    throw std::runtime_error(
+        fmt::format("{}: found {} numbers for {} heads", TraceName(position, layer, stage), n, heads));
+  }
+  writer_.AddTensor(position, layer, point, by_head ? std::vector{heads, n / heads} : std::vector{n}, data,
+                    capture_.request.raw_tensors);
+}
+
+void EngineCapture::PromptToken(int32_t id, std::string piece, std::span<const float> logits) {
+  const auto position = static_cast<int>(capture_.tokens.size());
+  capture_.tokens.push_back(id);
+  capture_.pieces.push_back(std::move(piece));
+  if (capture_.request.positions == 0 || position < capture_.request.positions) AppendRow(logits, &capture_.logits);
+}
+
+void EngineCapture::GeneratedToken(int32_t id, std::string piece, std::span<const float> logits) {
+  capture_.generated.push_back(id);
+  capture_.generated_pieces.push_back(std::move(piece));
+  AppendRow(logits, &capture_.decode_logits);
+}
+
+void EngineCapture::Finish(BackendInfo backend, ModelInfo model, Shapes shapes) {
+  capture_.backend = std::move(backend);
+  capture_.model = std::move(model);
+  const int64_t n_vocab = CountOf(capture_.model, "n_vocab");
+  for (Matrix* matrix : {&capture_.logits, &capture_.decode_logits}) {
+    if (matrix->rows == 0) matrix->cols = n_vocab;
+  }
+  const auto kv = static_cast<int>(CountOf(capture_.model, "n_head_kv") * CountOf(capture_.model, "n_embd_head"));
+  if (shapes.n_embd_k == 0) shapes.n_embd_k = kv;
+  if (shapes.n_embd_v == 0) shapes.n_embd_v = kv;
+  if (shapes.logits.empty()) {
+    shapes.logits = {static_cast<int>(capture_.logits.rows), static_cast<int>(capture_.logits.cols)};
+  }
+  const auto n = static_cast<int>(capture_.tokens.size());
+  const bool causal = shapes.attends.empty();
+  for (int i = 0; causal && i < n; ++i) shapes.attends.push_back({{0, i}});
+  capture_.shapes = std::move(shapes);
+  writer_.Finish(capture_);
 }
 
 void WriteCapture(const Capture& capture, const std::string& directory) { CaptureWriter(directory).Finish(capture); }

@@ -86,14 +86,25 @@ bool JsonFields::Has(const std::string& key) const { return json_->contains(key)
 
 void JsonFields::Expect(const std::string& key, const std::string& expected) {
   std::string found;
-  Read(key, &found);
-  if (found != expected) Fail(key, fmt::format("found '{}', expected '{}'", found, expected));
+  if (!ReadIfPresent(key, &found)) {
+    Problem(key, "missing key");
+  } else if (found != expected) {
+    Problem(key, fmt::format("found '{}', expected '{}'", found, expected));
+  }
 }
 
 JsonFields JsonFields::Object(const std::string& key) {
+  static const json kNothing = json::object();
   const json* found = Find(key);
-  if (found == nullptr) Fail(key, "missing key");
-  return JsonFields(document_, *found, origin_, Place(key));
+  bool missing = missing_;
+  if (!missing && (found == nullptr || (problems_ != nullptr && !found->is_object()))) {
+    Problem(key, found == nullptr ? "missing key" : fmt::format("found {}, expected an object", found->type_name()));
+    missing = true;
+  }
+  JsonFields fields(document_, missing ? kNothing : *found, origin_, Place(key));
+  fields.problems_ = problems_;
+  fields.missing_ = missing;
+  return fields;
 }
 
 std::vector<JsonFields> JsonFields::Objects(const std::string& key) {
@@ -128,6 +139,11 @@ void JsonFields::RejectUnknown() const {
 
 void JsonFields::Fail(const std::string& key, const std::string& what) const {
   ThrowJsonError(origin_, key.empty() ? path_ : Place(key), what);
+}
+
+void JsonFields::Problem(const std::string& key, const std::string& what) const {
+  if (missing_) return;
+  Guard(problems_, [&] { Fail(key, what); });
 }
 
 std::string JsonFields::Place(const std::string& key) const { return path_.empty() ? key : path_ + "." + key; }

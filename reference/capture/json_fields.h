@@ -15,6 +15,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -36,6 +37,20 @@ void WriteJsonFile(const std::string& path, const nlohmann::json& json);
 // An error at a key of a document: "capture.json: shapes.n_ctx: what".
 [[noreturn]] void ThrowJsonError(const std::string& origin, const std::string& key, const std::string& what);
 
+// Calls f(); where `problems` is given, what it throws is added there instead.
+template <typename F>
+void Guard(std::vector<std::string>* problems, const F& f) {
+  if (problems == nullptr) {
+    f();
+    return;
+  }
+  try {
+    f();
+  } catch (const std::runtime_error& error) {
+    problems->push_back(error.what());
+  }
+}
+
 class JsonFields {
  public:
   // Of a document that must outlive this. `origin`: the file, or what else errors call it. Throws unless `json` is an
@@ -47,15 +62,21 @@ class JsonFields {
   static JsonFields Parse(std::string_view text, const std::string& origin);
   static JsonFields ReadFile(const std::string& path, const std::string& schema = "");
 
+  // From here on what is wrong is added to `problems`, and reading goes on: what cannot be read stays as it was, and an
+  // object that is missing is one problem, however many keys it should have. Fail still throws.
+  void CollectInto(std::vector<std::string>* problems) { problems_ = problems; }
+
   template <typename T>
   void Read(const std::string& key, T* value) {
-    if (!ReadIfPresent(key, value)) Fail(key, "missing key");
+    if (!ReadIfPresent(key, value)) Problem(key, "missing key");
   }
 
   template <typename T>
   bool ReadIfPresent(const std::string& key, T* value) {
     const nlohmann::json* found = Find(key);
-    if (found != nullptr) Convert(*found, Place(key), value);
+    if (found != nullptr) {
+      Guard(problems_, [&] { Convert(*found, Place(key), value); });
+    }
     return found != nullptr;
   }
 
@@ -77,6 +98,8 @@ class JsonFields {
 
   // Throws std::runtime_error: "capture.json: shapes.n_ctx: what". `key` "": the object itself.
   [[noreturn]] void Fail(const std::string& key, const std::string& what) const;
+  // The same, or collects it.
+  void Problem(const std::string& key, const std::string& what) const;
 
  private:
   JsonFields(std::shared_ptr<const nlohmann::json> document, const nlohmann::json& json, std::string origin,
@@ -116,6 +139,8 @@ class JsonFields {
   std::string origin_;
   std::string path_;  // inside the document, "" for itself
   std::set<std::string> seen_;
+  std::vector<std::string>* problems_ = nullptr;  // null: what is wrong is thrown
+  bool missing_ = false;                          // stands for an object that is not there
 };
 
 }  // namespace parity

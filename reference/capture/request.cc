@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <climits>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
@@ -105,6 +107,21 @@ Request RequestFromJson(const nlohmann::json& json, const std::string& origin) {
     }
   }
   return request;
+}
+
+Request ReadRequest(const std::string& path) { return RequestFromJson(ReadJsonFile(path), path); }
+
+int ContextSize(const Request& request, size_t n_prompt_tokens) {
+  const int64_t needed = static_cast<int64_t>(n_prompt_tokens) + request.max_tokens;
+  if (request.n_ctx > 0) {
+    if (needed <= request.n_ctx) return request.n_ctx;
+    throw std::runtime_error(fmt::format("request: n_ctx: found {}, but {} prompt tokens and {} to generate need {}",
+                                         request.n_ctx, n_prompt_tokens, request.max_tokens, needed));
+  }
+  if (needed > INT_MAX - 256) {
+    throw std::runtime_error(fmt::format("request: max_tokens: {} positions are too many", needed));
+  }
+  return static_cast<int>((std::max<int64_t>(needed, 1) + 255) / 256 * 256);
 }
 
 }  // namespace parity

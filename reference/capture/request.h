@@ -3,6 +3,7 @@
 #ifndef BITNET_PARITY_REFERENCE_CAPTURE_REQUEST_H_
 #define BITNET_PARITY_REFERENCE_CAPTURE_REQUEST_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -47,6 +48,12 @@ struct Request {
 // key.
 nlohmann::json ToJson(const Request& request);
 Request RequestFromJson(const nlohmann::json& json, const std::string& origin);
+// From a file.
+Request ReadRequest(const std::string& path);
+
+// Positions that the context must hold: the request's n_ctx, or what prompt and tokens need. Throws std::runtime_error
+// where n_ctx is too small for them.
+int ContextSize(const Request& request, size_t n_prompt_tokens);
 
 }  // namespace parity
 

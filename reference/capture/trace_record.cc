@@ -83,25 +83,29 @@ TraceRecord ReadTraceRecord(JsonFields fields) {
     CheckFileInside(record.tensor_file, fields, "tensor_file");
   }
   if (!hashed && record.tensor_file.empty()) {
-    fields.Fail("blake3", "missing; only a record with a tensor_file may leave it to the reader");
+    fields.Problem("blake3", "missing; only a record with a tensor_file may leave it to the reader");
   }
   if (hashed &&
       (record.blake3.size() != 64 || record.blake3.find_first_not_of("0123456789abcdef") != std::string::npos)) {
-    fields.Fail("blake3", fmt::format("found '{}', expected a BLAKE3 hash (64 lower-case hex digits)", record.blake3));
+    fields.Problem("blake3",
+                   fmt::format("found '{}', expected a BLAKE3 hash (64 lower-case hex digits)", record.blake3));
   }
-  if (record.dtype != "F32") fields.Fail("dtype", fmt::format("found '{}', expected 'F32'", record.dtype));
+  if (record.dtype != "F32") fields.Problem("dtype", fmt::format("found '{}', expected 'F32'", record.dtype));
   int64_t product = 1;
   for (int64_t n : record.shape) {
-    if (n < 0 || __builtin_mul_overflow(product, n, &product)) fields.Fail("shape", "not the shape of a tensor");
+    if (n < 0 || __builtin_mul_overflow(product, n, &product)) {
+      fields.Problem("shape", "not the shape of a tensor");
+      break;
+    }
   }
   if (product != record.num_elements) {
-    fields.Fail("num_elements", fmt::format("found {}, the shape [{}] holds {}", record.num_elements,
-                                            fmt::join(record.shape, ", "), product));
+    fields.Problem("num_elements", fmt::format("found {}, the shape [{}] holds {}", record.num_elements,
+                                               fmt::join(record.shape, ", "), product));
   }
-  if (record.position < 0 || record.layer < -1) fields.Fail("seq, layer", "out of range");
+  if (record.position < 0 || record.layer < -1) fields.Problem("seq, layer", "out of range");
   if (record.name != TraceName(record.position, record.layer, record.stage)) {
-    fields.Fail("name", fmt::format("found '{}', but seq, layer and stage make '{}'", record.name,
-                                    TraceName(record.position, record.layer, record.stage)));
+    fields.Problem("name", fmt::format("found '{}', but seq, layer and stage make '{}'", record.name,
+                                       TraceName(record.position, record.layer, record.stage)));
   }
   record.extra = fields.Unknown();
   return record;

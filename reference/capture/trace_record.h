@@ -22,7 +22,8 @@ TraceRecord MakeTraceRecord(int position, int layer, std::string_view stage, std
 
 nlohmann::json ToJson(const TraceRecord& record);
 
-// Throws std::runtime_error, naming the origin and the key, unless every key is right and agrees with the others.
+// Throws std::runtime_error, naming the origin and the key, unless every key is right and agrees with the others (or
+// collects what is wrong, where `fields` do).
 // blake3 and rms may be missing beside a tensor_file; then they are empty and 0 until FillHashAndRms.
 TraceRecord ReadTraceRecord(JsonFields fields);
 

@@ -4,7 +4,6 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <climits>
 #include <stdexcept>
 
 namespace parity {
@@ -31,19 +30,6 @@ std::vector<int32_t> PromptIds(const Request& request, Session& session, std::ve
   }
   session.EditPrompt(&ids);
   return ids;
-}
-
-int ContextSize(const Request& request, size_t n_tokens) {
-  const int64_t needed = static_cast<int64_t>(n_tokens) + request.max_tokens;
-  if (request.n_ctx > 0) {
-    if (needed <= request.n_ctx) return request.n_ctx;
-    throw std::runtime_error(fmt::format("request: n_ctx: found {}, but {} prompt tokens and {} to generate need {}",
-                                         request.n_ctx, n_tokens, request.max_tokens, needed));
-  }
-  if (needed > INT_MAX - 256) {
-    throw std::runtime_error(fmt::format("request: max_tokens: {} positions are too many", needed));
-  }
-  return static_cast<int>((std::max<int64_t>(needed, 1) + 255) / 256 * 256);
 }
 
 void AppendRow(std::span<const float> row, Matrix* matrix) {

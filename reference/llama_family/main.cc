@@ -80,7 +80,7 @@ int Main(int argc, char** argv) {
   CLI::App* info = app.add_subcommand("info", "Versions, libraries and CPU kernels, as JSON");
   CLI11_PARSE(app, argc, argv);
   try {
-    if (*run) RunRequest(RequestFromJson(ReadJsonFile(request_path), request_path), out, !unobserved);
+    if (*run) RunRequest(ReadRequest(request_path), out, !unobserved);
     if (*tokenize) TokenizeLines(model);
     if (*info) PrintInfo();
     return 0;

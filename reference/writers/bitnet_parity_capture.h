@@ -163,7 +163,10 @@ static char* parity_join(const char* a, const char* b) {
 
 /* ---- BLAKE3 (github.com/BLAKE3-team/BLAKE3-specs), without its keyed modes. ---- */
 
-enum { PARITY_CHUNK_START = 1, PARITY_CHUNK_END = 2, PARITY_PARENT = 4, PARITY_ROOT = 8 };
+#define PARITY_CHUNK_START 1u
+#define PARITY_CHUNK_END 2u
+#define PARITY_PARENT 4u
+#define PARITY_ROOT 8u
 
 static const uint32_t parity_iv[8] = {0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A,
                                       0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19};
@@ -683,8 +686,20 @@ parity_capture* parity_begin(const parity_request* request, const char* director
   return c;
 }
 
+static void parity_check_stage(const char* stage) {
+  static const char stages[] =
+      " embeddings attn_norm q_proj k_proj v_proj q_rope k_rope attn_scores attn_scores_softmax attn_out attn_sub_norm "
+      "attn_o_proj ffn_inp ffn_norm ffn_gate ffn_up ffn_act ffn_sub_norm ffn_down layer_out output_norm logits ";
+  const char* at = stages;
+  const size_t size = strlen(stage);
+  while ((at = strstr(at + 1, stage)) != NULL && (at[-1] != ' ' || at[size] != ' ')) {
+  }
+  if (at == NULL || size == 0) parity_fail("stage: found '%s', expected one of%s", stage, stages);
+}
+
 bool parity_wants(const parity_capture* c, int position, int layer, const char* stage) {
   const parity_trace* t = &c->trace;
+  parity_check_stage(stage);
   char place[128];
   snprintf(place, sizeof place, "blk%d/%s", layer, stage);
   return (c->request->positions == 0 || position < c->request->positions) &&
