@@ -57,7 +57,9 @@ class Suspect {
     if (change != nullptr) change->apply(p);
     TracedInputs in = inputs_;
     if (p.attention.unrotated_keys) {
-      in.b = traced_.Rows(Point::kKProj, place_.layer, 0, batch_.first + batch_.n);
+      const bitnet::GraphShape shape = bitnet::ShapeOf(model_.hyperparameters);
+      const bitnet::Source k = bitnet::SourceOf(bitnet::InfoOf(Point::kKRope), 0, place_.layer, shape);
+      in.b = traced_.Rows(k.point, k.layer, 0, batch_.first + batch_.n);
     }
     const Tensor y = arithmetic_.Compute(place_.point, p, in.view());
     const std::span<const float> row = y.row(static_cast<size_t>(place_.position) - batch_.first);

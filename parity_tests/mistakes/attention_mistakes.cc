@@ -22,9 +22,15 @@ Changes RopeLayout(const Site& site) {
 }
 
 Changes RopeBase(const Site& site) {
-  const float right = site.model.hyperparameters.rope_freq_base;
+  const bitnet::Hyperparameters& h = site.model.hyperparameters;
+  const float right = h.RopeBase(static_cast<size_t>(site.layer));
+  // The usual ones, and that of the model's other layers.
+  std::vector<float> others = {500000.0f, 10000.0f, 100000.0f, 1000000.0f};
+  for (const float base : {h.rope_freq_base, h.window_rope_freq_base}) {
+    if (!h.windowed.empty() && std::find(others.begin(), others.end(), base) == others.end()) others.push_back(base);
+  }
   Changes changes;
-  for (const float base : {500000.0f, 10000.0f, 100000.0f, 1000000.0f}) {
+  for (const float base : others) {
     if (base == right) continue;
     changes.push_back(
         {fmt::format("base {:g} in place of {:g}", base, right), [base](Parameters& p) { p.rope.base = base; }});
@@ -37,7 +43,7 @@ constexpr Dial kRopeBase = {"base", 100, 1e8f, [](const Parameters& p) { return 
                             [](Parameters& p, float base) { p.rope.base = base; }};
 
 Changes RopeScaling(const Site& site) {
-  const bitnet::RopeScaling& right = site.model.hyperparameters.rope_scaling;
+  const bitnet::RopeScaling right = site.model.hyperparameters.RopeScalingOf(static_cast<size_t>(site.layer));
   Changes changes;
   if (!site.model.weights.rope_divisors.empty()) {
     changes.push_back({"rope_freqs.weight is not read", [](Parameters& p) { p.rope.divisors = {}; }});
@@ -67,6 +73,19 @@ Changes RopePosition(const Site& site) {
 
 Changes RopeMissing(const Site&) {
   return {{"no rotation", [](Parameters& p) { p.skip = true; }}};
+}
+
+Changes Window(const Site& site) {
+  const size_t right = site.model.hyperparameters.WindowOf(static_cast<size_t>(site.layer));
+  Changes changes;
+  if (right == 0) return changes;
+  changes.push_back({"all keys up to its own are attended", [](Parameters& p) { p.attention.window = 0; }});
+  for (const size_t wrong : {right + 1, right - 1}) {
+    if (wrong == 0) continue;
+    changes.push_back({fmt::format("{} keys are attended in place of {}", wrong, right),
+                       [wrong](Parameters& p) { p.attention.window = wrong; }});
+  }
+  return changes;
 }
 
 Changes GqaMapping(const Site& site) {
@@ -247,6 +266,11 @@ const Mistake kMistakes[] = {
      .rung = "shapes",
      .position = 0,
      .place = Point::kAttnScores},
+    {.id = "sliding_window",
+     .what = "the sliding window is missing, or of another size",
+     .remedy = "read {architecture}.attention.sliding_window; the query's own key is one of them",
+     .points = {Point::kAttnScoresSoftmax},
+     .changes = Window},
     {.id = "softmax_scale",
      .what = "scores are not scaled by 1/sqrt(head_dim)",
      .remedy = "multiply the scores by 1/sqrt(head_dim)",

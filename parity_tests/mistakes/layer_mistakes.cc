@@ -12,8 +12,21 @@ namespace {
 
 using Changes = std::vector<Change>;
 
-constexpr PointSet kNorms = {Point::kAttnNorm, Point::kAttnSubNorm, Point::kFfnNorm, Point::kFfnSubNorm,
-                             Point::kOutputNorm};
+constexpr PointSet kNorms = [] {
+  PointSet norms;
+  for (const bitnet::PointInfo& p : bitnet::kGraph) {
+    if (p.op == bitnet::Op::kNorm) norms.Add(p.point);
+  }
+  return norms;
+}();
+// Those that an architecture may lack.
+constexpr PointSet kFurtherNorms = [] {
+  PointSet norms;
+  for (const bitnet::PointInfo& p : bitnet::kGraph) {
+    if (p.op == bitnet::Op::kNorm && p.when != bitnet::When::kAlways) norms.Add(p.point);
+  }
+  return norms;
+}();
 constexpr PointSet kNormsOfALayer = {Point::kAttnNorm, Point::kAttnSubNorm, Point::kFfnNorm, Point::kFfnSubNorm};
 
 Changes SubtractsMean(const Site&) {
@@ -55,11 +68,24 @@ Changes SubNormSkipped(const Site&) {
   return {{"the norm's input, unchanged", [](Parameters& p) { p.skip = true; }}};
 }
 
+Changes EmbeddingsNotScaled(const Site& site) {
+  if (site.model.hyperparameters.embedding_scale == 1) return {};
+  return {{"rows as they are", [](Parameters& p) { p.product.lookup_scale = 1; }}};
+}
+
 Changes ActivationFunction(const Site& site) {
-  const bool silu = site.model.hyperparameters.activation == bitnet::Activation::kSilu;
-  return {{silu ? "squared ReLU in place of SiLU" : "SiLU in place of squared ReLU", [silu](Parameters& p) {
-             p.gate.activation = silu ? bitnet::Activation::kSquaredRelu : bitnet::Activation::kSilu;
-           }}};
+  constexpr std::pair<bitnet::Activation, const char*> kKinds[] = {{bitnet::Activation::kSquaredRelu, "squared ReLU"},
+                                                                   {bitnet::Activation::kSilu, "SiLU"},
+                                                                   {bitnet::Activation::kGelu, "GELU"}};
+  const bitnet::Activation own = site.model.hyperparameters.activation;
+  const auto* right = std::find_if(std::begin(kKinds), std::end(kKinds), [&](auto& k) { return k.first == own; });
+  Changes changes;
+  for (const auto& [other, name] : kKinds) {
+    if (other == own) continue;
+    changes.push_back(
+        {fmt::format("{} in place of {}", name, right->second), [other](Parameters& p) { p.gate.activation = other; }});
+  }
+  return changes;
 }
 
 // Far from what belongs there, or the ladder may now and then pass a stage by luck.
@@ -128,15 +154,22 @@ const Mistake kMistakes[] = {
      .made_in = {Point::kAttnNorm}},
     {.id = "sub_norm_skipped",
      .what = "a sub-norm is left out",
-     .remedy = "norm the input of attn_output (attn_sub_norm) and of ffn_down (ffn_sub_norm)",
-     .points = {Point::kAttnSubNorm, Point::kFfnSubNorm},
+     .remedy = "norm the input of attn_output (attn_sub_norm) and of ffn_down (ffn_sub_norm); Qwen and Gemma norm the "
+               "heads of Q and K, Gemma what each branch adds",
+     .points = kFurtherNorms,
      .changes = SubNormSkipped,
+     .made_in = {Point::kAttnSubNorm, Point::kFfnSubNorm},
      .rung = "first-logit",
      .position = 0,
      .place = Point::kAttnSubNorm},
+    {.id = "embeddings_not_scaled",
+     .what = "embeddings are not multiplied by sqrt(n_embd)",
+     .remedy = "gemma3 scales the rows that it looks up, and not the head that is tied to them",
+     .points = {Point::kEmbeddings},
+     .changes = EmbeddingsNotScaled},
     {.id = "activation_function",
-     .what = "another activation function: SiLU and squared ReLU exchanged",
-     .remedy = "bitnet takes SiLU; bitnet-b1.58 and bitnet-25 take squared ReLU",
+     .what = "another activation function: SiLU, squared ReLU and GELU exchanged",
+     .remedy = "bitnet, llama and qwen3 take SiLU; bitnet-b1.58 and bitnet-25 squared ReLU; gemma3 GELU",
      .points = {Point::kFfnAct},
      .changes = ActivationFunction,
      .rung = "first-logit",

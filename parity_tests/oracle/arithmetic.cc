@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 
 #include "engine/formats/codec.h"
@@ -25,6 +26,12 @@ std::vector<std::byte> Decoded(const bitnet::WeightMatrix& w) {
   const size_t data_bytes = bitnet::TensorBytes(w.type, w.rows, w.cols);
   bitnet::DequantizeTensor(decoded.type, {w.data, data_bytes}, w.rows, w.cols, {values, w.rows * w.cols});
   return bytes;
+}
+
+Values Scaled(Values x, float scale) {
+  if (scale == 1) return x;
+  for (float& v : x) v *= scale;
+  return x;
 }
 
 Values Sum(const Values& branch, const Values& stream) {
@@ -63,7 +70,7 @@ Tensor Arithmetic::Compute(Point point, const Parameters& p, const Inputs& in) {
       for (size_t i = 0; i < n; ++i) {
         bitnet::WeightRow(p.product.w, static_cast<size_t>(in.tokens[i]), rows.data() + i * p.product.w.cols);
       }
-      y = Tensor::Uniform(std::move(rows), n);
+      y = Tensor::Uniform(Scaled(std::move(rows), p.product.lookup_scale), n);
       break;
     }
     case Op::kNorm:
@@ -76,11 +83,11 @@ Tensor Arithmetic::Compute(Point point, const Parameters& p, const Inputs& in) {
       y = p.skip ? *in.a : Tensor::Uniform(Rope(p.rope, in.a->data, in.batch), n);
       break;
     case Op::kScores:
-      y = Scores(in.a->data, first, KeysAttended(p.attention, in.batch),
+      y = Scores(Scaled(in.a->data, p.attention.query_scale), first, KeysAttended(p.attention, in.batch),
                  MakeCache(p.attention, *in.b, true, in.n_cells));
       break;
     case Op::kSoftmax:
-      y = Softmax(p.attention, *in.a);
+      y = Softmax(p.attention, *in.a, in.batch);
       break;
     case Op::kValues: {
       std::vector<size_t> keys;
@@ -143,12 +150,17 @@ Values Arithmetic::Gate(const GateParameters& p, const Values& gate, const Value
   return y;
 }
 
-Tensor Arithmetic::Softmax(const AttentionParameters& p, const Tensor& scores) {
+Tensor Arithmetic::Softmax(const AttentionParameters& p, const Tensor& scores, const Batch& batch) {
   Tensor y = scores;
+  const bitnet::AttentionShape shape{.window = p.window};
   for (size_t i = 0; i < y.n(); ++i) {
     const size_t keys = scores.row(i).size() / h_.n_head;
     float* row = y.data.data() + (y.ends[i] - scores.row(i).size());
-    for (size_t head = 0; head < h_.n_head; ++head) SoftmaxRow(row + head * keys, keys, p.scale);
+    const size_t masked = std::min(keys, shape.FirstKey(p.stale + batch.first + i));
+    for (size_t head = 0; head < h_.n_head; ++head) {
+      std::fill_n(row + head * keys, masked, -std::numeric_limits<float>::infinity());
+      SoftmaxRow(row + head * keys, keys, p.scale);
+    }
   }
   return y;
 }

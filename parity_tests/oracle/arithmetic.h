@@ -94,7 +94,7 @@ class Arithmetic {
   Values ProductWith(const ProductParameters& p, const Values& x, size_t n);
   Values Rope(const RopeParameters& p, Values x, const Batch& batch);
   Values Gate(const GateParameters& p, const Values& gate, const Values& up);
-  Tensor Softmax(const AttentionParameters& p, const Tensor& scores);
+  Tensor Softmax(const AttentionParameters& p, const Tensor& scores, const Batch& batch);
   Cache MakeCache(const AttentionParameters& p, const Tensor& rows, bool keys, size_t n_cells) const;
 };
 

@@ -47,6 +47,7 @@ struct ProductParameters {
   bitnet::WeightMatrix w;
   std::shared_ptr<const std::vector<std::byte>> bytes;  // what `w` views, where that is not the model's file
   Quantizing quantizing = Quantizing::kAsTheFormat;
+  float lookup_scale = 1;  // of embeddings
 };
 
 struct RopeParameters {
@@ -58,7 +59,9 @@ struct RopeParameters {
 };
 
 struct AttentionParameters {
-  float scale = 0;  // of the scores, in the softmax
+  float query_scale = 1;  // of the queries, before their scores
+  float scale = 0;        // of the scores, in the softmax
+  size_t window = 0;      // keys that a query attends at most, its own among them; 0: all
   // How many keys query i of the batch attends, from the first on. Empty: up to its own (causal).
   std::function<size_t(size_t i, const Batch& batch)> n_keys;
   // The key and value head that a query head reads. Empty: head / (n_head / n_head_kv).
