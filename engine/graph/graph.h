@@ -22,23 +22,34 @@ namespace bitnet {
 enum class Point {
   kEmbeddings,
   kAttnNorm,
+  kQNormIn,
+  kKNormIn,
+  kVNormIn,
   kQProj,
   kKProj,
   kVProj,
+  kQNorm,
+  kKNorm,
   kQRope,
   kKRope,
   kAttnScores,
   kAttnScoresSoftmax,
   kAttnOut,
   kAttnSubNorm,
+  kONormIn,
   kAttnOProj,
+  kAttnPostNorm,
   kFfnInp,
   kFfnNorm,
+  kGateNormIn,
+  kUpNormIn,
   kFfnGate,
   kFfnUp,
   kFfnAct,
   kFfnSubNorm,
+  kDownNormIn,
   kFfnDown,
+  kFfnPostNorm,
   kLayerOut,
   kOutputNorm,
   kLogits,
@@ -61,6 +72,7 @@ enum class Op {
 // How many numbers a tensor has at one position, or a weight has rows or columns.
 enum class Width {
   kOne,
+  kHead,   // head_dim
   kEmbd,   // n_embd
   kQuery,  // n_head * head_dim
   kKv,     // n_head_kv * head_dim
@@ -72,26 +84,55 @@ enum class Width {
 enum class Weight {
   kTokenEmbd,
   kAttnNorm,
+  kAttnQNormIn,
   kAttnQ,
+  kAttnKNormIn,
   kAttnK,
+  kAttnVNormIn,
   kAttnV,
+  kAttnQNorm,
+  kAttnKNorm,
   kAttnSubNorm,
+  kAttnOutputNormIn,
   kAttnOutput,
+  kAttnPostNorm,
   kFfnNorm,
+  kFfnGateNormIn,
   kFfnGate,
+  kFfnUpNormIn,
   kFfnUp,
   kFfnSubNorm,
+  kFfnDownNormIn,
   kFfnDown,
+  kFfnPostNorm,
   kOutputNorm,
   kOutput,
   kNone,
 };
 inline constexpr int kWeightCount = static_cast<int>(Weight::kNone);
 
-// Which models have a point or a weight.
-enum class When {
-  kAlways,
-  kSubNorms,  // architectures with attn_sub_norm and ffn_sub_norm
+// Which models have a point or a weight: those with this part.
+enum class When : unsigned {
+  kAlways = 0,
+  kSubNorms = 1,   // attn_sub_norm before attn_output, ffn_sub_norm before ffn_down
+  kHeadNorms = 2,  // each head of Q and K is normalised before RoPE
+  kPostNorms = 4,  // what a branch adds to the residual stream is normalised
+  kNormsIn = 8,    // a norm of its own in front of each projection
+};
+
+// The parts that a model has.
+class Parts {
+ public:
+  constexpr Parts() = default;
+  template <class... More>
+  explicit constexpr Parts(When first, More... more)
+      : bits_((static_cast<unsigned>(first) | ... | static_cast<unsigned>(more))) {}
+  constexpr bool Has(When part) const { return (bits_ & static_cast<unsigned>(part)) == static_cast<unsigned>(part); }
+  constexpr void Add(When part) { bits_ |= static_cast<unsigned>(part); }
+  bool operator==(const Parts&) const = default;
+
+ private:
+  unsigned bits_ = 0;
 };
 
 // What the table needs to know of a model.
@@ -103,7 +144,7 @@ struct GraphShape {
   size_t n_head_kv = 0;
   size_t head_dim = 0;
   size_t n_ff = 0;
-  bool has_sub_norms = false;
+  Parts parts = {};
 };
 
 struct PointInfo {
@@ -130,24 +171,35 @@ inline constexpr std::array<PointInfo, kPointCount> kGraph = [] {
   return std::array<PointInfo, kPointCount>{{
     {P::kEmbeddings, "embeddings", kLookup, {kNone, kNone}, kEmbd, W::kTokenEmbd, false, true},
     {P::kAttnNorm, "attn_norm", kNorm, {P::kLayerOut, kNone}, kEmbd, W::kAttnNorm, true, true},
-    {P::kQProj, "q_proj", kProduct, {P::kAttnNorm, kNone}, kQuery, W::kAttnQ, true, true},
-    {P::kKProj, "k_proj", kProduct, {P::kAttnNorm, kNone}, kKv, W::kAttnK, true, false},
-    {P::kVProj, "v_proj", kProduct, {P::kAttnNorm, kNone}, kKv, W::kAttnV, true, false},
-    {P::kQRope, "q_rope", kRope, {P::kQProj, kNone}, kQuery, W::kNone, true, false},
-    {P::kKRope, "k_rope", kRope, {P::kKProj, kNone}, kKv, W::kNone, true, false},
+    {P::kQNormIn, "q_norm_in", kNorm, {P::kAttnNorm, kNone}, kEmbd, W::kAttnQNormIn, true, false, When::kNormsIn},
+    {P::kKNormIn, "k_norm_in", kNorm, {P::kAttnNorm, kNone}, kEmbd, W::kAttnKNormIn, true, false, When::kNormsIn},
+    {P::kVNormIn, "v_norm_in", kNorm, {P::kAttnNorm, kNone}, kEmbd, W::kAttnVNormIn, true, false, When::kNormsIn},
+    {P::kQProj, "q_proj", kProduct, {P::kQNormIn, kNone}, kQuery, W::kAttnQ, true, true},
+    {P::kKProj, "k_proj", kProduct, {P::kKNormIn, kNone}, kKv, W::kAttnK, true, false},
+    {P::kVProj, "v_proj", kProduct, {P::kVNormIn, kNone}, kKv, W::kAttnV, true, false},
+    {P::kQNorm, "q_norm", kNorm, {P::kQProj, kNone}, kQuery, W::kAttnQNorm, true, false, When::kHeadNorms},
+    {P::kKNorm, "k_norm", kNorm, {P::kKProj, kNone}, kKv, W::kAttnKNorm, true, false, When::kHeadNorms},
+    {P::kQRope, "q_rope", kRope, {P::kQNorm, kNone}, kQuery, W::kNone, true, false},
+    {P::kKRope, "k_rope", kRope, {P::kKNorm, kNone}, kKv, W::kNone, true, false},
     {P::kAttnScores, "attn_scores", kScores, {P::kQRope, P::kKRope}, kKeys, W::kNone, true, false},
     {P::kAttnScoresSoftmax, "attn_scores_softmax", kSoftmax, {P::kAttnScores, kNone}, kKeys, W::kNone, true, true},
     {P::kAttnOut, "attn_out", kValues, {P::kAttnScoresSoftmax, P::kVProj}, kQuery, W::kNone, true, false},
     {P::kAttnSubNorm, "attn_sub_norm", kNorm, {P::kAttnOut, kNone}, kQuery, W::kAttnSubNorm, true, false, When::kSubNorms},
-    {P::kAttnOProj, "attn_o_proj", kProduct, {P::kAttnSubNorm, kNone}, kEmbd, W::kAttnOutput, true, false},
-    {P::kFfnInp, "ffn_inp", kAdd, {P::kAttnOProj, P::kLayerOut}, kEmbd, W::kNone, true, false},
+    {P::kONormIn, "o_norm_in", kNorm, {P::kAttnSubNorm, kNone}, kQuery, W::kAttnOutputNormIn, true, false, When::kNormsIn},
+    {P::kAttnOProj, "attn_o_proj", kProduct, {P::kONormIn, kNone}, kEmbd, W::kAttnOutput, true, false},
+    {P::kAttnPostNorm, "attn_post_norm", kNorm, {P::kAttnOProj, kNone}, kEmbd, W::kAttnPostNorm, true, false, When::kPostNorms},
+    {P::kFfnInp, "ffn_inp", kAdd, {P::kAttnPostNorm, P::kLayerOut}, kEmbd, W::kNone, true, false},
     {P::kFfnNorm, "ffn_norm", kNorm, {P::kFfnInp, kNone}, kEmbd, W::kFfnNorm, true, false},
-    {P::kFfnGate, "ffn_gate", kProduct, {P::kFfnNorm, kNone}, kFf, W::kFfnGate, true, false},
-    {P::kFfnUp, "ffn_up", kProduct, {P::kFfnNorm, kNone}, kFf, W::kFfnUp, true, false},
+    {P::kGateNormIn, "gate_norm_in", kNorm, {P::kFfnNorm, kNone}, kEmbd, W::kFfnGateNormIn, true, false, When::kNormsIn},
+    {P::kUpNormIn, "up_norm_in", kNorm, {P::kFfnNorm, kNone}, kEmbd, W::kFfnUpNormIn, true, false, When::kNormsIn},
+    {P::kFfnGate, "ffn_gate", kProduct, {P::kGateNormIn, kNone}, kFf, W::kFfnGate, true, false},
+    {P::kFfnUp, "ffn_up", kProduct, {P::kUpNormIn, kNone}, kFf, W::kFfnUp, true, false},
     {P::kFfnAct, "ffn_act", kGate, {P::kFfnGate, P::kFfnUp}, kFf, W::kNone, true, false},
     {P::kFfnSubNorm, "ffn_sub_norm", kNorm, {P::kFfnAct, kNone}, kFf, W::kFfnSubNorm, true, false, When::kSubNorms},
-    {P::kFfnDown, "ffn_down", kProduct, {P::kFfnSubNorm, kNone}, kEmbd, W::kFfnDown, true, false},
-    {P::kLayerOut, "layer_out", kAdd, {P::kFfnDown, P::kFfnInp}, kEmbd, W::kNone, true, false},
+    {P::kDownNormIn, "down_norm_in", kNorm, {P::kFfnSubNorm, kNone}, kFf, W::kFfnDownNormIn, true, false, When::kNormsIn},
+    {P::kFfnDown, "ffn_down", kProduct, {P::kDownNormIn, kNone}, kEmbd, W::kFfnDown, true, false},
+    {P::kFfnPostNorm, "ffn_post_norm", kNorm, {P::kFfnDown, kNone}, kEmbd, W::kFfnPostNorm, true, false, When::kPostNorms},
+    {P::kLayerOut, "layer_out", kAdd, {P::kFfnPostNorm, P::kFfnInp}, kEmbd, W::kNone, true, false},
     {P::kOutputNorm, "output_norm", kNorm, {P::kLayerOut, kNone}, kEmbd, W::kOutputNorm, false, false},
     {P::kLogits, "logits", kProduct, {P::kOutputNorm, kNone}, kVocab, W::kOutput, false, true},
   }};
@@ -163,22 +215,39 @@ struct WeightInfo {
   When when = When::kAlways;
 };
 
-inline constexpr std::array<WeightInfo, kWeightCount> kWeights = {{
-    {Weight::kTokenEmbd, "token_embd", Width::kVocab, Width::kEmbd, false},
-    {Weight::kAttnNorm, "attn_norm", Width::kOne, Width::kEmbd, true},
-    {Weight::kAttnQ, "attn_q", Width::kQuery, Width::kEmbd, true},
-    {Weight::kAttnK, "attn_k", Width::kKv, Width::kEmbd, true},
-    {Weight::kAttnV, "attn_v", Width::kKv, Width::kEmbd, true},
-    {Weight::kAttnSubNorm, "attn_sub_norm", Width::kOne, Width::kQuery, true, When::kSubNorms},
-    {Weight::kAttnOutput, "attn_output", Width::kEmbd, Width::kQuery, true},
-    {Weight::kFfnNorm, "ffn_norm", Width::kOne, Width::kEmbd, true},
-    {Weight::kFfnGate, "ffn_gate", Width::kFf, Width::kEmbd, true},
-    {Weight::kFfnUp, "ffn_up", Width::kFf, Width::kEmbd, true},
-    {Weight::kFfnSubNorm, "ffn_sub_norm", Width::kOne, Width::kFf, true, When::kSubNorms},
-    {Weight::kFfnDown, "ffn_down", Width::kEmbd, Width::kFf, true},
-    {Weight::kOutputNorm, "output_norm", Width::kOne, Width::kEmbd, false},
-    {Weight::kOutput, "output", Width::kVocab, Width::kEmbd, false},
-}};
+// clang-format off
+inline constexpr std::array<WeightInfo, kWeightCount> kWeights = [] {
+  using W = Weight;
+  using enum Width;
+  return std::array<WeightInfo, kWeightCount>{{
+    {W::kTokenEmbd, "token_embd", kVocab, kEmbd, false},
+    {W::kAttnNorm, "attn_norm", kOne, kEmbd, true},
+    {W::kAttnQNormIn, "attn_q_norm_in", kOne, kEmbd, true, When::kNormsIn},
+    {W::kAttnQ, "attn_q", kQuery, kEmbd, true},
+    {W::kAttnKNormIn, "attn_k_norm_in", kOne, kEmbd, true, When::kNormsIn},
+    {W::kAttnK, "attn_k", kKv, kEmbd, true},
+    {W::kAttnVNormIn, "attn_v_norm_in", kOne, kEmbd, true, When::kNormsIn},
+    {W::kAttnV, "attn_v", kKv, kEmbd, true},
+    {W::kAttnQNorm, "attn_q_norm", kOne, kHead, true, When::kHeadNorms},
+    {W::kAttnKNorm, "attn_k_norm", kOne, kHead, true, When::kHeadNorms},
+    {W::kAttnSubNorm, "attn_sub_norm", kOne, kQuery, true, When::kSubNorms},
+    {W::kAttnOutputNormIn, "attn_output_norm_in", kOne, kQuery, true, When::kNormsIn},
+    {W::kAttnOutput, "attn_output", kEmbd, kQuery, true},
+    {W::kAttnPostNorm, "post_attention_norm", kOne, kEmbd, true, When::kPostNorms},
+    {W::kFfnNorm, "ffn_norm", kOne, kEmbd, true},
+    {W::kFfnGateNormIn, "ffn_gate_norm_in", kOne, kEmbd, true, When::kNormsIn},
+    {W::kFfnGate, "ffn_gate", kFf, kEmbd, true},
+    {W::kFfnUpNormIn, "ffn_up_norm_in", kOne, kEmbd, true, When::kNormsIn},
+    {W::kFfnUp, "ffn_up", kFf, kEmbd, true},
+    {W::kFfnSubNorm, "ffn_sub_norm", kOne, kFf, true, When::kSubNorms},
+    {W::kFfnDownNormIn, "ffn_down_norm_in", kOne, kFf, true, When::kNormsIn},
+    {W::kFfnDown, "ffn_down", kEmbd, kFf, true},
+    {W::kFfnPostNorm, "post_ffw_norm", kOne, kEmbd, true, When::kPostNorms},
+    {W::kOutputNorm, "output_norm", kOne, kEmbd, false},
+    {W::kOutput, "output", kVocab, kEmbd, false},
+  }};
+}();
+// clang-format on
 
 // `point` must not be kUnknown.
 constexpr const PointInfo& InfoOf(Point point) { return kGraph[static_cast<size_t>(point)]; }
@@ -202,7 +271,7 @@ inline std::string TensorName(const WeightInfo& w, size_t layer) {
   return w.in_layer ? "blk." + std::to_string(layer) + "." + name : name;
 }
 
-constexpr bool Exists(When when, const GraphShape& shape) { return when == When::kAlways || shape.has_sub_norms; }
+constexpr bool Exists(When when, const GraphShape& shape) { return shape.parts.Has(when); }
 constexpr bool Exists(const PointInfo& p, const GraphShape& shape) { return Exists(p.when, shape); }
 
 // Numbers of a width; 0 for kKeys, which depends on the position.
@@ -210,6 +279,8 @@ constexpr size_t WidthOf(Width width, const GraphShape& shape) {
   switch (width) {
     case Width::kOne:
       return 1;
+    case Width::kHead:
+      return shape.head_dim;
     case Width::kEmbd:
       return shape.n_embd;
     case Width::kQuery:

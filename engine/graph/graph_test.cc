@@ -16,13 +16,16 @@ constexpr GraphShape kShape = {.n_vocab = 40,
                                .n_head_kv = 2,
                                .head_dim = 64,
                                .n_ff = 512,
-                               .has_sub_norms = true};
+                               .parts = Parts(When::kSubNorms)};
 
-GraphShape WithoutSubNorms() {
+GraphShape With(Parts parts) {
   GraphShape shape = kShape;
-  shape.has_sub_norms = false;
+  shape.parts = parts;
   return shape;
 }
+GraphShape WithoutSubNorms() { return With(Parts()); }
+const GraphShape kGemma = With(Parts(When::kHeadNorms, When::kPostNorms));
+const GraphShape kGemmaEmbedding = With(Parts(When::kHeadNorms, When::kPostNorms, When::kNormsIn));
 
 Source From(Point point, size_t which, int layer, const GraphShape& shape = kShape) {
   return SourceOf(InfoOf(point), which, layer, shape);
@@ -54,7 +57,12 @@ TEST(Graph, NamesAreThoseInCaptures) {
   EXPECT_EQ(PointName(Point::kLayerOut), "layer_out");
   EXPECT_EQ(PointName(Point::kOutputNorm), "output_norm");
   EXPECT_EQ(PointName(Point::kLogits), "logits");
-  EXPECT_EQ(kGraph.size(), 22u);
+  EXPECT_EQ(PointName(Point::kQNorm), "q_norm");
+  EXPECT_EQ(PointName(Point::kAttnPostNorm), "attn_post_norm");
+  EXPECT_EQ(PointName(Point::kFfnPostNorm), "ffn_post_norm");
+  EXPECT_EQ(PointName(Point::kVNormIn), "v_norm_in");
+  EXPECT_EQ(PointName(Point::kDownNormIn), "down_norm_in");
+  EXPECT_EQ(kGraph.size(), 33u);
 }
 
 TEST(Graph, TheResidualStreamComesFromTheLayerBefore) {
@@ -72,6 +80,14 @@ TEST(Graph, APointThatAModelLacksHandsOnItsInput) {
   EXPECT_EQ(From(Point::kAttnOProj, 0, 1), (Source{Point::kAttnSubNorm, 1}));
   EXPECT_EQ(From(Point::kAttnOProj, 0, 1, WithoutSubNorms()), (Source{Point::kAttnOut, 1}));
   EXPECT_EQ(From(Point::kFfnDown, 0, 1, WithoutSubNorms()), (Source{Point::kFfnAct, 1}));
+  EXPECT_EQ(From(Point::kQRope, 0, 1), (Source{Point::kQProj, 1}));
+  EXPECT_EQ(From(Point::kQProj, 0, 1), (Source{Point::kAttnNorm, 1}));
+  EXPECT_EQ(From(Point::kQRope, 0, 1, kGemma), (Source{Point::kQNorm, 1}));
+  EXPECT_EQ(From(Point::kFfnInp, 0, 1, kGemma), (Source{Point::kAttnPostNorm, 1}));
+  EXPECT_EQ(From(Point::kLayerOut, 0, 1, kGemma), (Source{Point::kFfnPostNorm, 1}));
+  EXPECT_EQ(From(Point::kAttnOProj, 0, 1, kGemma), (Source{Point::kAttnOut, 1}));
+  EXPECT_EQ(From(Point::kAttnOProj, 0, 1, kGemmaEmbedding), (Source{Point::kONormIn, 1}));
+  EXPECT_EQ(From(Point::kVProj, 0, 1, kGemmaEmbedding), (Source{Point::kVNormIn, 1}));
 }
 
 // A product's width is its weight's rows, and its input is as wide as the weight's columns.
@@ -82,10 +98,12 @@ TEST(Graph, WidthsFitTheWeights) {
     if (p.op == Op::kProduct) {
       EXPECT_EQ(w.rows, p.width) << p.name;
     }
-    for (const GraphShape& shape : {kShape, WithoutSubNorms()}) {
+    for (const GraphShape& shape : {kShape, WithoutSubNorms(), kGemma, kGemmaEmbedding}) {
       if (!Exists(p, shape)) continue;
       const Source from = SourceOf(p, 0, p.in_layer ? 1 : -1, shape);
-      EXPECT_EQ(WidthOf(w.cols, shape), WidthOf(InfoOf(from.point).width, shape)) << p.name;
+      // A gamma of one head serves each.
+      const size_t heads = w.cols == Width::kHead ? WidthOf(p.width, shape) / shape.head_dim : 1;
+      EXPECT_EQ(WidthOf(w.cols, shape) * heads, WidthOf(InfoOf(from.point).width, shape)) << p.name;
     }
   }
 }

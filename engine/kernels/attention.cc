@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <stdexcept>
 #include <vector>
@@ -30,11 +31,13 @@ struct AttentionJob {
 // Some queries, and room for what is computed of them.
 struct AttentionQueries {
   struct Query {
-    size_t n_keys;
+    size_t n_keys;     // up to its own
+    size_t first_key;  // those in front are masked
     // nullptr: not wanted.
     float* scores;
     float* softmax;
     int* keys_attended;
+    int* first_attended;
   };
   size_t n;
   const Query* query;  // [n]
@@ -50,11 +53,12 @@ struct AttentionQueries {
   }
 };
 
-// *value = max(*value, n): the heads of a position may be attended on several threads.
-inline void RaiseTo(int* value, int n) {
+// *value = n where `comes_before(*value, n)`: the heads of a position may be attended on several threads.
+template <class Order>
+void Move(int* value, int n, Order comes_before) {
   std::atomic_ref<int> shared(*value);
   int seen = shared.load(std::memory_order_relaxed);
-  while (seen < n && !shared.compare_exchange_weak(seen, n, std::memory_order_relaxed)) {
+  while (comes_before(seen, n) && !shared.compare_exchange_weak(seen, n, std::memory_order_relaxed)) {
   }
 }
 }  // namespace bitnet
@@ -152,14 +156,16 @@ void SumQueries(const AttentionJob& job, size_t kv_head, const AttentionQueries&
 
 void AttendQueries(const AttentionJob& job, size_t kv_head, const AttentionQueries& queries) {
   ScoreQueries(job, kv_head, queries);
-  const float scale = 1.0f / std::sqrt(static_cast<float>(job.shape->head_dim));
+  const float scale = job.shape->ScoreScale();
   for (size_t c = 0; c < queries.n; ++c) {
     const AttentionQueries::Query& query = queries.query[c];
     float* row = queries.rows + c * queries.stride;
-    // The mask: keys behind these do not count.
-    const size_t keys = query.n_keys;
+    // The mask: keys behind these and in front of the first do not count.
+    const size_t keys = query.n_keys, first = query.first_key;
+    std::fill_n(row, first, -std::numeric_limits<float>::infinity());
     SoftmaxAnyLanes(row, keys, scale, job.lanes);
-    if (query.keys_attended != nullptr) RaiseTo(query.keys_attended, static_cast<int>(keys));
+    if (query.keys_attended != nullptr) Move(query.keys_attended, static_cast<int>(keys), std::less());
+    if (query.first_attended != nullptr) Move(query.first_attended, static_cast<int>(first), std::greater());
     if (query.softmax != nullptr) std::copy_n(row, keys, query.softmax);
   }
   SumQueries(job, kv_head, queries);
@@ -252,13 +258,15 @@ void ForQueries(const AttentionCall& call, const KvView& kv, const AttentionShap
         const size_t t = i * shape.n_head + head + c % heads;
         const auto row_of = [&](auto* tensor) { return tensor != nullptr ? tensor + t * call.trace.stride : nullptr; };
         int* attended = call.trace.keys_attended != nullptr ? call.trace.keys_attended + i : nullptr;
+        int* first_key = call.trace.first_key != nullptr ? call.trace.first_key + i : nullptr;
         if (call.q != nullptr) {
           RoundToF16(call.q + t * shape.head_dim, shape.head_dim, rounded.data() + c * shape.head_dim);
         }
         if (call.probabilities != nullptr) {
           std::copy_n(row_of(call.probabilities), call.Keys(i), rows.data() + c * stride);
         }
-        queries.push_back({call.Keys(i), row_of(call.trace.scores), row_of(call.trace.softmax), attended});
+        queries.push_back({call.Keys(i), shape.FirstKey(call.first + i), row_of(call.trace.scores),
+                           row_of(call.trace.softmax), attended, first_key});
       }
       kernel(job, head / group,
              {.n = queries.size(),
@@ -281,6 +289,7 @@ void ForQueries(const AttentionCall& call, const KvView& kv, const AttentionShap
 void Attention(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
                const ArithmeticOrder& order, float* out, ThreadPool& pool, const AttentionTrace& trace) {
   if (trace.keys_attended != nullptr) std::fill_n(trace.keys_attended, n, 0);
+  if (trace.first_key != nullptr) std::fill_n(trace.first_key, n, std::numeric_limits<int>::max());
   ForQueries({.n = n, .first = first, .n_keys = {}, .q = q, .out = out, .trace = trace}, kv, shape, order,
              HWY_DYNAMIC_POINTER(AttendQueries), pool);
 }

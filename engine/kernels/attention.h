@@ -2,6 +2,7 @@
 #ifndef BITNET_PARITY_ENGINE_KERNELS_ATTENTION_H_
 #define BITNET_PARITY_ENGINE_KERNELS_ATTENTION_H_
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -22,6 +23,12 @@ struct AttentionShape {
   size_t n_head = 0;
   size_t n_head_kv = 0;  // query head h reads key head h / (n_head / n_head_kv)
   size_t head_dim = 0;
+  float scale = 0.0f;  // of the scores; 0: 1/sqrt(head_dim)
+  size_t window = 0;   // keys that a query attends at most, its own among them; 0: all up to its own
+
+  float ScoreScale() const { return scale != 0 ? scale : 1.0f / std::sqrt(static_cast<float>(head_dim)); }
+  // The first key that the query at a position attends.
+  size_t FirstKey(size_t position) const { return window != 0 && position >= window ? position + 1 - window : 0; }
 };
 
 // Optional buffers for intermediate results; nullptr: not wanted.
@@ -30,12 +37,15 @@ struct AttentionTrace {
   float* scores = nullptr;  // K.q, not yet scaled
   float* softmax = nullptr;
   size_t stride = 0;
-  // [n]: how many keys each query attended, as the kernel masked them: the most of its heads.
+  // [n]: the key behind the last and the first that each query attended, as the kernel masked them: the widest of its
+  // heads.
   int* keys_attended = nullptr;
+  int* first_key = nullptr;
 };
 
-// q, out: [n, n_head * head_dim]. Row i is the query at position first + i and attends to the keys 0 .. first + i.
-// Q is rounded to F16; score * (1/sqrt(head_dim)), minus the row's maximum, exp, times float32(1 / sum); each
+// q, out: [n, n_head * head_dim]. Row i is the query at position first + i and attends to the keys 0 .. first + i, or
+// to as many of the last as the window has; a key in front of it has a probability of 0, and its place in the sums.
+// Q is rounded to F16; score * scale, minus the row's maximum, exp, times float32(1 / sum); each
 // `order.lanes` exponentials are folded in float32, the folds are added in double (ggml_compute_forward_soft_max_f32,
 // ggml_vec_soft_max_f32).
 void Attention(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,

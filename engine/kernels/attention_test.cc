@@ -109,6 +109,25 @@ TEST(Attention, ExtremeScores) {
   }
 }
 
+TEST(Attention, AWindowMasksTheKeysInFrontOfIt) {
+  ThreadPool pool(2);
+  for (const size_t window : {1, 3, 16, 40, 100}) {
+    const AttentionShape shape{.n_head = 4, .n_head_kv = 2, .head_dim = 64, .scale = 1.0f, .window = window};
+    for (const auto& [n, first] : {std::pair<size_t, size_t>{1, 70}, {7, 0}, {20, 33}}) {
+      ExpectDefinition(shape, n, first, pool);
+      const Cache cache(first + n, shape, 256);
+      std::vector<int> keys(n), first_key(n);
+      std::vector<float> out(n * 256);
+      const AttentionTrace trace{.keys_attended = keys.data(), .first_key = first_key.data()};
+      Attention(out.data(), n, first, cache.view, shape, AllOrders()[0], out.data(), pool, trace);
+      for (size_t i = 0; i < n; ++i) {
+        EXPECT_EQ(keys[i], static_cast<int>(first + i + 1));
+        EXPECT_EQ(first_key[i], static_cast<int>(first + i + 1 - std::min(window, first + i + 1)));
+      }
+    }
+  }
+}
+
 TEST(Attention, IsNearTheFormulaInDouble) {
   ThreadPool pool(2);
   const AttentionShape shape{.n_head = 6, .n_head_kv = 2, .head_dim = 64};

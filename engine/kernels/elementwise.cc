@@ -3,6 +3,9 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <vector>
+
+#include "engine/formats/half.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/elementwise.cc"
@@ -106,6 +109,44 @@ void SiluMul(const float* gate, const float* up, size_t n, const ArithmeticOrder
 
 void SquaredReluMul(const float* gate, const float* up, size_t n, float* out) {
   HWY_DYNAMIC_DISPATCH(SquaredReluMulAll)(gate, up, n, out);
+}
+
+namespace {
+
+// gelu of every F16 number.
+std::vector<float> MakeGeluTable() {
+  constexpr float kCubic = 0.044715f, kRoot = 0.79788456080286535587989211986876f;  // sqrt(2/pi)
+  std::vector<float> table(size_t{1} << 16);
+  for (size_t bits = 0; bits < table.size(); ++bits) {
+    const float x = F32FromF16(static_cast<uint16_t>(bits));
+    const float y = 0.5f * x * (1.0f + std::tanh(kRoot * x * std::fma(kCubic * x, x, 1.0f)));
+    table[bits] = F32FromF16(F16FromF32(y));
+  }
+  return table;
+}
+
+}  // namespace
+
+void GeluMul(const float* gate, const float* up, size_t n, float* out) {
+  static const std::vector<float> table = MakeGeluTable();
+  std::vector<uint16_t> rounded(n);
+  RoundToF16(gate, n, rounded.data());
+  for (size_t i = 0; i < n; ++i) {
+    const float x = gate[i];
+    out[i] = x <= -10.0f ? 0.0f : (x >= 10.0f ? x : table[rounded[i]]) * up[i];
+  }
+}
+
+void GateMul(Activation activation, const float* gate, const float* up, size_t n, const ArithmeticOrder& order,
+             float* out) {
+  switch (activation) {
+    case Activation::kSilu:
+      return SiluMul(gate, up, n, order, out);
+    case Activation::kSquaredRelu:
+      return SquaredReluMul(gate, up, n, out);
+    case Activation::kGelu:
+      return GeluMul(gate, up, n, out);
+  }
 }
 
 void AddRows(const float* a, const float* b, size_t n, float* out) { HWY_DYNAMIC_DISPATCH(AddAll)(a, b, n, out); }

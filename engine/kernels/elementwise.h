@@ -16,6 +16,17 @@ void SiluMul(const float* gate, const float* up, size_t n, const ArithmeticOrder
 // out[i] = relu(gate[i])^2 * up[i], the square rounded first (LLM_FFN_RELU_SQR of bitnet.cpp).
 void SquaredReluMul(const float* gate, const float* up, size_t n, float* out);
 
+// out[i] = gelu(gate[i]) * up[i]; between -10 and 10 the gate is rounded to F16, and so is gelu of that, 0.5 x (1 +
+// tanh(sqrt(2/pi) x fma(0.044715 x, x, 1))) with the C library's tanhf (ggml_vec_geglu_f32 in ggml's vec.h; the
+// compiler fuses it so).
+void GeluMul(const float* gate, const float* up, size_t n, float* out);
+
+enum class Activation { kSilu, kSquaredRelu, kGelu };
+
+// out[i] = activation(gate[i]) * up[i]: one of the above.
+void GateMul(Activation activation, const float* gate, const float* up, size_t n, const ArithmeticOrder& order,
+             float* out);
+
 // out[i] = a[i] + b[i]
 void AddRows(const float* a, const float* b, size_t n, float* out);
 

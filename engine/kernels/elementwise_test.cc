@@ -155,6 +155,34 @@ TEST(SquaredReluMul, IsTheSquareOfThePositivePartTimesUp) {
   EXPECT_EQ(out[2], -18.0f);
 }
 
+TEST(GeluMul, EqualsItsDefinitionForEveryHalf) {
+  std::vector<float> gate = ExtremesBothWays();
+  for (uint32_t bits = 0; bits < 1u << 16; ++bits) gate.push_back(F32FromF16(static_cast<uint16_t>(bits)));
+  for (const Values values : kAllValues) {
+    for (const float v : RandomFloats(1000, 6, values)) gate.push_back(v);
+  }
+  const std::vector<float> up = RandomFloats(gate.size(), 7);
+  std::vector<float> expected(gate.size());
+  scalar::GeluMul(gate.data(), up.data(), gate.size(), expected.data());
+  OnEveryTarget([&] {
+    std::vector<float> found = gate;
+    GeluMul(found.data(), up.data(), gate.size(), found.data());
+    ASSERT_TRUE(SameBits(found, expected));
+  });
+}
+
+// Two ways of rounding the polynomial, and the one number of halves that tells them apart.
+TEST(GeluMul, RoundsThePolynomialOnce) {
+  const float gate[] = {F32FromF16(0xbfff), -10.0f, 10.0f, 0.0f};
+  const float up[] = {1.0f, 1.0f, 3.0f, 5.0f};
+  float out[4];
+  GeluMul(gate, up, 4, out);
+  EXPECT_EQ(F16FromF32(out[0]), 0xa9d3);
+  EXPECT_EQ(out[1], 0.0f);
+  EXPECT_EQ(out[2], 30.0f);
+  EXPECT_EQ(out[3], 0.0f);
+}
+
 TEST(AddRows, AddsEachElement) {
   for (const size_t n : Sizes()) {
     for (const Values values : kAllValues) {

@@ -29,8 +29,10 @@ struct BatchBuffers {
   Buffer attn;                     // [n, n_head * n_embd_head]
   Buffer projected;                // [n, n_embd]
   Buffer gate, up;                 // [n, n_ff]
+  Buffer own;                      // [n, width], what a projection alone reads
   Buffer scores, softmax;          // [n, n_head, keys], only where traced
   std::vector<int> keys_attended;  // [n], in the layer that ran last
+  std::vector<int> first_key;
 
   void Resize(size_t n, const Hyperparameters& h) {
     const size_t q_width = size_t{h.n_head} * h.n_embd_head;
@@ -45,6 +47,7 @@ struct BatchBuffers {
     gate.resize(n * h.n_ff);
     up.resize(n * h.n_ff);
     keys_attended.resize(n);
+    first_key.resize(n);
   }
 };
 
@@ -53,6 +56,7 @@ struct BatchBuffers {
 struct Context::Impl {
   const Model& model;
   const Hyperparameters& h;
+  const GraphShape shape;
   const ArithmeticOrder& order;
   size_t n_ctx;
   KvCache cache;
@@ -61,12 +65,14 @@ struct Context::Impl {
   size_t n_past = 0;
   BatchBuffers b;
   Activations activations;
-  std::vector<RopeAngles> angles;  // by position, as far as it was needed
-  std::vector<int> keys_attended;  // by position, the most of all layers
+  std::vector<RopeAngles> angles[2];  // by position, as far as it was needed; [1]: of windowed layers
+  std::vector<int> keys_attended;     // by position, the most of all layers
+  std::vector<int> first_key;         // by position, in the first layer
 
   Impl(const Model& m, const ContextOptions& o)
       : model(m),
         h(m.hyperparameters),
+        shape(ShapeOf(h)),
         order(o.order != nullptr ? *o.order : AllOrders().front()),
         n_ctx(o.n_ctx),
         cache(m.hyperparameters, o.n_ctx),
@@ -97,23 +103,58 @@ struct Context::Impl {
     }
   }
 
-  void Norm(const Buffer& in, std::span<const float> gamma, size_t n, Buffer& out) {
-    RmsNorm(in.data(), n, gamma.size(), gamma.data(), h.rms_norm_eps, out.data(), pool);
+  // x: [n, width of the point], normalised in place by the point's own gamma, if the model has the point. A gamma of
+  // one head serves each head.
+  void NormInPlace(Point point, int layer, size_t n, Buffer& x) { Norm(point, layer, n, x, x); }
+  void Norm(Point point, int layer, size_t n, const Buffer& in, Buffer& out) {
+    const PointInfo& info = InfoOf(point);
+    if (!Exists(info, shape)) return;
+    const std::span<const float> gamma = *FindVector(model.weights, info.weight, static_cast<size_t>(layer));
+    const size_t width = WidthOf(info.width, shape);
+    RmsNorm(in.data(), n * width / gamma.size(), gamma.size(), gamma.data(), h.rms_norm_eps, out.data(), pool);
+    Trace(point, layer, n, width, out.data());
   }
 
   void Prepare(const Buffer& x, size_t n, const WeightMatrix& w) {
     activations.Prepare(x.data(), n, w.cols, ActivationKindFor(w.type, n, order), pool);
   }
 
-  void Project(const WeightMatrix& w, Buffer& out) { MatMul(w, activations, order, out.data(), pool); }
+  struct Projection {
+    Point point;
+    Point norm_in;  // of its input, in models that have one for each projection
+    const WeightMatrix& w;
+    Buffer& out;
+  };
+  // Products of one input [n, cols]. Activations are prepared once for all that read the same.
+  void Project(int layer, size_t n, const Buffer& in, std::initializer_list<Projection> projections) {
+    const WeightMatrix* prepared = nullptr;
+    for (const Projection& p : projections) {
+      if (h.parts.Has(When::kNormsIn)) {
+        b.own.resize(n * p.w.cols);
+        Norm(p.norm_in, layer, n, in, b.own);
+        Prepare(b.own, n, p.w);
+      } else if (prepared == nullptr || prepared->type != p.w.type) {
+        Prepare(in, n, p.w);
+      }
+      prepared = &p.w;
+      MatMul(p.w, activations, order, p.out.data(), pool);
+    }
+    for (const Projection& p : projections) Trace(p.point, layer, n, p.w.rows, p.out.data());
+  }
 
-  void RopeRows(Buffer& rows, size_t n, size_t n_heads) {
+  void RopeRows(int layer, Buffer& rows, size_t n, size_t n_heads) {
     const size_t width = n_heads * h.n_embd_head;
+    const std::vector<RopeAngles>& by_position = angles[h.IsWindowed(static_cast<size_t>(layer)) ? 1 : 0];
     ParallelRanges(pool, n, 8, width * kElementWork, [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
-        Rope(rows.data() + i * width, n_heads, h.n_embd_head, h.n_rot, angles[n_past + i], h.rope_layout);
+        Rope(rows.data() + i * width, n_heads, h.n_embd_head, h.n_rot, by_position[n_past + i], h.rope_layout);
       }
     });
+  }
+
+  static void Scale(float factor, Buffer& x) {
+    if (factor == 1) return;
+    for (float& v : x) v *= factor;
   }
 
   // x += branch
@@ -127,26 +168,33 @@ struct Context::Impl {
   void Attend(int layer, const LayerWeights& w, size_t n) {
     const size_t q_width = size_t{h.n_head} * h.n_embd_head;
     const size_t kv_width = size_t{h.n_head_kv} * h.n_embd_head;
-    Norm(b.x, w.attn_norm, n, b.normed);
-    Trace(Point::kAttnNorm, layer, n, h.n_embd, b.normed.data());
-
-    Prepare(b.normed, n, w.attn_q);
-    Project(w.attn_q, b.q);
-    if (w.attn_k.type != w.attn_q.type) Prepare(b.normed, n, w.attn_k);
-    Project(w.attn_k, b.k);
-    if (w.attn_v.type != w.attn_k.type) Prepare(b.normed, n, w.attn_v);
-    Project(w.attn_v, b.v);
-    Trace(Point::kQProj, layer, n, q_width, b.q.data());
-    Trace(Point::kKProj, layer, n, kv_width, b.k.data());
-    Trace(Point::kVProj, layer, n, kv_width, b.v.data());
-
-    RopeRows(b.q, n, h.n_head);
-    RopeRows(b.k, n, h.n_head_kv);
+    Norm(Point::kAttnNorm, layer, n, b.x, b.normed);
+    Project(layer, n, b.normed,
+            {{Point::kQProj, Point::kQNormIn, w.attn_q, b.q},
+             {Point::kKProj, Point::kKNormIn, w.attn_k, b.k},
+             {Point::kVProj, Point::kVNormIn, w.attn_v, b.v}});
+    NormInPlace(Point::kQNorm, layer, n, b.q);
+    NormInPlace(Point::kKNorm, layer, n, b.k);
+    RopeRows(layer, b.q, n, h.n_head);
+    RopeRows(layer, b.k, n, h.n_head_kv);
     Trace(Point::kQRope, layer, n, q_width, b.q.data());
     Trace(Point::kKRope, layer, n, kv_width, b.k.data());
 
     cache.Store(layer, n_past, n, b.k.data(), b.v.data());
-    AttentionTrace inside{.keys_attended = b.keys_attended.data()};
+    Scale(h.query_scale, b.q);
+    AttendCache(layer, n);
+    Trace(Point::kAttnOut, layer, n, q_width, b.attn.data());
+
+    NormInPlace(Point::kAttnSubNorm, layer, n, b.attn);
+    Project(layer, n, b.attn, {{Point::kAttnOProj, Point::kONormIn, w.attn_output, b.projected}});
+    NormInPlace(Point::kAttnPostNorm, layer, n, b.projected);
+    AddToResidual(b.projected, n);
+    Trace(Point::kFfnInp, layer, n, h.n_embd, b.x.data());
+  }
+
+  // b.attn from b.q and the cache, and what each position attended.
+  void AttendCache(int layer, size_t n) {
+    AttentionTrace inside{.keys_attended = b.keys_attended.data(), .first_key = b.first_key.data()};
     const bool wants_scores = Wants(Point::kAttnScores, layer);
     const bool wants_softmax = Wants(Point::kAttnScoresSoftmax, layer);
     if (wants_scores || wants_softmax) {
@@ -157,56 +205,36 @@ struct Context::Impl {
       inside.scores = b.scores.data();
       inside.softmax = b.softmax.data();
     }
-    const AttentionShape shape{.n_head = h.n_head, .n_head_kv = h.n_head_kv, .head_dim = h.n_embd_head};
-    Attention(b.q.data(), n, n_past, cache.Layer(layer), shape, order, b.attn.data(), pool, inside);
+    const AttentionShape attention{.n_head = h.n_head,
+                                   .n_head_kv = h.n_head_kv,
+                                   .head_dim = h.n_embd_head,
+                                   .scale = h.attention_scale,
+                                   .window = h.WindowOf(static_cast<size_t>(layer))};
+    Attention(b.q.data(), n, n_past, cache.Layer(layer), attention, order, b.attn.data(), pool, inside);
     for (size_t i = 0; i < n; ++i) {
       int& attended = keys_attended[n_past + i];
       attended = std::max(attended, b.keys_attended[i]);
+      if (layer == 0) first_key[n_past + i] = b.first_key[i];
     }
     TraceAttention(Point::kAttnScores, layer, n, inside.stride, inside.scores);
     TraceAttention(Point::kAttnScoresSoftmax, layer, n, inside.stride, inside.softmax);
-    Trace(Point::kAttnOut, layer, n, q_width, b.attn.data());
-
-    if (h.has_sub_norms) {
-      Norm(b.attn, w.attn_sub_norm, n, b.attn);
-      Trace(Point::kAttnSubNorm, layer, n, q_width, b.attn.data());
-    }
-    Prepare(b.attn, n, w.attn_output);
-    Project(w.attn_output, b.projected);
-    Trace(Point::kAttnOProj, layer, n, h.n_embd, b.projected.data());
-    AddToResidual(b.projected, n);
-    Trace(Point::kFfnInp, layer, n, h.n_embd, b.x.data());
   }
 
   void FeedForward(int layer, const LayerWeights& w, size_t n) {
-    Norm(b.x, w.ffn_norm, n, b.normed);
-    Trace(Point::kFfnNorm, layer, n, h.n_embd, b.normed.data());
-    Prepare(b.normed, n, w.ffn_gate);
-    Project(w.ffn_gate, b.gate);
-    if (w.ffn_up.type != w.ffn_gate.type) Prepare(b.normed, n, w.ffn_up);
-    Project(w.ffn_up, b.up);
-    Trace(Point::kFfnGate, layer, n, h.n_ff, b.gate.data());
-    Trace(Point::kFfnUp, layer, n, h.n_ff, b.up.data());
-
+    Norm(Point::kFfnNorm, layer, n, b.x, b.normed);
+    Project(
+        layer, n, b.normed,
+        {{Point::kFfnGate, Point::kGateNormIn, w.ffn_gate, b.gate}, {Point::kFfnUp, Point::kUpNormIn, w.ffn_up, b.up}});
     ParallelRanges(pool, n, 1, h.n_ff * kElementWork, [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
         float* gate = b.gate.data() + i * h.n_ff;
-        const float* up = b.up.data() + i * h.n_ff;
-        if (h.activation == Activation::kSilu) {
-          SiluMul(gate, up, h.n_ff, order, gate);
-        } else {
-          SquaredReluMul(gate, up, h.n_ff, gate);
-        }
+        GateMul(h.activation, gate, b.up.data() + i * h.n_ff, h.n_ff, order, gate);
       }
     });
     Trace(Point::kFfnAct, layer, n, h.n_ff, b.gate.data());
-    if (h.has_sub_norms) {
-      Norm(b.gate, w.ffn_sub_norm, n, b.gate);
-      Trace(Point::kFfnSubNorm, layer, n, h.n_ff, b.gate.data());
-    }
-    Prepare(b.gate, n, w.ffn_down);
-    Project(w.ffn_down, b.projected);
-    Trace(Point::kFfnDown, layer, n, h.n_embd, b.projected.data());
+    NormInPlace(Point::kFfnSubNorm, layer, n, b.gate);
+    Project(layer, n, b.gate, {{Point::kFfnDown, Point::kDownNormIn, w.ffn_down, b.projected}});
+    NormInPlace(Point::kFfnPostNorm, layer, n, b.projected);
     AddToResidual(b.projected, n);
     Trace(Point::kLayerOut, layer, n, h.n_embd, b.x.data());
   }
@@ -220,6 +248,14 @@ struct Context::Impl {
     Prepare(b.normed, rows, w.output);
     MatMul(w.output, activations, order, logits.data(), pool);
     Trace(Point::kLogits, -1, rows, h.n_vocab, logits.data(), n - rows);
+  }
+
+  void ExtendAngles(size_t layer, size_t n) {
+    std::vector<RopeAngles>& of = angles[h.IsWindowed(layer) ? 1 : 0];
+    while (of.size() < n) {
+      of.push_back(ComputeRopeAngles(static_cast<int>(of.size()), h.n_rot, h.RopeBase(layer), h.RopeScalingOf(layer),
+                                     model.weights.rope_divisors));
+    }
   }
 
   void CheckInput(std::span<const int32_t> tokens) const {
@@ -243,13 +279,12 @@ struct Context::Impl {
       throw std::logic_error(
           fmt::format("forward pass: room for {} logits, {} are needed", logits.size(), rows * h.n_vocab));
     }
-    while (angles.size() < n_past + n) {
-      angles.push_back(ComputeRopeAngles(static_cast<int>(angles.size()), h.n_rot, h.rope_freq_base, h.rope_scaling,
-                                         model.weights.rope_divisors));
-    }
+    for (size_t layer = 0; layer < h.n_layer; ++layer) ExtendAngles(layer, n_past + n);
     b.Resize(n, h);
     keys_attended.resize(n_past + n, 0);
+    first_key.resize(n_past + n, 0);
     for (size_t i = 0; i < n; ++i) WeightRow(model.weights.token_embd, tokens[i], b.x.data() + i * h.n_embd);
+    Scale(h.embedding_scale, b.x);
     Trace(Point::kEmbeddings, -1, n, h.n_embd, b.x.data());
     for (size_t layer = 0; layer < model.weights.layers.size(); ++layer) {
       Attend(static_cast<int>(layer), model.weights.layers[layer], n);
@@ -270,6 +305,7 @@ size_t Context::n_past() const { return impl_->n_past; }
 size_t Context::n_ctx() const { return impl_->n_ctx; }
 size_t Context::n_cells() const { return impl_->cache.n_cells(); }
 int Context::KeysAttended(size_t position) const { return impl_->keys_attended.at(position); }
+int Context::FirstKey(size_t position) const { return impl_->first_key.at(position); }
 const ArithmeticOrder& Context::order() const { return impl_->order; }
 
 }  // namespace bitnet

@@ -14,11 +14,28 @@ namespace bitnet {
 namespace {
 
 constexpr Architecture kArchitectures[] = {
-    {"bitnet", Activation::kSilu, true, RopeLayout::kNeox, false},
-    {"bitnet-b1.58", Activation::kSquaredRelu, true, RopeLayout::kNeox, false},
-    {"bitnet-25", Activation::kSquaredRelu, true, RopeLayout::kNeox, false},
-    {"llama", Activation::kSilu, false, RopeLayout::kInterleaved, true},
+    {.name = "bitnet", .activation = Activation::kSilu, .parts = Parts(When::kSubNorms)},
+    {.name = "bitnet-b1.58", .activation = Activation::kSquaredRelu, .parts = Parts(When::kSubNorms)},
+    {.name = "bitnet-25", .activation = Activation::kSquaredRelu, .parts = Parts(When::kSubNorms)},
+    {.name = "llama",
+     .activation = Activation::kSilu,
+     .rope_layout = RopeLayout::kInterleaved,
+     .may_have_more = true,
+     .copies_embeddings = true},
+    {.name = "qwen3",
+     .activation = Activation::kSilu,
+     .parts = Parts(When::kHeadNorms),
+     .may_have_norms_in = true,
+     .copies_embeddings = true},
+    {.name = "gemma3",
+     .activation = Activation::kGelu,
+     .parts = Parts(When::kHeadNorms, When::kPostNorms),
+     .may_have_norms_in = true,
+     .copies_embeddings = true,
+     .scales = true,
+     .window_every = 6},
 };
+constexpr std::string_view kActivationNames[] = {"silu", "relu2", "gelu"};
 
 // Reads `{architecture}.*`, each key by the rest of its name.
 class KeyReader {
@@ -118,10 +135,45 @@ RopeScaling ReadRopeScaling(const KeyReader& keys, const Hyperparameters& h) {
 // The file's word, where it has one: converters give both kinds of BitNet one architecture.
 Activation ReadActivation(const KeyReader& keys, Activation of_architecture) {
   const auto name = keys.GetOr<std::string>("hidden_activation", std::string(ActivationName(of_architecture)));
-  for (const Activation a : {Activation::kSilu, Activation::kSquaredRelu}) {
+  for (const Activation a : {Activation::kSilu, Activation::kSquaredRelu, Activation::kGelu}) {
     if (name == ActivationName(a)) return a;
   }
-  keys.Fail("hidden_activation", fmt::format("'{}'", name), "'silu' or 'relu2', the activations of this engine");
+  keys.Fail("hidden_activation", fmt::format("'{}'", name),
+            "'silu', 'relu2' or 'gelu', the activations of this engine");
+}
+
+// As llama.cpp v0.5.0 reads it for gemma3: without a pattern every sixth layer attends to all keys; a number says which
+// ones do; an array says it for each layer.
+void ReadWindow(const GgufFile& file, const KeyReader& keys, uint32_t every, Hyperparameters& h) {
+  if (every == 0) return;
+  h.window = keys.GetOr<uint32_t>("attention.sliding_window", 0);
+  h.window_rope_freq_base = keys.Float("rope.freq_base_swa", 10000.0f, false);
+  if (h.window == 0) return;
+  constexpr char kPattern[] = "attention.sliding_window_pattern";
+  const MetadataValue* pattern = file.Find(h.architecture + "." + kPattern);
+  if (pattern != nullptr && std::holds_alternative<std::shared_ptr<MetadataArray>>(*pattern)) {
+    h.windowed = keys.GetOr<std::vector<bool>>(kPattern, {});
+    if (h.windowed.size() < h.n_layer) {
+      keys.Fail(kPattern, fmt::format("an array of {}", h.windowed.size()), fmt::format("{} layers", h.n_layer));
+    }
+  } else {
+    every = keys.GetOr<uint32_t>(kPattern, every);
+    for (uint32_t layer = 0; layer < h.n_layer; ++layer) {
+      h.windowed.push_back(every == 0 || layer % every < every - 1);
+    }
+  }
+  if (h.rope_scaling.yarn) keys.Fail("rope.scaling.type", "'yarn'", "'linear' beside a sliding window");
+}
+
+// What Gemma multiplies with. Its 27B has queries scaled by the width, not by the heads'.
+void ReadScales(const KeyReader& keys, Hyperparameters& h) {
+  constexpr uint32_t kLayersOf27b = 62;
+  h.embedding_scale = std::sqrt(static_cast<float>(h.n_embd));
+  h.query_scale = 1.0f / std::sqrt(static_cast<float>(h.n_layer == kLayersOf27b ? h.n_embd / h.n_head : h.n_embd_head));
+  h.attention_scale = 1.0f;
+  if (const float cap = keys.GetOr<float>("final_logit_softcapping", 0.0f); cap != 0) {
+    keys.Fail("final_logit_softcapping", cap, "0: this engine does not cap logits");
+  }
 }
 
 // What these architectures mean in llama.cpp with a key at this value, this engine does not compute.
@@ -149,7 +201,7 @@ const Architecture* FindArchitecture(std::string_view name) {
   return nullptr;
 }
 
-std::string_view ActivationName(Activation activation) { return activation == Activation::kSilu ? "silu" : "relu2"; }
+std::string_view ActivationName(Activation activation) { return kActivationNames[static_cast<size_t>(activation)]; }
 
 std::string ArchitectureNames(std::string_view last) {
   std::vector<std::string> names;
@@ -165,7 +217,7 @@ GraphShape ShapeOf(const Hyperparameters& h) {
           .n_head_kv = h.n_head_kv,
           .head_dim = h.n_embd_head,
           .n_ff = h.n_ff,
-          .has_sub_norms = h.has_sub_norms};
+          .parts = h.parts};
 }
 
 Hyperparameters ReadHyperparameters(const GgufFile& file) {
@@ -176,7 +228,10 @@ Hyperparameters ReadHyperparameters(const GgufFile& file) {
     throw std::runtime_error(fmt::format("{}: general.architecture is '{}'; this engine runs {}", file.path(),
                                          h.architecture, ArchitectureNames("and")));
   }
-  h.has_sub_norms = arch->has_sub_norms;
+  h.parts = arch->parts;
+  if (arch->may_have_norms_in && file.FindTensor(TensorName(InfoOf(Weight::kAttnQNormIn), 0)) != nullptr) {
+    h.parts.Add(When::kNormsIn);
+  }
   h.rope_layout = arch->rope_layout;
   const KeyReader keys(file, h.architecture);
   RefuseOtherPasses(keys);
@@ -192,6 +247,9 @@ Hyperparameters ReadHyperparameters(const GgufFile& file) {
   h.rope_freq_base = keys.Float("rope.freq_base", 10000.0f, false);
   h.rms_norm_eps = keys.Float("attention.layer_norm_rms_epsilon", {}, true);
   h.rope_scaling = ReadRopeScaling(keys, h);
+  h.attention_scale = 1.0f / std::sqrt(static_cast<float>(h.n_embd_head));
+  if (arch->scales) ReadScales(keys, h);
+  ReadWindow(file, keys, arch->window_every, h);
   const uint64_t vocab = file.Tensor("token_embd.weight").rows();
   if (vocab == 0 || vocab > (1u << 24)) {
     throw std::runtime_error(

@@ -67,6 +67,8 @@ class Context {
   // How many keys, from the first on, the query at a position read, as the attention kernel masked them: the most of
   // all layers. Throws std::out_of_range for a position that was not run.
   int KeysAttended(size_t position) const;
+  // The first of them in the first layer, which may have a window.
+  int FirstKey(size_t position) const;
   const ArithmeticOrder& order() const;
 
  private:

@@ -37,6 +37,8 @@ struct TinyShape {
   float rope_base = 10000.0f;
   float rms_eps = 1e-5f;
   bool untied = false;
+  bool norms_in = false;
+  uint32_t window = 0;  // attention.sliding_window
 };
 
 struct TinyTensor {
@@ -58,6 +60,7 @@ class TinyModel {
     metadata[p + "context_length"] = uint32_t{512};
     metadata[p + "attention.layer_norm_rms_epsilon"] = s.rms_eps;
     metadata[p + "rope.freq_base"] = s.rope_base;
+    if (s.window != 0) metadata[p + "attention.sliding_window"] = s.window;
     ForEachWeight(Graph(), [&](const WeightInfo& w, size_t layer) {
       if (w.weight == Weight::kOutput && !s.untied) return;
       const size_t rows = WidthOf(w.rows, Graph()), cols = WidthOf(w.cols, Graph());
@@ -95,6 +98,8 @@ class TinyModel {
   }
 
   GraphShape Graph() const {
+    Parts parts = FindArchitecture(shape.architecture)->parts;
+    if (shape.norms_in) parts.Add(When::kNormsIn);
     return {.n_vocab = shape.n_vocab,
             .n_embd = shape.n_embd,
             .n_layer = shape.n_layer,
@@ -102,7 +107,7 @@ class TinyModel {
             .n_head_kv = shape.n_head_kv,
             .head_dim = shape.n_embd / shape.n_head,
             .n_ff = shape.n_ff,
-            .has_sub_norms = FindArchitecture(shape.architecture)->has_sub_norms};
+            .parts = parts};
   }
 
   TinyShape shape;

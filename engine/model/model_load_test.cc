@@ -35,7 +35,7 @@ TEST(Load, BindsEveryTensorOfTheFile) {
   EXPECT_EQ(model.hyperparameters.n_rot, 64u);
   EXPECT_EQ(model.hyperparameters.n_vocab, 40u);
   EXPECT_EQ(model.hyperparameters.activation, Activation::kSquaredRelu);
-  EXPECT_TRUE(model.hyperparameters.has_sub_norms);
+  EXPECT_TRUE(model.hyperparameters.parts.Has(When::kSubNorms));
   EXPECT_TRUE(model.weights.tied_output);
   ASSERT_EQ(model.weights.layers.size(), 2u);
   const WeightMatrix& down = model.weights.layers[1].ffn_down;
@@ -131,7 +131,7 @@ TEST(Load, NormsOfTwoBytesAreConverted) {
     for (size_t i = 0; i < norm.values.size(); ++i) norm.values[i] = 1.0f + static_cast<float>(i % 64) / 64;
     norm.type = type;
     const ModelWeights w = Model::Load(tiny.Write()).weights;
-    const std::span<const float> gamma = w.layers.at(1).ffn_norm;
+    const std::span<const float> gamma = w.layers.at(1).norm(Weight::kFfnNorm);
     EXPECT_TRUE(std::equal(gamma.begin(), gamma.end(), norm.values.begin(), norm.values.end())) << TypeName(type);
   }
 }
@@ -219,7 +219,8 @@ TEST(Load, HyperparametersOutOfRange) {
       {"bitnet.rope.scale_linear", std::numeric_limits<float>::infinity(), "rope.scale_linear is inf"},
       {"bitnet.attention.value_length", uint32_t{32}, "value_length is 32, expected 64"},
       {"bitnet.attention.causal", false, "attention.causal is false, expected true"},
-      {"bitnet.hidden_activation", std::string("gelu"), "hidden_activation is 'gelu', expected 'silu' or 'relu2'"},
+      {"bitnet.hidden_activation", std::string("swish"),
+       "hidden_activation is 'swish', expected 'silu', 'relu2' or 'gelu'"},
       {"bitnet.expert_count", uint32_t{8}, "expert_count is 8, expected 0"},
       {"bitnet.nextn_predict_layers", uint64_t{1}, "nextn_predict_layers is 1, expected 0"},
       {"bitnet.attention.head_count_kv", Layers({2, 4}), "head_count_kv is 2 in layer 0 and 4 in layer 1"},
@@ -290,7 +291,7 @@ TEST(Load, ArchitecturesDifferInActivationAndSubNorms) {
     TinyModel tiny({.architecture = c.name});
     const Hyperparameters h = Model::Load(tiny.Write()).hyperparameters;
     EXPECT_EQ(h.activation, c.activation) << c.name;
-    EXPECT_EQ(h.has_sub_norms, c.sub_norms) << c.name;
+    EXPECT_EQ(h.parts.Has(When::kSubNorms), c.sub_norms) << c.name;
     for (const Activation said : {Activation::kSilu, Activation::kSquaredRelu}) {
       tiny.metadata[std::string(c.name) + ".hidden_activation"] = std::string(ActivationName(said));
       EXPECT_EQ(Model::Load(tiny.Write()).hyperparameters.activation, said) << c.name;

@@ -114,17 +114,6 @@ constexpr LayerMatrix kLayerMatrices[] = {
     {Weight::kFfnGate, &LayerWeights::ffn_gate}, {Weight::kFfnUp, &LayerWeights::ffn_up},
     {Weight::kFfnDown, &LayerWeights::ffn_down},
 };
-struct LayerVector {
-  Weight weight;
-  std::span<const float> LayerWeights::*member;
-};
-constexpr LayerVector kLayerVectors[] = {
-    {Weight::kAttnNorm, &LayerWeights::attn_norm},
-    {Weight::kAttnSubNorm, &LayerWeights::attn_sub_norm},
-    {Weight::kFfnNorm, &LayerWeights::ffn_norm},
-    {Weight::kFfnSubNorm, &LayerWeights::ffn_sub_norm},
-};
-
 // Of constant weights or others.
 template <class W>
 auto MatrixIn(W& w, Weight weight, size_t layer) -> decltype(&w.output) {
@@ -139,10 +128,8 @@ auto MatrixIn(W& w, Weight weight, size_t layer) -> decltype(&w.output) {
 template <class W>
 auto VectorIn(W& w, Weight weight, size_t layer) -> decltype(&w.output_norm) {
   if (weight == Weight::kOutputNorm) return &w.output_norm;
-  for (const LayerVector& v : kLayerVectors) {
-    if (v.weight == weight) return &(w.layers.at(layer).*v.member);
-  }
-  return nullptr;
+  const WeightInfo& info = InfoOf(weight);
+  return info.in_layer && info.rows == Width::kOne ? &w.layers.at(layer).norms[static_cast<size_t>(weight)] : nullptr;
 }
 
 }  // namespace
@@ -155,7 +142,7 @@ const std::span<const float>* FindVector(const ModelWeights& w, Weight weight, s
 }
 
 ModelWeights BindWeights(const GgufFile& file, const Hyperparameters& h, const I2sLayout& i2s_layout) {
-  const bool may_have_more = FindArchitecture(h.architecture)->may_have_more;
+  const Architecture& architecture = *FindArchitecture(h.architecture);
   const GraphShape shape = ShapeOf(h);
   ModelWeights w;
   Binder bind(file, i2s_layout, w);
@@ -164,22 +151,21 @@ ModelWeights BindWeights(const GgufFile& file, const Hyperparameters& h, const I
     const std::string name = TensorName(info, layer);
     if (info.weight == Weight::kOutput && file.FindTensor(name) == nullptr) {
       w.output = w.token_embd;
-      // llama.cpp multiplies with a copy of the embeddings where the architecture is llama.
-      w.output.looked_up = h.architecture != "llama";
+      w.output.looked_up = !architecture.copies_embeddings;
       return;
     }
     const size_t rows = WidthOf(info.rows, shape), cols = WidthOf(info.cols, shape);
     if (WeightMatrix* matrix = MatrixIn(w, info.weight, layer)) {
       *matrix = bind.Matrix(name, rows, cols);
       matrix->looked_up = info.weight == Weight::kTokenEmbd;
-      if (info.in_layer) bind.SideTensors(name, may_have_more, *matrix);
+      if (info.in_layer) bind.SideTensors(name, architecture.may_have_more, *matrix);
     } else {
       *VectorIn(w, info.weight, layer) = bind.Vector(name, cols);
     }
     if (info.weight == Weight::kOutput) w.tied_output = false;
   });
   constexpr char kRopeFreqs[] = "rope_freqs.weight";
-  if (may_have_more && file.FindTensor(kRopeFreqs) != nullptr) {
+  if (architecture.may_have_more && file.FindTensor(kRopeFreqs) != nullptr) {
     w.rope_divisors = bind.Vector(kRopeFreqs, h.n_rot / 2);
   }
   if (!FormatOf(w.token_embd.type).has_whole_rows()) {

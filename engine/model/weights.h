@@ -2,6 +2,7 @@
 #ifndef BITNET_PARITY_ENGINE_MODEL_WEIGHTS_H_
 #define BITNET_PARITY_ENGINE_MODEL_WEIGHTS_H_
 
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -16,17 +17,16 @@
 namespace bitnet {
 
 struct LayerWeights {
-  std::span<const float> attn_norm;      // [n_embd]
-  std::span<const float> attn_sub_norm;  // [n_head * n_embd_head], empty without sub-norms
-  std::span<const float> ffn_norm;       // [n_embd]
-  std::span<const float> ffn_sub_norm;   // [n_ff], empty without sub-norms
-  WeightMatrix attn_q;                   // [n_head * n_embd_head, n_embd]
-  WeightMatrix attn_k;                   // [n_head_kv * n_embd_head, n_embd]
-  WeightMatrix attn_v;                   // [n_head_kv * n_embd_head, n_embd]
-  WeightMatrix attn_output;              // [n_embd, n_head * n_embd_head]
-  WeightMatrix ffn_gate;                 // [n_ff, n_embd]
-  WeightMatrix ffn_up;                   // [n_ff, n_embd]
-  WeightMatrix ffn_down;                 // [n_embd, n_ff]
+  std::array<std::span<const float>, kWeightCount> norms;  // by weight; empty where the model has none
+  WeightMatrix attn_q;                                     // [n_head * n_embd_head, n_embd]
+  WeightMatrix attn_k;                                     // [n_head_kv * n_embd_head, n_embd]
+  WeightMatrix attn_v;                                     // [n_head_kv * n_embd_head, n_embd]
+  WeightMatrix attn_output;                                // [n_embd, n_head * n_embd_head]
+  WeightMatrix ffn_gate;                                   // [n_ff, n_embd]
+  WeightMatrix ffn_up;                                     // [n_ff, n_embd]
+  WeightMatrix ffn_down;                                   // [n_embd, n_ff]
+
+  std::span<const float> norm(Weight weight) const { return norms[static_cast<size_t>(weight)]; }
 };
 
 struct ModelWeights {

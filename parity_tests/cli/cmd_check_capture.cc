@@ -108,8 +108,10 @@ std::string ReplayWords(const Capture& c) {
     positions.insert(r.position);
   }
   if (raw.empty()) return "no raw tensors: a request with raw_tensors has them, and a replay needs them";
-  const bitnet::GraphShape shape = {.has_sub_norms =
-                                        raw.contains(Point::kAttnSubNorm) || raw.contains(Point::kFfnSubNorm)};
+  bitnet::GraphShape shape;
+  for (const auto& [point, at] : raw) {
+    if (point != Point::kUnknown) shape.parts.Add(bitnet::InfoOf(point).when);
+  }
   std::vector<std::string> absent, partly, lacking;
   size_t judged = 0;
   for (const bitnet::PointInfo& p : bitnet::kGraph) {

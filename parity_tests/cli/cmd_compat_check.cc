@@ -1,6 +1,7 @@
 // `compat-check`: what a model file says of itself, and which engines here can run it.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -86,9 +87,11 @@ void PrintRopeScaling(const bitnet::GgufFile& file, const bitnet::Hyperparameter
 
 // Where the file asks for another activation than its architecture's, engines that go by the architecture are wrong.
 void PrintActivation(const bitnet::Hyperparameters& h) {
-  const auto words = [](bitnet::Activation a) { return a == bitnet::Activation::kSilu ? "SiLU" : "squared ReLU"; };
+  const auto words = [](bitnet::Activation a) {
+    return a == bitnet::Activation::kSilu ? "SiLU" : a == bitnet::Activation::kGelu ? "GELU" : "squared ReLU";
+  };
   const bitnet::Activation usual = bitnet::FindArchitecture(h.architecture)->activation;
-  fmt::print("activation     {}{}\n", words(h.activation), h.has_sub_norms ? ", sub-norms" : "");
+  fmt::print("activation     {}{}\n", words(h.activation), h.parts.Has(bitnet::When::kSubNorms) ? ", sub-norms" : "");
   if (h.activation == usual) return;
   fmt::print(
       "               note: {0}.hidden_activation says so. llama.cpp v0.5.0 and bitnet.cpp do not read that key: they "
@@ -115,7 +118,13 @@ void PrintShape(const bitnet::GgufFile& file) {
              h.rope_layout == bitnet::RopeLayout::kNeox ? "NeoX" : "interleaved", h.rope_freq_base, h.n_rot,
              h.n_embd_head);
   PrintRopeScaling(file, h);
-  fmt::print("norm           RMS, epsilon {}\n", h.rms_norm_eps);
+  fmt::print("norm           RMS, epsilon {}{}\n", h.rms_norm_eps,
+             h.parts.Has(bitnet::When::kNormsIn) ? ", one more in front of each projection" : "");
+  if (!h.windowed.empty()) {
+    fmt::print("window         {} keys in {} of {} layers, RoPE base {} there\n", h.window,
+               std::count(h.windowed.begin(), h.windowed.begin() + h.n_layer, true), h.n_layer,
+               h.window_rope_freq_base);
+  }
 }
 
 // Nothing, and a line that says why, for a vocabulary that neither reference's reading makes sense of.
@@ -132,6 +141,27 @@ std::optional<bitnet::Tokenizer> ReadTokenizer(const bitnet::GgufFile& file) {
       return std::nullopt;
     }
   }
+}
+
+// A converter that encodes added tokens with BOS leaves its text in front of theirs (llama.cpp #10876).
+void PrintBosInOtherTokens(const bitnet::GgufFile& file, const bitnet::Tokenizer& tokenizer) {
+  constexpr int32_t kControl = 3;  // llama_token_type
+  const auto tokens = file.GetOr<std::vector<std::string>>("tokenizer.ggml.tokens", {});
+  const auto types = file.GetOr<std::vector<int32_t>>("tokenizer.ggml.token_type", {});
+  const size_t bos = static_cast<size_t>(tokenizer.bos().value_or(-1));
+  if (bos >= tokens.size() || tokens[bos].size() < 3) return;
+  std::string first;
+  size_t n = 0;
+  for (size_t i = 0; i < std::min(tokens.size(), types.size()); ++i) {
+    if (i == bos || types[i] != kControl || tokens[i].find(tokens[bos]) == std::string::npos) continue;
+    if (++n == 1) first = tokens[i];
+  }
+  if (n == 0) return;
+  fmt::print(
+      "               note: {} control tokens have the text of BOS in theirs, as '{}': the converter wrote it there, "
+      "and "
+      "no\n               prompt that spells them will find them; convert the model again\n",
+      n, first);
 }
 
 void PrintTokenizer(const bitnet::GgufFile& file) {
@@ -153,6 +183,7 @@ void PrintTokenizer(const bitnet::GgufFile& file) {
     fmt::print("               note: token_embd.weight has {} rows: llama.cpp refuses such a file\n",
                embeddings->rows());
   }
+  PrintBosInOtherTokens(file, tokenizer);
   for (const std::string& warning : tokenizer.warnings()) fmt::print("               note: {}\n", warning);
   if (!file.Has("tokenizer.ggml.pre") && !tokenizer.pre().empty()) {
     fmt::print(

@@ -176,6 +176,30 @@ TEST(CompatCheck, RowsWithoutAToken) {
   EXPECT_THAT(result.output, HasSubstr("native       runs it"));
 }
 
+// Falcon3 files that were made with a wrong converter, and went round.
+TEST(CompatCheck, ControlTokensWithTheTextOfBosInThem) {
+  bitnet::TinyModel tiny({.n_vocab = 2048});
+  const bitnet::GgufFile trained = bitnet::GgufFile::Open(kTrainedModel);
+  for (const auto& [key, value] : trained.metadata()) {
+    if (key.starts_with("tokenizer.")) tiny.metadata[key] = value;
+  }
+  constexpr char kNote[] = "control tokens have the text of BOS";
+  EXPECT_THAT(RunParity({"compat-check", tiny.Write()}).output, Not(HasSubstr(kNote)));
+  auto tokens = trained.Get<std::vector<std::string>>("tokenizer.ggml.tokens");
+  auto types = trained.Get<std::vector<int32_t>>("tokenizer.ggml.token_type");
+  const auto bos = trained.Get<uint32_t>("tokenizer.ggml.bos_token_id");
+  const size_t other = bos == 2047 ? 2046 : 2047;
+  tokens[other] = tokens[bos] + "<|eot_id|>";
+  types[other] = 3;
+  tiny.metadata["tokenizer.ggml.tokens"] =
+      std::make_shared<bitnet::MetadataArray>(bitnet::MetadataArray{std::move(tokens)});
+  tiny.metadata["tokenizer.ggml.token_type"] =
+      std::make_shared<bitnet::MetadataArray>(bitnet::MetadataArray{std::move(types)});
+  const ProcessResult result = RunParity({"compat-check", tiny.Write()});
+  EXPECT_EQ(result.exit_code, 0) << result.last_words;
+  EXPECT_THAT(result.output, AllOf(HasSubstr(fmt::format("1 {}", kNote)), HasSubstr("<|eot_id|>")));
+}
+
 TEST(OverrideKv, ChangesWhatTheEngineReadsAndRefusesWhatItDoesNot) {
   const auto generate = [](const std::vector<std::string>& more) {
     std::vector<std::string> arguments = {"generate", "--model",      kTrainedModel, "--prompt",  "In the",

@@ -54,7 +54,9 @@ class NativeSession : public Session {
     Shapes& s = capture->shapes;
     s.kv_cells = static_cast<int>(context_->n_cells());
     s.n_embd_k = s.n_embd_v = static_cast<int>(h().n_head_kv * h().n_embd_head);
-    for (size_t i = 0; i < capture->tokens.size(); ++i) s.attends.push_back({{0, context_->KeysAttended(i) - 1}});
+    for (size_t i = 0; i < capture->tokens.size(); ++i) {
+      s.attends.push_back({{context_->FirstKey(i), context_->KeysAttended(i) - 1}});
+    }
   }
 
  private:

@@ -84,7 +84,9 @@ class OracleSession : public Session {
     Shapes& s = capture->shapes;
     s.kv_cells = static_cast<int>(n_cells_);
     s.n_embd_k = s.n_embd_v = static_cast<int>(h().n_head_kv * h().n_embd_head);
-    for (size_t i = 0; i < capture->tokens.size(); ++i) s.attends.push_back({{0, pass_->keys_attended()[i] - 1}});
+    for (size_t i = 0; i < capture->tokens.size(); ++i) {
+      s.attends.push_back({{pass_->first_key()[i], pass_->keys_attended()[i] - 1}});
+    }
   }
 
  private:

@@ -14,6 +14,19 @@ using bitnet::Hyperparameters;
 
 constexpr PointSet kReadsCache = {Point::kAttnScores, Point::kAttnOut};
 
+Changes Window(const Site& site) {
+  const size_t right = site.model.hyperparameters.WindowOf(static_cast<size_t>(site.layer));
+  Changes changes;
+  if (right == 0) return changes;
+  changes.push_back({"all keys up to its own are attended", [](Parameters& p) { p.attention.window = 0; }});
+  for (const size_t wrong : {right + 1, right - 1}) {
+    if (wrong == 0) continue;
+    changes.push_back({fmt::format("{} keys are attended in place of {}", wrong, right),
+                       [wrong](Parameters& p) { p.attention.window = wrong; }});
+  }
+  return changes;
+}
+
 Changes GqaMapping(const Site& site) {
   const size_t kv = site.model.hyperparameters.n_head_kv, group = site.model.hyperparameters.n_head / kv;
   const std::string how = site.point == Point::kAttnScores
@@ -54,9 +67,12 @@ Changes KStride(const Site& site) {
   return changes;
 }
 
-Changes KNotRotated(const Site&) {
-  return {{"keys as they were before RoPE", [](Parameters& p) { p.reads[1] = Point::kKProj; }},
-          {"queries as they were before RoPE", [](Parameters& p) { p.reads[0] = Point::kQProj; }},
+Changes KNotRotated(const Site& site) {
+  const bitnet::GraphShape shape = bitnet::ShapeOf(site.model.hyperparameters);
+  const auto before = [&](Point rope) { return bitnet::SourceOf(bitnet::InfoOf(rope), 0, site.layer, shape).point; };
+  const Point k = before(Point::kKRope), q = before(Point::kQRope);
+  return {{"keys as they were before RoPE", [k](Parameters& p) { p.reads[1] = k; }},
+          {"queries as they were before RoPE", [q](Parameters& p) { p.reads[0] = q; }},
           {"values in place of keys", [](Parameters& p) { p.reads[1] = Point::kVProj; }}};
 }
 
@@ -281,6 +297,11 @@ const Mistake kMistakes[] = {
      .rung = "shapes",
      .position = 0,
      .place = Point::kAttnScores},
+    {.id = "sliding_window",
+     .what = "the sliding window is missing, or of another size",
+     .remedy = "read {architecture}.attention.sliding_window; the query's own key is one of them",
+     .points = {Point::kAttnScoresSoftmax},
+     .changes = Window},
     {.id = "softmax_scale",
      .what = "scores are not scaled by 1/sqrt(head_dim)",
      .remedy = "multiply the scores by 1/sqrt(head_dim)",

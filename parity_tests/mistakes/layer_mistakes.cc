@@ -22,28 +22,37 @@ Change AsCurve(const char* how, Curve curve) {
 }
 
 Changes ActivationFunction(const Site& site) {
-  const bool silu = site.model.hyperparameters.activation == bitnet::Activation::kSilu;
-  return {
-      {silu ? "squared ReLU in place of SiLU" : "SiLU in place of squared ReLU",
-       [silu](Parameters& p) {
-         p.gate.activation = silu ? bitnet::Activation::kSquaredRelu : bitnet::Activation::kSilu;
-       }},
-      AsCurve("GELU (erf)", [](double g, double u) { return 0.5 * g * (1 + std::erf(g / std::numbers::sqrt2)) * u; }),
-      AsCurve("GELU (tanh)",
-              [](double g, double u) {
-                return 0.5 * g * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (g + 0.044715 * g * g * g))) * u;
-              }),
-      AsCurve("GELU (sigmoid of 1.702 x)", [](double g, double u) { return g * Sigmoid(1.702 * g) * u; }),
-      AsCurve("ReLU", [](double g, double u) { return std::max(g, 0.0) * u; }),
-      AsCurve("squared leaky ReLU",
-              [](double g, double u) {
-                const double r = g > 0 ? g : 0.01 * g;
-                return r * r * u;
-              }),
-      AsCurve("x squared, with no ReLU", [](double g, double u) { return g * g * u; }),
-      AsCurve("sigmoid", [](double g, double u) { return Sigmoid(g) * u; }),
-      AsCurve("tanh", [](double g, double u) { return std::tanh(g) * u; }),
-      AsCurve("no activation", [](double g, double u) { return g * u; })};
+  constexpr std::pair<bitnet::Activation, const char*> kKinds[] = {{bitnet::Activation::kSquaredRelu, "squared ReLU"},
+                                                                   {bitnet::Activation::kSilu, "SiLU"},
+                                                                   {bitnet::Activation::kGelu, "GELU"}};
+  const bitnet::Activation own = site.model.hyperparameters.activation;
+  const auto* right = std::find_if(std::begin(kKinds), std::end(kKinds), [&](auto& k) { return k.first == own; });
+  Changes changes;
+  for (const auto& [other, name] : kKinds) {
+    if (other == own) continue;
+    changes.push_back(
+        {fmt::format("{} in place of {}", name, right->second), [other](Parameters& p) { p.gate.activation = other; }});
+  }
+  for (const Change& curve :
+       {AsCurve("GELU (erf)", [](double g, double u) { return 0.5 * g * (1 + std::erf(g / std::numbers::sqrt2)) * u; }),
+        AsCurve("GELU (tanh)",
+                [](double g, double u) {
+                  return 0.5 * g * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (g + 0.044715 * g * g * g))) * u;
+                }),
+        AsCurve("GELU (sigmoid of 1.702 x)", [](double g, double u) { return g * Sigmoid(1.702 * g) * u; }),
+        AsCurve("ReLU", [](double g, double u) { return std::max(g, 0.0) * u; }),
+        AsCurve("squared leaky ReLU",
+                [](double g, double u) {
+                  const double r = g > 0 ? g : 0.01 * g;
+                  return r * r * u;
+                }),
+        AsCurve("x squared, with no ReLU", [](double g, double u) { return g * g * u; }),
+        AsCurve("sigmoid", [](double g, double u) { return Sigmoid(g) * u; }),
+        AsCurve("tanh", [](double g, double u) { return std::tanh(g) * u; }),
+        AsCurve("no activation", [](double g, double u) { return g * u; })}) {
+    changes.push_back(curve);
+  }
+  return changes;
 }
 
 Changes GateMisused(const Site& site) {
@@ -56,6 +65,7 @@ Changes GateMisused(const Site& site) {
               return once * Sigmoid(once) * u;
             })};
   }
+  if (site.model.hyperparameters.activation != bitnet::Activation::kSquaredRelu) return {};
   return {
       AsCurve("squared ReLU of gate times up",
               [](double g, double u) {
@@ -68,6 +78,7 @@ Changes GateMisused(const Site& site) {
 }
 
 Changes ActivationClamped(const Site& site) {
+  if (site.model.hyperparameters.activation == bitnet::Activation::kGelu) return {};
   const bool silu = site.model.hyperparameters.activation == bitnet::Activation::kSilu;
   Changes changes;
   for (const double most : {1.0, 2.0, 6.0, 7.0, 10.0}) {
@@ -119,9 +130,14 @@ Changes EmbeddingScaled(const Site& site) {
   Changes changes;
   for (const float factor : {root, 1 / root}) {
     changes.push_back({fmt::format("embeddings times {:g} (sqrt(n_embd) = {:g})", factor, root),
-                       [factor](Parameters& p) { p.lookup.factor = factor; }});
+                       [factor](Parameters& p) { p.lookup.factor *= factor; }});
   }
   return changes;
+}
+
+Changes EmbeddingsNotScaled(const Site& site) {
+  if (site.model.hyperparameters.embedding_scale == 1) return {};
+  return {{"rows as they are", [](Parameters& p) { p.lookup.factor = 1; }}};
 }
 
 Changes LogitsChanged(const Site& site) {
@@ -175,8 +191,8 @@ int32_t LastOfEquals(std::span<const float> logits) {
 
 const Mistake kMistakes[] = {
     {.id = "activation_function",
-     .what = "another activation function: SiLU and squared ReLU exchanged",
-     .remedy = "bitnet takes SiLU; bitnet-b1.58 and bitnet-25 take squared ReLU",
+     .what = "another activation function: SiLU, squared ReLU and GELU exchanged",
+     .remedy = "bitnet, llama and qwen3 take SiLU; bitnet-b1.58 and bitnet-25 squared ReLU; gemma3 GELU",
      .points = {Point::kFfnAct},
      .changes = ActivationFunction,
      .rung = "first-logit",
@@ -203,6 +219,11 @@ const Mistake kMistakes[] = {
      .remedy = "read row id of token_embd, counted from 0",
      .points = {Point::kEmbeddings},
      .changes = EmbeddingRow},
+    {.id = "embeddings_not_scaled",
+     .what = "embeddings are not multiplied by sqrt(n_embd)",
+     .remedy = "gemma3 scales the rows that it looks up, and not the head that is tied to them",
+     .points = {Point::kEmbeddings},
+     .changes = EmbeddingsNotScaled},
     {.id = "embedding_scaled",
      .what = "embeddings are scaled",
      .remedy = "use them as they are: only some architectures multiply by sqrt(n_embd)",

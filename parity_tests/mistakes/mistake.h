@@ -36,7 +36,7 @@ class PointSet {
   constexpr PointSet(std::initializer_list<Point> points) {
     for (const Point p : points) Add(p);
   }
-  constexpr void Add(Point p) { bits_ |= 1u << static_cast<unsigned>(p); }
+  constexpr void Add(Point p) { bits_ |= uint64_t{1} << static_cast<unsigned>(p); }
   constexpr bool operator==(const PointSet&) const = default;
   constexpr bool Has(Point p) const { return p != Point::kUnknown && (bits_ >> static_cast<unsigned>(p) & 1u) != 0; }
   constexpr bool empty() const { return bits_ == 0; }
@@ -45,7 +45,8 @@ class PointSet {
   Point first() const;
 
  private:
-  uint32_t bits_ = 0;
+  static_assert(bitnet::kPointCount <= 64);
+  uint64_t bits_ = 0;
 };
 
 // An operation that may be wrong.

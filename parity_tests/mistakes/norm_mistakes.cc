@@ -12,8 +12,21 @@ namespace {
 
 using Changes = std::vector<Change>;
 
-constexpr PointSet kNorms = {Point::kAttnNorm, Point::kAttnSubNorm, Point::kFfnNorm, Point::kFfnSubNorm,
-                             Point::kOutputNorm};
+constexpr PointSet kNorms = [] {
+  PointSet norms;
+  for (const bitnet::PointInfo& p : bitnet::kGraph) {
+    if (p.op == bitnet::Op::kNorm) norms.Add(p.point);
+  }
+  return norms;
+}();
+// Those that an architecture may lack.
+constexpr PointSet kFurtherNorms = [] {
+  PointSet norms;
+  for (const bitnet::PointInfo& p : bitnet::kGraph) {
+    if (p.op == bitnet::Op::kNorm && p.when != bitnet::When::kAlways) norms.Add(p.point);
+  }
+  return norms;
+}();
 constexpr PointSet kNormsOfALayer = {Point::kAttnNorm, Point::kAttnSubNorm, Point::kFfnNorm, Point::kFfnSubNorm};
 
 Changes SubtractsMean(const Site&) {
@@ -60,8 +73,7 @@ Changes EpsilonOutside(const Site&) {
 }
 
 Changes Divisor(const Site& site) {
-  const float n = static_cast<float>(
-      bitnet::WidthOf(bitnet::InfoOf(site.point).width, bitnet::ShapeOf(site.model.hyperparameters)));
+  const auto n = static_cast<float>(GammaOf(site.model, bitnet::InfoOf(site.point).weight, site.layer).size());
   const auto by = [](std::string how, float divisor) {
     return Change{std::move(how), [divisor](Parameters& p) { p.norm.divisor = divisor; }};
   };
@@ -78,7 +90,7 @@ constexpr Dial kDivisor = {"divisor of the sum of squares", 0.5f, 1e6f,
 Changes OtherGamma(const Site& site) {
   const bitnet::PointInfo& own = bitnet::InfoOf(site.point);
   const bitnet::GraphShape shape = bitnet::ShapeOf(site.model.hyperparameters);
-  const size_t width = bitnet::WidthOf(own.width, shape);
+  const size_t width = GammaOf(site.model, own.weight, site.layer).size();
   Changes changes;
   const auto add = [&](const bitnet::PointInfo& info, int layer) {
     const std::span<const float> gamma = GammaOf(site.model, info.weight, layer);
@@ -88,7 +100,7 @@ Changes OtherGamma(const Site& site) {
   };
   for (const bitnet::PointInfo& info : bitnet::kGraph) {
     if (info.op != bitnet::Op::kNorm || !bitnet::Exists(info, shape)) continue;
-    if (bitnet::WidthOf(info.width, shape) != width) continue;
+    if (bitnet::WidthOf(bitnet::InfoOf(info.weight).cols, shape) != width) continue;
     const int last = static_cast<int>(shape.n_layer) - 1;
     if (!info.in_layer) {
       if (info.point != site.point) add(info, -1);
@@ -198,9 +210,11 @@ const Mistake kMistakes[] = {
      .made_in = {Point::kAttnNorm}},
     {.id = "sub_norm_skipped",
      .what = "a sub-norm is left out",
-     .remedy = "norm the input of attn_output (attn_sub_norm) and of ffn_down (ffn_sub_norm)",
-     .points = {Point::kAttnSubNorm, Point::kFfnSubNorm},
+     .remedy = "norm the input of attn_output (attn_sub_norm) and of ffn_down (ffn_sub_norm); Qwen and Gemma norm the "
+               "heads of Q and K, Gemma what each branch adds",
+     .points = kFurtherNorms,
      .changes = SubNormSkipped,
+     .made_in = {Point::kAttnSubNorm, Point::kFfnSubNorm},
      .rung = "first-logit",
      .position = 0,
      .place = Point::kAttnSubNorm},

@@ -1,6 +1,7 @@
 // Mistakes in the rotation of queries and keys.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -21,9 +22,15 @@ Changes RopeLayout(const Site& site) {
 }
 
 Changes RopeBase(const Site& site) {
-  const float right = site.model.hyperparameters.rope_freq_base;
+  const bitnet::Hyperparameters& h = site.model.hyperparameters;
+  const float right = h.RopeBase(static_cast<size_t>(site.layer));
+  // The usual ones, and that of the model's other layers.
+  std::vector<float> others = {500000.0f, 10000.0f, 100000.0f, 1000000.0f};
+  for (const float base : {h.rope_freq_base, h.window_rope_freq_base}) {
+    if (!h.windowed.empty() && std::find(others.begin(), others.end(), base) == others.end()) others.push_back(base);
+  }
   Changes changes;
-  for (const float base : {500000.0f, 10000.0f, 100000.0f, 1000000.0f}) {
+  for (const float base : others) {
     if (base == right) continue;
     changes.push_back(
         {fmt::format("base {:g} in place of {:g}", base, right), [base](Parameters& p) { p.rope.base = base; }});
@@ -36,7 +43,7 @@ constexpr Dial kRopeBase = {"base", 100, 1e8f, [](const Parameters& p) { return 
                             [](Parameters& p, float base) { p.rope.base = base; }};
 
 Changes RopeScaling(const Site& site) {
-  const bitnet::RopeScaling& right = site.model.hyperparameters.rope_scaling;
+  const bitnet::RopeScaling right = site.model.hyperparameters.RopeScalingOf(static_cast<size_t>(site.layer));
   Changes changes;
   if (!site.model.weights.rope_divisors.empty()) {
     changes.push_back({"rope_freqs.weight is not read", [](Parameters& p) { p.rope.divisors = {}; }});

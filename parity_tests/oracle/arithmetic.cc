@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 
 #include "engine/formats/codec.h"
@@ -26,6 +27,12 @@ std::vector<std::byte> Decoded(const bitnet::WeightMatrix& w) {
   const size_t data_bytes = bitnet::TensorBytes(w.type, w.rows, w.cols);
   bitnet::DequantizeTensor(decoded.type, {w.data, data_bytes}, w.rows, w.cols, {values, w.rows * w.cols});
   return bytes;
+}
+
+Values Scaled(Values x, float scale) {
+  if (scale == 1) return x;
+  for (float& v : x) v *= scale;
+  return x;
 }
 
 Values Sum(const AddParameters& p, const Values& branch, const Values& stream) {
@@ -88,12 +95,13 @@ Tensor Arithmetic::Compute(Point point, const Parameters& p, const Inputs& in) {
       y = p.skip ? *in.a : Tensor::Uniform(Rope(p.rope, in.a->data, in.batch), n);
       break;
     case Op::kScores:
-      y = p.attention.PlainDot() ? PlainScores(p.attention, in)
-                                 : Scores(in.a->data, first, KeysAttended(p.attention, in.batch),
-                                          MakeCache(p.attention, *in.b, true, in.n_cells));
+      y = p.attention.PlainDot()
+              ? PlainScores(p.attention, in)
+              : Scores(Scaled(in.a->data, p.attention.query_scale), first, KeysAttended(p.attention, in.batch),
+                       MakeCache(p.attention, *in.b, true, in.n_cells));
       break;
     case Op::kSoftmax:
-      y = Softmax(p.attention, *in.a, in.batch.first);
+      y = Softmax(p.attention, *in.a, in.batch);
       break;
     case Op::kValues: {
       if (p.attention.PlainDot()) {
@@ -197,14 +205,17 @@ Values Arithmetic::Gate(const GateParameters& p, const Values& gate, const Value
   return y;
 }
 
-Tensor Arithmetic::Softmax(const AttentionParameters& p, const Tensor& scores, size_t first) {
+Tensor Arithmetic::Softmax(const AttentionParameters& p, const Tensor& scores, const Batch& batch) {
   Tensor y = scores;
+  const bitnet::AttentionShape shape{.window = p.window};
   for (size_t i = 0; i < y.n(); ++i) {
     const size_t keys = scores.row(i).size() / h_.n_head;
     float* row = y.data.data() + (y.ends[i] - scores.row(i).size());
+    const size_t masked = std::min(keys, shape.FirstKey(p.stale + batch.first + i));
     for (size_t head = 0; head < h_.n_head; ++head) {
+      std::fill_n(row + head * keys, masked, -std::numeric_limits<float>::infinity());
       if (p.PlainSoftmax()) {
-        plain::SoftmaxRow(p, head, first + i, {row + head * keys, keys});
+        plain::SoftmaxRow(p, head, batch.first + i, {row + head * keys, keys});
       } else {
         SoftmaxRow(row + head * keys, keys, p.scale);
       }
@@ -288,7 +299,7 @@ Tensor Arithmetic::PlainScores(const AttentionParameters& p, const Inputs& in) c
         double sum = 0;
         for (size_t d = 0; d < map.dim && from + map.dim <= flat.size(); ++d) {
           const float x = p.rounds_query.value_or(true) ? plain::Kept(CacheType::kF16, q[d]) : q[d];
-          sum += static_cast<double>(x) * flat[from + d];
+          sum += static_cast<double>(x) * p.query_scale * flat[from + d];
         }
         scores.data.push_back(static_cast<float>(sum));
       }

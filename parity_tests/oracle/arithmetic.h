@@ -95,7 +95,7 @@ class Arithmetic {
   Values ProductWith(const ProductParameters& p, const Values& x, size_t n);
   Values Rope(const RopeParameters& p, Values x, const Batch& batch);
   Values Gate(const GateParameters& p, const Values& gate, const Values& up);
-  Tensor Softmax(const AttentionParameters& p, const Tensor& scores, size_t first);
+  Tensor Softmax(const AttentionParameters& p, const Tensor& scores, const Batch& batch);
   struct CacheMap;
   CacheMap MapOf(const AttentionParameters& p, size_t n_rows, bool keys, size_t n_cells) const;
   Cache MakeCache(const AttentionParameters& p, const Tensor& rows, bool keys, size_t n_cells) const;

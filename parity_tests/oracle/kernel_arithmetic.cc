@@ -66,11 +66,7 @@ Values KernelArithmetic::WeightedSum(const Tensor& probabilities, size_t first, 
 }
 
 void KernelArithmetic::GateRow(const float* gate, const float* up, bitnet::Activation activation, float* y) {
-  if (activation == bitnet::Activation::kSilu) {
-    bitnet::SiluMul(gate, up, h_.n_ff, order_, y);
-  } else {
-    bitnet::SquaredReluMul(gate, up, h_.n_ff, y);
-  }
+  bitnet::GateMul(activation, gate, up, h_.n_ff, order_, y);
 }
 
 }  // namespace parity

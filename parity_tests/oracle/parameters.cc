@@ -1,6 +1,5 @@
 #include "parity_tests/oracle/parameters.h"
 
-#include <cmath>
 #include <stdexcept>
 
 namespace parity {
@@ -43,17 +42,20 @@ Parameters ParametersOf(const bitnet::Model& model, Point point, int layer) {
     case Op::kLookup:
     case Op::kProduct:
       p.product.w = MatrixOf(model, info.weight, layer);
+      p.lookup.factor = h.embedding_scale;
       break;
     case Op::kRope:
-      p.rope.base = h.rope_freq_base;
+      p.rope.base = h.RopeBase(static_cast<size_t>(layer));
       p.rope.layout = h.rope_layout;
-      p.rope.scaling = h.rope_scaling;
+      p.rope.scaling = h.RopeScalingOf(static_cast<size_t>(layer));
       p.rope.divisors = model.weights.rope_divisors;
       break;
     case Op::kScores:
     case Op::kSoftmax:
     case Op::kValues:
-      p.attention.scale = 1.0f / std::sqrt(static_cast<float>(h.n_embd_head));
+      p.attention.query_scale = h.query_scale;
+      p.attention.scale = h.attention_scale;
+      p.attention.window = h.WindowOf(static_cast<size_t>(layer));
       break;
     case Op::kGate:
       p.gate.activation = h.activation;

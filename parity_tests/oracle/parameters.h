@@ -101,7 +101,9 @@ struct RopeParameters {
 enum class CacheType { kF16, kF32, kBF16, kTruncatedF16, kQ80 };
 
 struct AttentionParameters {
-  float scale = 0;  // of the scores, in the softmax
+  float query_scale = 1;  // of the queries, before their scores
+  float scale = 0;        // of the scores, in the softmax
+  size_t window = 0;      // keys that a query attends at most, its own among them; 0: all
   // How many keys query i of the batch attends, from the first on. Empty: up to its own (causal).
   std::function<size_t(size_t i, const Batch& batch)> n_keys;
   // The key and value head that a query head reads. Empty: head / (n_head / n_head_kv).

@@ -71,13 +71,15 @@ void Pass::Run(Point point, int layer, std::span<const int32_t> tokens, Tensors&
   if (info.op == bitnet::Op::kScores || info.op == bitnet::Op::kValues) {
     const Seen& seen = seen_[static_cast<size_t>(layer)];
     const Point cached = InputOf(p, info, 1, layer, shape_).point;
-    in.b = cached == Point::kVProj ? &seen.v : cached == Point::kKProj ? &seen.k : &seen.k_rope;
+    in.b = cached == Point::kVProj ? &seen.v : cached == Point::kKRope ? &seen.k_rope : &seen.k;
   }
   if (info.op == bitnet::Op::kScores) {
     const std::vector<size_t> keys = Arithmetic::KeysAttended(p.attention, in.batch);
+    const bitnet::AttentionShape mask{.window = p.attention.window};
     for (size_t i = 0; i < keys.size(); ++i) {
       int& most = keys_attended_[n_past_ + i];
       most = std::max(most, static_cast<int>(keys[i]));
+      if (layer == 0) first_key_[n_past_ + i] = static_cast<int>(mask.FirstKey(n_past_ + i));
     }
   }
   Tensor& y = tensors[static_cast<size_t>(point)];
@@ -85,7 +87,7 @@ void Pass::Run(Point point, int layer, std::span<const int32_t> tokens, Tensors&
   Trace(point, layer, y);
   if (layer < 0) return;
   Seen& seen = seen_[static_cast<size_t>(layer)];
-  if (point == Point::kKProj) AppendAll(seen.k, y);
+  if (point == bitnet::SourceOf(bitnet::InfoOf(Point::kKRope), 0, layer, shape_).point) AppendAll(seen.k, y);
   if (point == Point::kKRope) AppendAll(seen.k_rope, y);
   if (point == Point::kVProj) AppendAll(seen.v, y);
 }
@@ -93,6 +95,7 @@ void Pass::Run(Point point, int layer, std::span<const int32_t> tokens, Tensors&
 Values Pass::Forward(std::span<const int32_t> tokens, bitnet::LogitsFor which) {
   Tensors tensors;
   keys_attended_.resize(n_past_ + tokens.size(), 0);
+  first_key_.resize(n_past_ + tokens.size(), 0);
   Run(Point::kEmbeddings, -1, tokens, tensors, {});
   return Layers(0, std::move(tensors[static_cast<size_t>(Point::kEmbeddings)]), tokens, which);
 }
@@ -100,6 +103,7 @@ Values Pass::Forward(std::span<const int32_t> tokens, bitnet::LogitsFor which) {
 Values Pass::ForwardAbove(const Checkpoint& below, size_t layer, std::span<const int32_t> tokens,
                           bitnet::LogitsFor which) {
   keys_attended_.resize(tokens.size(), 0);
+  first_key_.resize(tokens.size(), 0);
   std::copy_n(below.seen.begin(), layer, seen_.begin());
   return Layers(layer, below.entering[layer], tokens, which);
 }

@@ -53,6 +53,8 @@ class Pass {
 
   // By position: how many keys, from the first on, its query read, in the layer where it read most.
   const std::vector<int>& keys_attended() const { return keys_attended_; }
+  // By position: the first of them in the first layer, which may have a window.
+  const std::vector<int>& first_key() const { return first_key_; }
 
  private:
   using Tensors = std::array<Tensor, bitnet::kPointCount>;
@@ -69,7 +71,7 @@ class Pass {
   PassOptions options_;
   size_t n_past_ = 0;
   std::vector<Seen> seen_;  // by layer
-  std::vector<int> keys_attended_;
+  std::vector<int> keys_attended_, first_key_;
   Checkpoint* keep_ = nullptr;  // not owned
 };
 

@@ -24,6 +24,7 @@ namespace bitnet::scalar {
 float Exp(float x, int lanes);
 void SiluMul(const float* gate, const float* up, size_t n, const ArithmeticOrder& order, float* out);
 void SquaredReluMul(const float* gate, const float* up, size_t n, float* out);
+void GeluMul(const float* gate, const float* up, size_t n, float* out);
 void RmsNormRow(const float* x, size_t cols, const float* gamma, float eps, float* y);
 void Rope(float* x, size_t n_heads, size_t head_dim, size_t n_rot, const RopeAngles& angles,
           RopeLayout layout = RopeLayout::kNeox);

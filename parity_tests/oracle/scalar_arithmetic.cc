@@ -41,7 +41,7 @@ void ScalarArithmetic::RopeRow(float* x, size_t n_heads, const bitnet::RopeAngle
 
 // Which dot product the references take: in a batch the tiled one, where the row is a whole number of its lanes.
 Tensor ScalarArithmetic::Scores(const Values& q, size_t first, std::span<const size_t> n_keys, const Cache& cache) {
-  const auto& [n_head, n_head_kv, dim] = cache.shape;
+  const size_t n_head = cache.shape.n_head, n_head_kv = cache.shape.n_head_kv, dim = cache.shape.head_dim;
   const size_t n = n_keys.size();
   const size_t n_kv = std::min(RoundUp(first + n, static_cast<size_t>(order_.kv_padding)), cache.view.n_cells);
   const bool tiled = n >= 2 && !order_.scores_as_single && dim % static_cast<size_t>(order_.batch.lanes) == 0 &&
@@ -67,7 +67,7 @@ void ScalarArithmetic::SoftmaxRow(float* x, size_t n, float scale) { bitnet::sca
 
 Values ScalarArithmetic::WeightedSum(const Tensor& probabilities, size_t first, std::span<const size_t> n_keys,
                                      const Cache& cache) {
-  const auto& [n_head, n_head_kv, dim] = cache.shape;
+  const size_t n_head = cache.shape.n_head, n_head_kv = cache.shape.n_head_kv, dim = cache.shape.head_dim;
   const size_t n = n_keys.size();
   const size_t n_kv = std::min(RoundUp(first + n, static_cast<size_t>(order_.kv_padding)), cache.view.n_cells);
   const bool tiled = n >= 2 && n_kv % static_cast<size_t>(order_.batch.lanes) == 0 &&
@@ -92,10 +92,13 @@ Values ScalarArithmetic::WeightedSum(const Tensor& probabilities, size_t first, 
 }
 
 void ScalarArithmetic::GateRow(const float* gate, const float* up, bitnet::Activation activation, float* y) {
-  if (activation == bitnet::Activation::kSilu) {
-    bitnet::scalar::SiluMul(gate, up, h_.n_ff, order_, y);
-  } else {
-    bitnet::scalar::SquaredReluMul(gate, up, h_.n_ff, y);
+  switch (activation) {
+    case bitnet::Activation::kSilu:
+      return bitnet::scalar::SiluMul(gate, up, h_.n_ff, order_, y);
+    case bitnet::Activation::kSquaredRelu:
+      return bitnet::scalar::SquaredReluMul(gate, up, h_.n_ff, y);
+    case bitnet::Activation::kGelu:
+      return bitnet::scalar::GeluMul(gate, up, h_.n_ff, y);
   }
 }
 

@@ -56,7 +56,8 @@ void Attention(const float* q, size_t n, size_t first, const KvView& kv, const A
         const uint16_t* key = kv.k + (j * shape.n_head_kv + kv_head) * shape.head_dim;
         p[j] = DotF16(key, rounded.data(), shape.head_dim, scores);
       }
-      scalar::SoftmaxRow(p.data(), first + i + 1, 1.0f / std::sqrt(static_cast<float>(shape.head_dim)), order);
+      std::fill_n(p.data(), shape.FirstKey(first + i), -std::numeric_limits<float>::infinity());
+      scalar::SoftmaxRow(p.data(), first + i + 1, shape.ScoreScale(), order);
       if (n == 1 || order.round_batch_to_f16) RoundToF16(p);
       for (size_t d = 0; d < shape.head_dim; ++d) {
         const uint16_t* of_column = kv.v + (kv_head * shape.head_dim + d) * kv.n_cells;

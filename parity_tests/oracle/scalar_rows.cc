@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/formats/half.h"
 #include "parity_tests/oracle/scalar.h"
 
 namespace bitnet::scalar {
@@ -42,6 +43,15 @@ void SquaredReluMul(const float* gate, const float* up, size_t n, float* out) {
   for (size_t i = 0; i < n; ++i) {
     const float r = gate[i] > 0 ? gate[i] : 0.0f;
     out[i] = r * r * up[i];
+  }
+}
+
+void GeluMul(const float* gate, const float* up, size_t n, float* out) {
+  for (size_t i = 0; i < n; ++i) {
+    const float x = F32FromF16(F16FromF32(gate[i]));
+    const float t = std::tanh(0x1.988454p-1f * x * std::fma(0x1.6e4e26p-5f * x, x, 1.0f));
+    const float gelu = F32FromF16(F16FromF32(0.5f * x * (1.0f + t)));
+    out[i] = gate[i] <= -10 ? 0.0f : (gate[i] >= 10 ? gate[i] : gelu) * up[i];
   }
 }
 

@@ -39,7 +39,8 @@ class LlamaCppFiles : public LiveReference {
     model.metadata[model.shape.architecture + ".vocab_size"] = model.shape.n_vocab;
     Request request;
     request.model = model.Write();
-    request.token_ids = std::vector<int32_t>{1, 17, 39, 0, 5, 28};
+    std::mt19937 random(7);
+    request.token_ids = RandomTokens(random, 40, model.shape.n_vocab);
     return request;
   }
 };
@@ -50,8 +51,6 @@ TEST_P(LlamaCppMetadata, GivesTheSameBits) {
   TinyModel model(GetParam().shape);
   GetParam().change(model);
   Request request = RequestFor(model);
-  std::mt19937 random(7);
-  request.token_ids = RandomTokens(random, 40, model.shape.n_vocab);
   request.max_tokens = 4;
   for (const char* variant : {"", "haswell"}) {
     request.cpu_variant = variant;
@@ -142,6 +141,30 @@ const Saying kSayings[] = {
        m.metadata["bitnet.attention.head_count_kv"] = ForEachLayer(m, 2);
      }},
     {"the_activation_that_it_has", {}, Keys({{"hidden_activation", std::string("silu")}})},
+    {"qwen3", {.architecture = "qwen3", .type = TensorType::kTQ2_0}, Keys({})},
+    {"qwen3_f16", {.architecture = "qwen3", .type = TensorType::kF16, .untied = true}, Keys({})},
+    {"qwen3_scaled", {.architecture = "qwen3"}, Keys({{"rope.scaling.factor", 4.0f}})},
+    {"qwen3_scales", {.architecture = "qwen3"}, [](TinyModel& m) { AddSideTensors(m, "scale"); }},
+    {"gemma3", {.architecture = "gemma3", .type = TensorType::kTQ2_0}, Keys({})},
+    {"gemma3_of_one_kv_head", {.architecture = "gemma3", .type = TensorType::kF16, .n_head_kv = 1}, Keys({})},
+    {"gemma3_window", {.architecture = "gemma3", .n_layer = 7, .rope_base = 1e6f, .window = 9}, Keys({})},
+    {"gemma3_window_and_a_factor",
+     {.architecture = "gemma3", .n_layer = 7, .rope_base = 1e6f, .window = 9},
+     Keys({{"rope.scaling.type", std::string("linear")},
+           {"rope.scaling.factor", 8.0f},
+           {"rope.freq_base_swa", 5000.0f}})},
+    {"gemma3_window_of_a_pattern",
+     {.architecture = "gemma3", .n_layer = 3, .window = 4},
+     Keys({{"attention.sliding_window_pattern", uint32_t{2}}})},
+    {"gemma3_window_layer_by_layer",
+     {.architecture = "gemma3", .n_layer = 3, .window = 4},
+     [](TinyModel& m) {
+       m.metadata["gemma3.attention.sliding_window_pattern"] =
+           std::make_shared<bitnet::MetadataArray>(bitnet::MetadataArray{std::vector<bool>{false, true, true}});
+     }},
+    {"gemma3_of_62_layers",
+     {.architecture = "gemma3", .n_embd = 64, .n_layer = 62, .n_head = 2, .n_head_kv = 1, .n_ff = 32},
+     Keys({{"attention.key_length", uint32_t{32}}})},
     {"a_window_that_nobody_reads", {.architecture = "llama"}, Keys({{"attention.sliding_window", uint32_t{4}}})},
 };
 

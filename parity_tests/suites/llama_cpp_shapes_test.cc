@@ -30,15 +30,18 @@ class Shapes {
     const uint32_t block = bitnet::FormatOf(type).block_weights;
     const bool blocks = block == 256;
     GenerateOptions o;
-    o.architecture = random_() % 2 == 0 ? "bitnet" : "llama";
-    o.untied = o.architecture == "llama" && random_() % 2 == 0;
+    static constexpr const char* kArchitectures[] = {"bitnet", "llama", "qwen3", "gemma3"};
+    o.architecture = kArchitectures[random_() % std::size(kArchitectures)];
+    const bool any_width = o.architecture != "bitnet";
+    o.untied = any_width && random_() % 2 == 0;
+    if (o.architecture == "gemma3") o.window = Pick({0, 3, 20});
     o.type = type;
     o.n_head_kv = Pick({1, 2, 3, 5, 7});
     o.n_head = o.n_head_kv * (o.n_head_kv > 3 ? Pick({1, 2}) : Pick({1, 2, 3, 4, 8}));
     const uint32_t head_dim = blocks ? Pick({32, 64, 80, 128, 256}) : Pick({32, 64, 80, 128});
     while (o.n_head * head_dim % block != 0) o.n_head *= 2;
     o.n_embd = o.n_head * head_dim;
-    if (o.architecture == "llama") {
+    if (any_width) {
       o.head_dim = head_dim;
       o.n_embd = block > 1 ? block * Pick({1, 2, 3}) : Pick({40, 96, 200, 256, 336});
     }

@@ -110,7 +110,7 @@ std::vector<Operation> AllOperations() {
   for (const Case& c : ReplayCases()) {
     const bitnet::Hyperparameters h = HyperparametersOf(c);
     for (const bitnet::PointInfo& p : bitnet::kGraph) {
-      if (!bitnet::Exists(p, {.has_sub_norms = h.has_sub_norms})) continue;
+      if (!bitnet::Exists(p, bitnet::ShapeOf(h))) continue;
       const int first = p.in_layer ? 0 : -1, last = p.in_layer ? static_cast<int>(h.n_layer) - 1 : -1;
       for (int layer = first; layer <= last; ++layer) operations.push_back({c, p.point, layer});
     }

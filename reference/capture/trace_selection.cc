@@ -31,10 +31,10 @@ bool GlobMatches(const std::string& glob, std::string_view text) {
 }
 
 // Bits of the points whose names match.
-uint32_t PointsLike(const std::string& glob) {
-  uint32_t bits = 0;
+uint64_t PointsLike(const std::string& glob) {
+  uint64_t bits = 0;
   for (size_t i = 0; i < bitnet::kGraph.size(); ++i)
-    bits |= static_cast<uint32_t>(GlobMatches(glob, bitnet::kGraph[i].name)) << i;
+    bits |= static_cast<uint64_t>(GlobMatches(glob, bitnet::kGraph[i].name)) << i;
   return bits;
 }
 
@@ -72,11 +72,11 @@ void TraceSelection::AddPoints(const std::string& part, const std::string& spec)
   for (const std::string& glob : Split(part, ',')) {
     if (glob.empty() || glob == "none") continue;
     if (glob == "core") {
-      for (size_t i = 0; i < bitnet::kGraph.size(); ++i) points_ |= static_cast<uint32_t>(bitnet::kGraph[i].core) << i;
+      for (size_t i = 0; i < bitnet::kGraph.size(); ++i) points_ |= static_cast<uint64_t>(bitnet::kGraph[i].core) << i;
       continue;
     }
     if (const size_t slash = glob.find('/'); slash != std::string::npos) {
-      const uint32_t like = PointsLike(glob.substr(slash + 1));
+      const uint64_t like = PointsLike(glob.substr(slash + 1));
       bool in_layer = false;
       for (size_t i = 0; i < bitnet::kGraph.size(); ++i)
         in_layer |= bitnet::kGraph[i].in_layer && (like >> i & 1u) != 0;
@@ -84,7 +84,7 @@ void TraceSelection::AddPoints(const std::string& part, const std::string& spec)
       patterns_.push_back(glob);
       continue;
     }
-    const uint32_t like = PointsLike(glob == "full" ? "*" : glob);
+    const uint64_t like = PointsLike(glob == "full" ? "*" : glob);
     if (like == 0) FailGlob(spec, glob);
     points_ |= like;
   }
@@ -95,9 +95,9 @@ void TraceSelection::AddFilter(const std::string& part, const std::string& spec)
   const std::string key = part.substr(0, equals), list = part.substr(equals + 1);
   if (list.empty()) Fail(spec, fmt::format("'{}' has no value", part));
   if (key == "stage") {
-    uint32_t like = 0;
+    uint64_t like = 0;
     for (const std::string& glob : Split(list, ',')) {
-      const uint32_t bits = PointsLike(glob);
+      const uint64_t bits = PointsLike(glob);
       if (bits == 0) FailGlob(spec, glob);
       like |= bits;
     }

@@ -46,11 +46,11 @@ class TraceSelection {
   void AddPoints(const std::string& part, const std::string& spec);
   void AddFilter(const std::string& part, const std::string& spec);
 
-  uint32_t points_ = 0;                // bit i: the i-th point of the graph, in every layer
-  std::vector<std::string> patterns_;  // globs over "blk<layer>/<point>"
-  uint32_t point_filter_ = ~0u;        // bit i: the i-th point is let through
-  std::vector<Range> layers_;          // empty: all
-  std::vector<Range> positions_;       // empty: all
+  uint64_t points_ = 0;                   // bit i: the i-th point of the graph, in every layer
+  std::vector<std::string> patterns_;     // globs over "blk<layer>/<point>"
+  uint64_t point_filter_ = ~uint64_t{0};  // bit i: the i-th point is let through
+  std::vector<Range> layers_;             // empty: all
+  std::vector<Range> positions_;          // empty: all
 };
 
 // "core" or "full" and a filter as one specification: ("core", "seq=0-3") is "core;seq=0-3".

@@ -47,7 +47,8 @@ inline llama_model* LoadModel(const std::string& path, bool vocab_only,
 // What the feed-forward of an architecture computes, whatever the file's `hidden_activation` says (v0.5.0 does not read
 // it); "" where nobody looked.
 inline std::string_view ActivationOf(std::string_view architecture) {
-  return architecture == "bitnet" || architecture == "llama" ? "silu" : "";
+  if (architecture == "gemma3") return "gelu";
+  return architecture == "bitnet" || architecture == "llama" || architecture == "qwen3" ? "silu" : "";
 }
 
 inline void FreeModel(llama_model* model) { llama_model_free(model); }

@@ -95,10 +95,11 @@ std::string Collapse(const std::string& text) {
 }
 
 // A model that needs what this library does not have, and not a broken file. Types of other forks have numbers that
-// this one gave up ("TYPE_IQ4_NL_4_4 REMOVED") or never used.
+// this one gave up ("TYPE_IQ4_NL_4_4 REMOVED") or never used; tensors that its architecture does not have are counted.
 bool MeansUnsupported(const std::string& log) {
-  for (const char* words : {"unknown model architecture", "unsupported model architecture", "has invalid ggml type",
-                            " REMOVED, use ", "unknown pre-tokenizer type", "unsupported tensor type"}) {
+  for (const char* words :
+       {"unknown model architecture", "unsupported model architecture", "has invalid ggml type", " REMOVED, use ",
+        "unknown pre-tokenizer type", "unsupported tensor type", "wrong number of tensors"}) {
     if (log.find(words) != std::string::npos) return true;
   }
   return false;

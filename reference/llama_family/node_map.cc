@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
 
 namespace parity {
 namespace {
@@ -12,11 +13,16 @@ struct Entry {
   Point point;  // kUnknown: internal
 };
 
+constexpr char kWeightEnd[] = ".weight";
+
 constexpr Entry kEntries[] = {
     {"embd", Point::kEmbeddings},
     {"inp_embd", Point::kEmbeddings},
+    {"inp_scaled", Point::kEmbeddings},
     {"attn_norm", Point::kAttnNorm},
     {"Vcur", Point::kVProj},
+    {"Qcur_normed", Point::kQNorm},
+    {"Kcur_normed", Point::kKNorm},
     {"kq", Point::kAttnScores},
     {"kq_soft_max", Point::kAttnScoresSoftmax},
     {"kq_soft_max_ext", Point::kAttnScoresSoftmax},
@@ -24,7 +30,9 @@ constexpr Entry kEntries[] = {
     {"attn_sub_norm", Point::kAttnSubNorm},
     {"attn_out", Point::kAttnOProj},
     {"attn_o_out", Point::kAttnOProj},
+    {"attn_post_norm", Point::kAttnPostNorm},
     {"ffn_inp", Point::kFfnInp},
+    {"sa_out", Point::kFfnInp},
     {"ffn_norm", Point::kFfnNorm},
     {"ffn_gate", Point::kFfnGate},
     {"ffn_up", Point::kFfnUp},
@@ -36,10 +44,12 @@ constexpr Entry kEntries[] = {
     {"ffn_down_s", Point::kFfnDown},
     {"ffn_sub_out", Point::kFfnAct},
     {"ffn_swiglu", Point::kFfnAct},
+    {"ffn_geglu", Point::kFfnAct},
     {"ffn_gate_par", Point::kFfnAct},
     {"ffn_sub_norm", Point::kFfnSubNorm},
     {"ffn_down", Point::kFfnDown},
     {"ffn_out", Point::kFfnDown},
+    {"ffn_post_norm", Point::kFfnPostNorm},
     {"l_out", Point::kLayerOut},
     {"result_norm", Point::kOutputNorm},
     {"result_output", Point::kLogits},
@@ -75,6 +85,12 @@ bool IsAnyOf(std::string_view value, std::initializer_list<std::string_view> val
 }  // namespace
 
 NodeName ParseNodeName(std::string_view name) {
+  constexpr std::string_view kLayer = "blk.";
+  if (name.starts_with(kLayer) && name.ends_with(kWeightEnd)) {
+    int layer = -1;
+    const auto [end, error] = std::from_chars(name.data() + kLayer.size(), name.data() + name.size(), layer);
+    if (error == std::errc() && *end == '.') return {std::string(end + 1, name.data() + name.size()), layer};
+  }
   const size_t dash = name.rfind('-');
   if (dash == std::string_view::npos || dash == 0 || dash + 1 == name.size() || name.size() - dash > 7) {
     return {std::string(name), -1};
@@ -96,6 +112,10 @@ MappedNode MapNode(const NodeName& name, std::string_view op) {
   }
   // The product ffn_down; in bitnet.cpp's b1.58 graph, the activation times ffn_up.
   if (name.base == "ffn_out" && IsAnyOf(op, {"GLU", "MUL"})) return {NodeKind::kPoint, Point::kFfnAct, false};
+  for (const bitnet::PointInfo& p : bitnet::kGraph) {
+    if (p.op != bitnet::Op::kProduct || !IsAnyOf(op, {"MUL_MAT", "SCALE"})) continue;
+    if (name.base == std::string(InfoOf(p.weight).name) + kWeightEnd) return {NodeKind::kPoint, p.point, false};
+  }
   for (const Entry& entry : kEntries) {
     if (name.base != entry.base) continue;
     if (entry.point == Point::kUnknown) return {NodeKind::kInternal, Point::kUnknown, false};
@@ -104,8 +124,9 @@ MappedNode MapNode(const NodeName& name, std::string_view op) {
   // Views carry the name of what they view, and a word in parentheses; writes into the cache are copies.
   if (is_view || IsAnyOf(op, {"NONE", "CPY", "SET_ROWS", "CONT", "DUP"}))
     return {NodeKind::kInternal, Point::kUnknown, is_view};
-  // Without a name of its own: picking the rows whose logits are wanted; a product whose scale has the name.
-  if (name.base.starts_with("node_") && IsAnyOf(op, {"GET_ROWS", "MUL_MAT"}))
+  // Without a name of its own: picking the rows whose logits are wanted; a product whose scale has the name; queries
+  // scaled in the place of their scores.
+  if (name.base.starts_with("node_") && IsAnyOf(op, {"GET_ROWS", "MUL_MAT", "SCALE"}))
     return {NodeKind::kInternal, Point::kUnknown, false};
   return {};
 }

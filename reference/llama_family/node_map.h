@@ -17,7 +17,7 @@ struct NodeName {
 };
 
 // "attn_norm-3" -> {"attn_norm", 3}; "result_norm" -> {"result_norm", -1}. What follows a space ("(view)") stays in
-// base.
+// base. Of weights: "blk.3.attn_q.weight" -> {"attn_q.weight", 3}.
 NodeName ParseNodeName(std::string_view name);
 
 enum class NodeKind {
@@ -34,7 +34,8 @@ struct MappedNode {
 };
 
 // `op` is ggml_op_name of the node, or SCALE for a MUL by one number: it tells the projection Qcur (MUL_MAT, or ADD and
-// SCALE for a bias or a scale behind it) from the rotated one (ROPE).
+// SCALE for a bias or a scale behind it) from the rotated one (ROPE). A product that the graph gives no name goes by
+// that of its weights.
 MappedNode MapNode(const NodeName& name, std::string_view op);
 
 }  // namespace parity

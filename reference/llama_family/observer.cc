@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <stdexcept>
@@ -46,6 +47,16 @@ std::string_view OpOf(const ggml_tensor* t) {
   return by_one_number ? "SCALE" : ggml_op_name(t->op);
 }
 
+// A product without a name has that of its weights, and so has the scale behind it.
+NodeName NameOf(const ggml_tensor* t) {
+  const NodeName name = ParseNodeName(t->name);
+  if (!name.base.starts_with("node_")) return name;
+  const ggml_tensor* product = OpOf(t) == "SCALE" ? t->src[0] : t;
+  if (product == nullptr || product->op != GGML_OP_MUL_MAT || product->src[0] == nullptr) return name;
+  const NodeName weights = ParseNodeName(product->src[0]->name);
+  return weights.layer >= 0 ? weights : name;
+}
+
 }  // namespace
 
 Observer::Observer(const std::string& trace, bool raw_tensors, int traced_positions, CaptureWriter* writer)
@@ -76,7 +87,7 @@ void Observer::Rethrow() const {
 }
 
 bool Observer::Ask(const ggml_tensor* t) {
-  const NodeName name = ParseNodeName(t->name);
+  const NodeName name = NameOf(t);
   const std::string_view op = OpOf(t);
   const MappedNode node = MapNode(name, op);
   if (node.kind == NodeKind::kUnknown) {
@@ -101,7 +112,7 @@ bool Observer::Ask(const ggml_tensor* t) {
 }
 
 void Observer::Observe(const ggml_tensor* t) {
-  const NodeName name = ParseNodeName(t->name);
+  const NodeName name = NameOf(t);
   const MappedNode node = MapNode(name, OpOf(t));
   if (node.point == Point::kAttnScoresSoftmax && name.layer == 0 && is_prompt_ && t->src[1]) ReadMask(t->src[1]);
   if (selection_.Wants(node.point, name.layer)) Record(t, node.point, name.layer, node.is_view);
@@ -170,11 +181,17 @@ std::vector<std::string> Observer::Notes() const {
   std::vector<std::string> notes;
   if (!unknown_.empty())
     notes.push_back(fmt::format("graph nodes that are no known stage: {}", fmt::join(unknown_, ", ")));
+  const auto wants = [&](const bitnet::PointInfo& p) { return selection_.Wants(p.point, p.in_layer ? 0 : -1); };
+  // Who asks for everything asks for no part of a model by name.
+  const bool all = std::all_of(bitnet::kGraph.begin(), bitnet::kGraph.end(), wants);
+  const auto has_part = [&](bitnet::When part) {
+    return std::any_of(points_seen_.begin(), points_seen_.end(),
+                       [part](Point p) { return bitnet::InfoOf(p).when == part; });
+  };
   std::vector<std::string_view> missing;
   for (const bitnet::PointInfo& p : bitnet::kGraph) {
-    if (selection_.Wants(p.point, p.in_layer ? 0 : -1) && !points_seen_.contains(p.point)) {
-      missing.push_back(p.name);
-    }
+    if (!wants(p) || points_seen_.contains(p.point) || (all && !has_part(p.when))) continue;
+    missing.push_back(p.name);
   }
   if (!missing.empty())
     notes.push_back(fmt::format("stages that this graph does not have: {}", fmt::join(missing, ", ")));
