@@ -4,6 +4,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "engine/tokenizer/unicode_classes.h"
+#include "engine/tokenizer/unicode_mappings.h"
 #include "engine/tokenizer/utf8.h"
 
 namespace bitnet {
@@ -159,8 +161,32 @@ void BytePairEncoder::AppendFallback(std::string_view bytes, std::vector<int32_t
 }
 
 void BytePairModel::Encode(const TextPart& part, std::vector<int32_t>* ids) const {
+  if (drops_spaces_) {
+    EncodeWithoutSpaces(part, ids);
+    return;
+  }
   const bool escaped = alphabet_ == TokenAlphabet::kEscapedSpaces;
   encoder_.Encode(pre_tokenizer_.Split(escaped ? EscapeSpaces(part.text) : std::string(part.text), part.offset), ids);
+}
+
+// Source: llm_tokenizer_whitespace_session in llama.cpp v0.5.0's src/llama-vocab.cpp.
+void BytePairModel::EncodeWithoutSpaces(const TextPart& part, std::vector<int32_t>* ids) const {
+  std::string word;
+  const auto end_word = [&] {
+    if (!word.empty()) encoder_.Encode(pre_tokenizer_.Split(word), ids);
+    word.clear();
+  };
+  for (size_t position = 0; position < part.text.size();) {
+    const size_t begin = position;
+    const uint32_t code_point = NextCodePoint(part.text, &position);
+    if (code_point > 0x10FFFF) FailAboveUnicode(code_point, part.offset + begin);
+    if (ClassOf(code_point) == UnicodeClass::kSpace) {
+      end_word();
+    } else {
+      AppendUtf8(lower_case_ ? LowerCase(code_point) : code_point, &word);
+    }
+  }
+  end_word();
 }
 
 std::optional<int32_t> BytePairModel::Find(std::string_view bytes) const {

@@ -78,11 +78,16 @@ class BytePairEncoder {
   std::unordered_map<uint64_t, Merge> merges_;  // by left << 32 | right
 };
 
-// `tokenizer.ggml.model` "gpt2": text is split into words, whose byte pairs are merged.
+// `tokenizer.ggml.model` "gpt2": text is split into words, whose byte pairs are merged; "whitespace": the same without
+// the white space.
 class BytePairModel : public TokenizerModel {
  public:
   explicit BytePairModel(const Vocabulary& vocabulary)
-      : alphabet_(vocabulary.alphabet), pre_tokenizer_(vocabulary.pre), encoder_(vocabulary) {}
+      : alphabet_(vocabulary.alphabet),
+        drops_spaces_(vocabulary.drops_spaces),
+        lower_case_(vocabulary.lower_case),
+        pre_tokenizer_(vocabulary.pre),
+        encoder_(vocabulary) {}
 
   // Throws on a UTF-8 sequence above U+10FFFF.
   void Encode(const TextPart& part, std::vector<int32_t>* ids) const override;
@@ -91,7 +96,10 @@ class BytePairModel : public TokenizerModel {
   std::string BytesOfText(std::string_view text) const override;
 
  private:
+  void EncodeWithoutSpaces(const TextPart& part, std::vector<int32_t>* ids) const;
+
   TokenAlphabet alphabet_;
+  bool drops_spaces_, lower_case_;
   PreTokenizer pre_tokenizer_;
   BytePairEncoder encoder_;
 };

@@ -11,7 +11,9 @@
 #include "engine/tokenizer/bpe.h"
 #include "engine/tokenizer/sentencepiece.h"
 #include "engine/tokenizer/tokenizer_model.h"
+#include "engine/tokenizer/unigram.h"
 #include "engine/tokenizer/vocabulary.h"
+#include "engine/tokenizer/wordpiece.h"
 
 namespace bitnet {
 namespace {
@@ -56,6 +58,10 @@ std::unique_ptr<const TokenizerModel> MakeModel(const Vocabulary& vocabulary) {
       return std::make_unique<BytePairModel>(vocabulary);
     case VocabularyModel::kSentencePiece:
       return std::make_unique<SentencePieceModel>(vocabulary);
+    case VocabularyModel::kUnigram:
+      return std::make_unique<UnigramModel>(vocabulary);
+    case VocabularyModel::kWordPiece:
+      return std::make_unique<WordPieceModel>(vocabulary);
   }
   throw std::logic_error("a vocabulary of no known model");
 }
@@ -191,6 +197,9 @@ std::vector<int32_t> Tokenizer::Encode(std::string_view text, EncodeOptions opti
       impl_->model->Encode({part, fragment.begin, first_text}, &ids);
     }
     first_text = fragment.token >= 0;
+  }
+  if (options.add_special && impl_->vocabulary.add_separator) {
+    ids.push_back(impl_->Required(impl_->vocabulary.separator, "seperator"));  // as the file spells it
   }
   if (options.add_special && add_eos()) ids.push_back(impl_->Required(eos(), "eos"));
   return ids;

@@ -31,6 +31,9 @@ class TokenizerModel {
   virtual std::string BytesOfText(std::string_view text) const = 0;
 };
 
+// The id for what is no token; throws where the vocabulary names none.
+int32_t RequireUnknown(std::optional<int32_t> unknown, const std::string& source);
+
 }  // namespace bitnet
 
 #endif  // BITNET_PARITY_ENGINE_TOKENIZER_TOKENIZER_MODEL_H_

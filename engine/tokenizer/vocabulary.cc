@@ -6,8 +6,10 @@
 #include <array>
 #include <set>
 #include <span>
+#include <stdexcept>
 #include <unordered_map>
 
+#include "engine/tokenizer/tokenizer_model.h"
 #include "engine/tokenizer/utf8.h"
 
 namespace bitnet {
@@ -142,12 +144,23 @@ std::string DecodeByteLevel(std::string_view text) {
   return bytes;
 }
 
+int32_t RequireUnknown(std::optional<int32_t> unknown, const std::string& source) {
+  if (unknown.has_value()) return *unknown;
+  throw std::runtime_error(fmt::format(
+      "{}: found text that is no token and no token for such text, expected one; set tokenizer.ggml.unknown_token_id",
+      source));
+}
+
 void AssignRolesByText(Vocabulary* vocabulary) {
   std::unordered_map<std::string_view, int32_t> id_of_text;
   for (size_t id = 0; id < vocabulary->tokens.size(); ++id) {
     id_of_text.emplace(vocabulary->tokens[id].text, static_cast<int32_t>(id));
   }
-  const auto type_of = [&](int32_t id) -> TokenType& { return vocabulary->tokens[static_cast<size_t>(id)].type; };
+  const auto set_type = [&](int32_t id, TokenType type) {
+    TokenType& current = vocabulary->tokens[static_cast<size_t>(id)].type;
+    if (current != type) vocabulary->retyped.emplace_back(id, current);
+    current = type;
+  };
   const auto find = [&](std::string_view text) -> std::optional<int32_t> {
     const auto found = id_of_text.find(text);
     if (found == id_of_text.end()) return std::nullopt;
@@ -156,7 +169,7 @@ void AssignRolesByText(Vocabulary* vocabulary) {
   const auto assign = [&](std::optional<int32_t>* role, std::span<const std::string_view> texts) {
     for (size_t i = 0; i < texts.size() && !role->has_value(); ++i) {
       *role = find(texts[i]);
-      if (role->has_value()) type_of(**role) = TokenType::kControl;
+      if (role->has_value()) set_type(**role, TokenType::kControl);
     }
   };
   assign(&vocabulary->eot, kEotTexts);
@@ -176,11 +189,11 @@ void AssignRolesByText(Vocabulary* vocabulary) {
   for (std::string_view text : kEndOfGenerationTexts) {
     if (const auto id = find(text)) {
       end.insert(*id);
-      type_of(*id) = TokenType::kControl;
+      set_type(*id, TokenType::kControl);
     }
   }
   for (std::string_view text : kVisibleTexts) {
-    if (const auto id = find(text)) type_of(*id) = TokenType::kUserDefined;
+    if (const auto id = find(text)) set_type(*id, TokenType::kUserDefined);
   }
   // Two families of models write these inside an answer.
   const auto ends = [&](std::string_view text) {
@@ -190,7 +203,7 @@ void AssignRolesByText(Vocabulary* vocabulary) {
   const auto release = [&](std::string_view text, TokenType type) {
     if (!ends(text)) return;
     end.erase(*find(text));
-    type_of(*find(text)) = type;
+    set_type(*find(text), type);
   };
   const bool calls = ends("<|call|>") || ends("<|calls|>");
   if (calls && (ends("<|return|>") || ends("<|flush|>"))) release("<|end|>", TokenType::kUserDefined);
