@@ -1,6 +1,5 @@
 #include "engine/tokenizer/bpe.h"
 
-#include <algorithm>
 #include <unordered_map>
 #include <utility>
 
@@ -9,13 +8,6 @@
 #include "engine/tokenizer/utf8.h"
 
 namespace bitnet {
-namespace {
-
-uint64_t PairKey(int32_t left, int32_t right) {
-  return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
-}
-
-}  // namespace
 
 BytePairEncoder::BytePairEncoder(const Vocabulary& vocabulary)
     : n_tokens_(static_cast<int32_t>(vocabulary.tokens.size())),
@@ -33,13 +25,12 @@ BytePairEncoder::BytePairEncoder(const Vocabulary& vocabulary)
       symbol_of_byte_[static_cast<size_t>(byte)] = Intern(std::string(1, static_cast<char>(byte)));
     }
   }
-  merges_.reserve(vocabulary.merges.size());
+  merges_.Reserve(vocabulary.merges.size());
   for (size_t rank = 0; rank < vocabulary.merges.size(); ++rank) {
     const std::optional<std::string> left = BytesOfToken(vocabulary.merges[rank].first);
     const std::optional<std::string> right = BytesOfToken(vocabulary.merges[rank].second);
     if (!left.has_value() || !right.has_value()) continue;  // no text has such characters after byte-level encoding
-    const uint64_t key = PairKey(Intern(*left), Intern(*right));
-    merges_.try_emplace(key, Merge{static_cast<int32_t>(rank), Intern(*left + *right)});
+    merges_.Add(Intern(*left), Intern(*right), static_cast<int32_t>(rank), Intern(*left + *right));
   }
 }
 
@@ -78,41 +69,23 @@ std::optional<int32_t> BytePairEncoder::Find(std::string_view bytes) const {
 }
 
 void BytePairEncoder::Encode(const Words& words, std::vector<int32_t>* ids) const {
-  Scratch scratch;
+  Symbols scratch;
   for (size_t i = 0; i < words.size(); ++i) EncodeWord(words[i], &scratch, ids);
 }
 
-void BytePairEncoder::EncodeWord(std::string_view word, Scratch* scratch, std::vector<int32_t>* ids) const {
+void BytePairEncoder::EncodeWord(std::string_view word, Symbols* scratch, std::vector<int32_t>* ids) const {
   if (ignore_merges_ || (newlines_are_words_ && word.find_first_not_of('\n') == std::string_view::npos)) {
     if (const std::optional<int32_t> id = Find(word)) {
       ids->push_back(*id);
       return;
     }
   }
-  std::vector<Symbol>& symbols = scratch->symbols;
-  std::vector<Candidate>& queue = scratch->queue;
+  Symbols& symbols = *scratch;
   symbols.clear();
-  queue.clear();
   StartSymbols(word, &symbols);
-  const auto length = static_cast<int32_t>(symbols.size());
-  for (int32_t i = 1; i < length; ++i) Consider(i - 1, i, scratch);
+  merges_.Merge(&symbols);
 
-  while (!queue.empty()) {
-    std::pop_heap(queue.begin(), queue.end());
-    const Candidate best = queue.back();
-    queue.pop_back();
-    Symbol& left = symbols[static_cast<size_t>(best.left)];
-    Symbol& right = symbols[static_cast<size_t>(best.right)];
-    if (left.id != best.left_id || right.id != best.right_id) continue;  // one of them was merged meanwhile
-    left.id = merges_.find(PairKey(left.id, right.id))->second.result;
-    left.next = right.next;
-    right.id = -1;
-    if (left.next >= 0) symbols[static_cast<size_t>(left.next)].previous = best.left;
-    Consider(left.previous, best.left, scratch);
-    Consider(best.left, left.next, scratch);
-  }
-
-  for (int32_t i = length > 0 ? 0 : -1; i >= 0; i = symbols[static_cast<size_t>(i)].next) {
+  for (int32_t i = symbols.empty() ? -1 : 0; i >= 0; i = symbols[static_cast<size_t>(i)].next) {
     const SymbolId id = symbols[static_cast<size_t>(i)].id;
     if (id < 0) {
       const auto offset = static_cast<size_t>(-2 - id);
@@ -125,17 +98,7 @@ void BytePairEncoder::EncodeWord(std::string_view word, Scratch* scratch, std::v
   }
 }
 
-void BytePairEncoder::Consider(int32_t left, int32_t right, Scratch* scratch) const {
-  if (left < 0 || right < 0) return;
-  const SymbolId left_id = scratch->symbols[static_cast<size_t>(left)].id;
-  const SymbolId right_id = scratch->symbols[static_cast<size_t>(right)].id;
-  const auto found = merges_.find(PairKey(left_id, right_id));
-  if (found == merges_.end()) return;
-  scratch->queue.push_back({found->second.rank, left, right, left_id, right_id});
-  std::push_heap(scratch->queue.begin(), scratch->queue.end());
-}
-
-void BytePairEncoder::StartSymbols(std::string_view word, std::vector<Symbol>* symbols) const {
+void BytePairEncoder::StartSymbols(std::string_view word, Symbols* symbols) const {
   for (size_t begin = 0; begin < word.size();) {
     const auto lead = static_cast<unsigned char>(word[begin]);
     const auto index = static_cast<int32_t>(symbols->size());

@@ -16,6 +16,7 @@ struct TextPart {
   std::string_view text;
   size_t offset = 0;        // in the whole text, for messages
   bool first_text = false;  // nothing before it, or a special token
+  bool parse_special = true;
 };
 
 // All members are safe to call from several threads.

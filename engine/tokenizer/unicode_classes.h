@@ -27,6 +27,7 @@ inline bool IsMark(UnicodeClass c) { return c == UnicodeClass::kMark || c == Uni
 
 // The class of a code point up to U+10FFFF.
 UnicodeClass ClassOf(uint32_t code_point);
+inline bool IsSpace(uint32_t code_point) { return ClassOf(code_point) == UnicodeClass::kSpace; }
 
 }  // namespace bitnet
 

@@ -107,6 +107,17 @@ std::string UnescapeSpaces(std::string_view text) {
 
 std::string HexTextOfByte(uint8_t byte) { return fmt::format("<0x{:02X}>", byte); }
 
+std::optional<char> ByteOfHexText(std::string_view text) {
+  if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return std::nullopt;
+  int value = 0;
+  for (const char c : text.substr(3, 2)) {
+    const bool digit = c >= '0' && c <= '9', upper = c >= 'A' && c <= 'F', lower = c >= 'a' && c <= 'f';
+    if (!digit && !upper && !lower) return std::nullopt;
+    value = value * 16 + (digit ? c - '0' : upper ? c - 'A' + 10 : c - 'a' + 10);
+  }
+  return static_cast<char>(value);
+}
+
 std::string_view ByteLevelCharacter(uint8_t byte) { return Alphabet().character[byte]; }
 
 std::optional<std::string> BytesOf(std::string_view text) {

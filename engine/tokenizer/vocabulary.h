@@ -3,6 +3,7 @@
 #define BITNET_PARITY_ENGINE_TOKENIZER_VOCABULARY_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 namespace bitnet {
 
 class GgufFile;
+struct TextPipeline;
 
 // The values of `tokenizer.ggml.token_type`.
 enum class TokenType : int32_t {
@@ -32,6 +34,7 @@ enum class VocabularyModel {
   kSentencePiece,  // "llama": tokens with scores
   kUnigram,        // "t5": tokens with the logarithms of their probabilities
   kWordPiece,      // "bert": tokens that begin a word begin with U+2581
+  kPipeline,       // a tokenizer.json that does what none of these does
 };
 
 struct Token {
@@ -40,6 +43,10 @@ struct Token {
   float score = 0;           // kSentencePiece: the higher, the earlier it is merged; kUnigram
   bool strip_left = false;   // a special token that takes the white space before it
   bool strip_right = false;  // ... and after it
+  // From a tokenizer.json:
+  bool added = false;        // one of its added tokens
+  bool normalized = false;   // such a one is looked for behind the normalizer
+  bool single_word = false;  // ... and not inside a word
 };
 
 struct Vocabulary {
@@ -56,6 +63,7 @@ struct Vocabulary {
   bool strip_accents = false;                               // kWordPiece
   bool add_space_prefix = false;                            // kSentencePiece, kUnigram: text starts with a space
   bool merge_spaces = false;                                // kUnigram: a run of spaces is one
+  std::shared_ptr<const TextPipeline> pipeline;             // kPipeline
   std::string charsmap;                                     // kUnigram: see Charsmap; empty for none
   bool add_bos = false;
   bool add_eos = false;
@@ -88,6 +96,8 @@ inline constexpr std::string_view kEscapedSpace = "\u2581";
 std::string EscapeSpaces(std::string_view text);
 std::string UnescapeSpaces(std::string_view text);
 std::string HexTextOfByte(uint8_t byte);
+// The value of "<0x41>"; nothing for any other text.
+std::optional<char> ByteOfHexText(std::string_view text);
 
 // From `tokenizer.ggml.*`; roles are assigned. Throws std::runtime_error that names file and field.
 Vocabulary ReadGgufVocabulary(const GgufFile& file, TokenizerDialect dialect = TokenizerDialect::kLlamaCpp);

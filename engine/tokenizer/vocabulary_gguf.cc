@@ -264,6 +264,8 @@ Vocabulary ReadGgufVocabulary(const GgufFile& file, TokenizerDialect dialect) {
       vocabulary.add_bos = true;
       vocabulary.add_separator = true;
       break;
+    case VocabularyModel::kPipeline:
+      break;  // no GGUF file has one
   }
   const bool adds_eos = row.model == VocabularyModel::kUnigram;
   vocabulary.add_eos =
