@@ -1,19 +1,13 @@
 #include "engine/tokenizer/bpe.h"
 
-#include <algorithm>
 #include <unordered_map>
 #include <utility>
 
+#include "engine/tokenizer/unicode_classes.h"
+#include "engine/tokenizer/unicode_mappings.h"
 #include "engine/tokenizer/utf8.h"
 
 namespace bitnet {
-namespace {
-
-uint64_t PairKey(int32_t left, int32_t right) {
-  return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
-}
-
-}  // namespace
 
 BytePairEncoder::BytePairEncoder(const Vocabulary& vocabulary)
     : n_tokens_(static_cast<int32_t>(vocabulary.tokens.size())),
@@ -31,13 +25,12 @@ BytePairEncoder::BytePairEncoder(const Vocabulary& vocabulary)
       symbol_of_byte_[static_cast<size_t>(byte)] = Intern(std::string(1, static_cast<char>(byte)));
     }
   }
-  merges_.reserve(vocabulary.merges.size());
+  merges_.Reserve(vocabulary.merges.size());
   for (size_t rank = 0; rank < vocabulary.merges.size(); ++rank) {
     const std::optional<std::string> left = BytesOfToken(vocabulary.merges[rank].first);
     const std::optional<std::string> right = BytesOfToken(vocabulary.merges[rank].second);
     if (!left.has_value() || !right.has_value()) continue;  // no text has such characters after byte-level encoding
-    const uint64_t key = PairKey(Intern(*left), Intern(*right));
-    merges_.try_emplace(key, Merge{static_cast<int32_t>(rank), Intern(*left + *right)});
+    merges_.Add(Intern(*left), Intern(*right), static_cast<int32_t>(rank), Intern(*left + *right));
   }
 }
 
@@ -76,41 +69,23 @@ std::optional<int32_t> BytePairEncoder::Find(std::string_view bytes) const {
 }
 
 void BytePairEncoder::Encode(const Words& words, std::vector<int32_t>* ids) const {
-  Scratch scratch;
+  Symbols scratch;
   for (size_t i = 0; i < words.size(); ++i) EncodeWord(words[i], &scratch, ids);
 }
 
-void BytePairEncoder::EncodeWord(std::string_view word, Scratch* scratch, std::vector<int32_t>* ids) const {
+void BytePairEncoder::EncodeWord(std::string_view word, Symbols* scratch, std::vector<int32_t>* ids) const {
   if (ignore_merges_ || (newlines_are_words_ && word.find_first_not_of('\n') == std::string_view::npos)) {
     if (const std::optional<int32_t> id = Find(word)) {
       ids->push_back(*id);
       return;
     }
   }
-  std::vector<Symbol>& symbols = scratch->symbols;
-  std::vector<Candidate>& queue = scratch->queue;
+  Symbols& symbols = *scratch;
   symbols.clear();
-  queue.clear();
   StartSymbols(word, &symbols);
-  const auto length = static_cast<int32_t>(symbols.size());
-  for (int32_t i = 1; i < length; ++i) Consider(i - 1, i, scratch);
+  merges_.Merge(&symbols);
 
-  while (!queue.empty()) {
-    std::pop_heap(queue.begin(), queue.end());
-    const Candidate best = queue.back();
-    queue.pop_back();
-    Symbol& left = symbols[static_cast<size_t>(best.left)];
-    Symbol& right = symbols[static_cast<size_t>(best.right)];
-    if (left.id != best.left_id || right.id != best.right_id) continue;  // one of them was merged meanwhile
-    left.id = merges_.find(PairKey(left.id, right.id))->second.result;
-    left.next = right.next;
-    right.id = -1;
-    if (left.next >= 0) symbols[static_cast<size_t>(left.next)].previous = best.left;
-    Consider(left.previous, best.left, scratch);
-    Consider(best.left, left.next, scratch);
-  }
-
-  for (int32_t i = length > 0 ? 0 : -1; i >= 0; i = symbols[static_cast<size_t>(i)].next) {
+  for (int32_t i = symbols.empty() ? -1 : 0; i >= 0; i = symbols[static_cast<size_t>(i)].next) {
     const SymbolId id = symbols[static_cast<size_t>(i)].id;
     if (id < 0) {
       const auto offset = static_cast<size_t>(-2 - id);
@@ -123,17 +98,7 @@ void BytePairEncoder::EncodeWord(std::string_view word, Scratch* scratch, std::v
   }
 }
 
-void BytePairEncoder::Consider(int32_t left, int32_t right, Scratch* scratch) const {
-  if (left < 0 || right < 0) return;
-  const SymbolId left_id = scratch->symbols[static_cast<size_t>(left)].id;
-  const SymbolId right_id = scratch->symbols[static_cast<size_t>(right)].id;
-  const auto found = merges_.find(PairKey(left_id, right_id));
-  if (found == merges_.end()) return;
-  scratch->queue.push_back({found->second.rank, left, right, left_id, right_id});
-  std::push_heap(scratch->queue.begin(), scratch->queue.end());
-}
-
-void BytePairEncoder::StartSymbols(std::string_view word, std::vector<Symbol>* symbols) const {
+void BytePairEncoder::StartSymbols(std::string_view word, Symbols* symbols) const {
   for (size_t begin = 0; begin < word.size();) {
     const auto lead = static_cast<unsigned char>(word[begin]);
     const auto index = static_cast<int32_t>(symbols->size());
@@ -159,8 +124,32 @@ void BytePairEncoder::AppendFallback(std::string_view bytes, std::vector<int32_t
 }
 
 void BytePairModel::Encode(const TextPart& part, std::vector<int32_t>* ids) const {
+  if (drops_spaces_) {
+    EncodeWithoutSpaces(part, ids);
+    return;
+  }
   const bool escaped = alphabet_ == TokenAlphabet::kEscapedSpaces;
   encoder_.Encode(pre_tokenizer_.Split(escaped ? EscapeSpaces(part.text) : std::string(part.text), part.offset), ids);
+}
+
+// Source: llm_tokenizer_whitespace_session in llama.cpp v0.5.0's src/llama-vocab.cpp.
+void BytePairModel::EncodeWithoutSpaces(const TextPart& part, std::vector<int32_t>* ids) const {
+  std::string word;
+  const auto end_word = [&] {
+    if (!word.empty()) encoder_.Encode(pre_tokenizer_.Split(word), ids);
+    word.clear();
+  };
+  for (size_t position = 0; position < part.text.size();) {
+    const size_t begin = position;
+    const uint32_t code_point = NextCodePoint(part.text, &position);
+    if (code_point > 0x10FFFF) FailAboveUnicode(code_point, part.offset + begin);
+    if (ClassOf(code_point) == UnicodeClass::kSpace) {
+      end_word();
+    } else {
+      AppendUtf8(lower_case_ ? LowerCase(code_point) : code_point, &word);
+    }
+  }
+  end_word();
 }
 
 std::optional<int32_t> BytePairModel::Find(std::string_view bytes) const {

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/tokenizer/pair_merges.h"
 #include "engine/tokenizer/pre_tokenizer.h"
 #include "engine/tokenizer/tokenizer_model.h"
 #include "engine/tokenizer/vocabulary.h"
@@ -39,33 +40,13 @@ class BytePairEncoder {
   // A string of bytes that is a token (then its number is the token's id) or that takes part in a merge. Negative: a
   // character of the word that is neither, at offset -2 - number.
   using SymbolId = int32_t;
-  struct Merge {
-    int32_t rank;
-    SymbolId result;
-  };
-  struct Symbol {
-    SymbolId id;             // -1 once merged into the one before it
-    int32_t previous, next;  // -1 at the ends
-  };
-  struct Candidate {
-    int32_t rank;
-    int32_t left, right;  // indices of symbols
-    SymbolId left_id, right_id;
-
-    // The queue's order: lowest rank first, then leftmost.
-    bool operator<(const Candidate& other) const { return rank != other.rank ? rank > other.rank : left > other.left; }
-  };
-  struct Scratch {
-    std::vector<Symbol> symbols;
-    std::vector<Candidate> queue;
-  };
+  using Symbols = std::vector<PairMerges::Symbol>;
 
   SymbolId Intern(std::string bytes);
   std::optional<std::string> BytesOfToken(std::string_view text) const;
   void SetFallbacks(const Vocabulary& vocabulary);
-  void StartSymbols(std::string_view word, std::vector<Symbol>* symbols) const;
-  void EncodeWord(std::string_view word, Scratch* scratch, std::vector<int32_t>* ids) const;
-  void Consider(int32_t left, int32_t right, Scratch* scratch) const;
+  void StartSymbols(std::string_view word, Symbols* symbols) const;
+  void EncodeWord(std::string_view word, Symbols* scratch, std::vector<int32_t>* ids) const;
   void AppendFallback(std::string_view bytes, std::vector<int32_t>* ids) const;
 
   int32_t n_tokens_;
@@ -75,14 +56,19 @@ class BytePairEncoder {
   std::vector<std::string> symbols_without_token_;  // of symbol n_tokens_ + i
   std::array<SymbolId, 256> symbol_of_byte_;        // byte-level alphabet
   std::array<std::vector<int32_t>, 256> fallback_of_byte_;
-  std::unordered_map<uint64_t, Merge> merges_;  // by left << 32 | right
+  PairMerges merges_;
 };
 
-// `tokenizer.ggml.model` "gpt2": text is split into words, whose byte pairs are merged.
+// `tokenizer.ggml.model` "gpt2": text is split into words, whose byte pairs are merged; "whitespace": the same without
+// the white space.
 class BytePairModel : public TokenizerModel {
  public:
   explicit BytePairModel(const Vocabulary& vocabulary)
-      : alphabet_(vocabulary.alphabet), pre_tokenizer_(vocabulary.pre), encoder_(vocabulary) {}
+      : alphabet_(vocabulary.alphabet),
+        drops_spaces_(vocabulary.drops_spaces),
+        lower_case_(vocabulary.lower_case),
+        pre_tokenizer_(vocabulary.pre),
+        encoder_(vocabulary) {}
 
   // Throws on a UTF-8 sequence above U+10FFFF.
   void Encode(const TextPart& part, std::vector<int32_t>* ids) const override;
@@ -91,7 +77,10 @@ class BytePairModel : public TokenizerModel {
   std::string BytesOfText(std::string_view text) const override;
 
  private:
+  void EncodeWithoutSpaces(const TextPart& part, std::vector<int32_t>* ids) const;
+
   TokenAlphabet alphabet_;
+  bool drops_spaces_, lower_case_;
   PreTokenizer pre_tokenizer_;
   BytePairEncoder encoder_;
 };

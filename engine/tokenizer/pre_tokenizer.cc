@@ -38,9 +38,11 @@ char ClassByte(uint32_t code_point) {
     case UnicodeClass::kSpace:
       return '\x83';
     case UnicodeClass::kMark:
+    case UnicodeClass::kNonspacingMark:
       return '\x84';
     case UnicodeClass::kSymbol:
       return '\x85';
+    case UnicodeClass::kControl:
     case UnicodeClass::kOther:
       break;
   }
@@ -256,12 +258,7 @@ Words PreTokenizer::Split(std::string_view text, size_t text_offset) const {
   for (size_t position = 0; position < text.size();) {
     const size_t begin = position;
     const uint32_t code_point = NextCodePoint(text, &position);
-    if (code_point > 0x10FFFF) {
-      throw std::runtime_error(fmt::format(
-          "text: byte {}: found a UTF-8 sequence for U+{:X}, expected at most U+10FFFF; remove it (llama.cpp "
-          "cannot tokenize it either)",
-          text_offset + begin, code_point));
-    }
+    if (code_point > 0x10FFFF) FailAboveUnicode(code_point, text_offset + begin);
     AppendUtf8(code_point, &words.utf8);
     classes.push_back(ClassByte(code_point));
     code_points.push_back(code_point);

@@ -33,7 +33,8 @@ enum class TokenizerDialect { kLlamaCpp, kBitnetCpp };
 // How the texts of ordinary tokens are written.
 enum class TokenAlphabet {
   kByteLevel,      // GPT-2's: a character for each byte
-  kEscapedSpaces,  // UTF-8, with U+2581 for a space; bytes without a token are "<0x41>"
+  kCharacters,     // UTF-8; bytes without a token are "<0x41>"
+  kEscapedSpaces,  // the same with U+2581 for a space
 };
 
 // A value of `tokenizer.ggml.pre` and what follows from it.

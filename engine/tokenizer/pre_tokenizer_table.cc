@@ -3,7 +3,6 @@
 namespace bitnet {
 namespace {
 
-// Without "whitespace": llama.cpp aborts on a text with a space unless tokenizer.ggml.model is "whitespace" too.
 constexpr PreTokenizerName kPreTokenizerNames[] = {
     {.name = "llama-bpe", .canonical = "llama-bpe", .ignore_merges = true, .add_bos = true},
     {.name = "llama3", .canonical = "llama-bpe", .ignore_merges = true, .add_bos = true},
@@ -101,6 +100,8 @@ constexpr PreTokenizerName kPreTokenizerNames[] = {
      .alphabet = TokenAlphabet::kEscapedSpaces,
      .newlines_are_words = true},
     {.name = "sarvam-moe", .canonical = "gemma4", .alphabet = TokenAlphabet::kEscapedSpaces},
+    // For tokenizer.ggml.model "whitespace" alone.
+    {.name = "whitespace", .canonical = "whitespace", .alphabet = TokenAlphabet::kCharacters},
     {.name = "default", .canonical = "default"},
     {.name = "falcon3", .canonical = "falcon3", .dialect = TokenizerDialect::kBitnetCpp},
     {.name = "falcon_e", .canonical = "falcon3", .dialect = TokenizerDialect::kBitnetCpp},
@@ -210,6 +211,7 @@ constexpr PreTokenizerSteps kPreTokenizerSteps[] = {
        R"([{S}]*[\r\n]|[{S}]+(?![^{S}])|[{S}]+)"}}},
     {"gemma4", {{kLines}}},
     {"minicpm5", {{"[{N}]{{1,3}}"}, {R"({C}|[^\r\n{L}{N}]?[{L}]+|[{N}]+| ?[^{S}{L}{N}]+[\r\n]*|{T})"}}},
+    {"whitespace", {{"[^{S}]+"}}},
     {"default", {{R"([{P}$+<=>^~|]+)"}, {kGpt2}, {"[{N}]+"}, {"[0-9][0-9][0-9]"}}},
 };
 

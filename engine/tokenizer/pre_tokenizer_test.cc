@@ -27,20 +27,26 @@ std::vector<std::string> Split(std::string_view pre, std::string_view text) {
 }
 
 TEST(UnicodeClassesTest, FollowVersion15_1) {
-  EXPECT_EQ(ClassOf(0xE9), UnicodeClass::kLetter);         // e with acute
-  EXPECT_EQ(ClassOf(0x0301), UnicodeClass::kMark);         // combining acute
-  EXPECT_EQ(ClassOf(0x0663), UnicodeClass::kNumber);       // Arabic-Indic three
-  EXPECT_EQ(ClassOf(0x00BD), UnicodeClass::kNumber);       // one half
-  EXPECT_EQ(ClassOf(0x2019), UnicodeClass::kPunctuation);  // right single quotation mark
-  EXPECT_EQ(ClassOf(0x20AC), UnicodeClass::kSymbol);       // euro sign
-  EXPECT_EQ(ClassOf(0x85), UnicodeClass::kSpace);          // next line
-  EXPECT_EQ(ClassOf(0x3000), UnicodeClass::kSpace);        // ideographic space
-  EXPECT_EQ(ClassOf(0x200B), UnicodeClass::kOther);        // zero width space is none
-  EXPECT_EQ(ClassOf(0xD800), UnicodeClass::kOther);        // surrogate
-  EXPECT_EQ(ClassOf(0x11F50), UnicodeClass::kNumber);      // Kawi digit zero, new in 15.0
-  EXPECT_EQ(ClassOf(0x2EBF0), UnicodeClass::kLetter);      // CJK extension I, new in 15.1
-  EXPECT_EQ(ClassOf(0x1C89), UnicodeClass::kOther);        // a letter since 16.0
+  EXPECT_EQ(ClassOf(0xE9), UnicodeClass::kLetter);            // e with acute
+  EXPECT_EQ(ClassOf(0x0301), UnicodeClass::kNonspacingMark);  // combining acute
+  EXPECT_EQ(ClassOf(0x0903), UnicodeClass::kMark);            // Devanagari visarga
+  EXPECT_EQ(ClassOf(0x0663), UnicodeClass::kNumber);          // Arabic-Indic three
+  EXPECT_EQ(ClassOf(0x00BD), UnicodeClass::kNumber);          // one half
+  EXPECT_EQ(ClassOf(0x2019), UnicodeClass::kPunctuation);     // right single quotation mark
+  EXPECT_EQ(ClassOf(0x20AC), UnicodeClass::kSymbol);          // euro sign
+  EXPECT_EQ(ClassOf(0x85), UnicodeClass::kSpace);             // next line
+  EXPECT_EQ(ClassOf(0x3000), UnicodeClass::kSpace);           // ideographic space
+  EXPECT_EQ(ClassOf(0x200B), UnicodeClass::kControl);         // zero width space is none
+  EXPECT_EQ(ClassOf(0xD800), UnicodeClass::kControl);         // surrogate
+  EXPECT_EQ(ClassOf(0x11F50), UnicodeClass::kNumber);         // Kawi digit zero, new in 15.0
+  EXPECT_EQ(ClassOf(0x2EBF0), UnicodeClass::kLetter);         // CJK extension I, new in 15.1
+  EXPECT_EQ(ClassOf(0x1C89), UnicodeClass::kOther);           // a letter since 16.0
   EXPECT_EQ(ClassOf(0x10FFFF), UnicodeClass::kOther);
+  EXPECT_EQ(ClassOf(0x100000), UnicodeClass::kControl);  // private use
+  EXPECT_EQ(ClassOf(0x5F), UnicodeClass::kPunctuation);
+  EXPECT_EQ(ClassOf(0x7C), UnicodeClass::kSymbol);
+  EXPECT_EQ(ClassOf(0x7F), UnicodeClass::kControl);
+  EXPECT_EQ(ClassOf(0x0B), UnicodeClass::kSpace);
 }
 
 TEST(PreTokenizerTest, NamesAndWhatFollowsFromThem) {

@@ -31,15 +31,6 @@ Tokenizer Llama3Like(std::string_view chat_template, bool add_bos = true) {
   return Tokenizer::FromVocabulary(std::move(vocabulary));
 }
 
-std::string ErrorOfAuto(const std::string& chat_template, bool add_bos = true) {
-  try {
-    ResolveTemplate(PromptTemplate::kAuto, Llama3Like(chat_template, add_bos));
-  } catch (const std::runtime_error& error) {
-    return error.what();
-  }
-  return "";
-}
-
 TEST(PromptTemplateTest, NamesGoBothWays) {
   for (const PromptTemplate t : AllPromptTemplates()) EXPECT_EQ(ParsePromptTemplate(PromptTemplateName(t)), t);
   EXPECT_EQ(PromptTemplateName(ParsePromptTemplate("auto")), "auto");
@@ -50,44 +41,44 @@ TEST(PromptTemplateTest, NamesGoBothWays) {
 
 TEST(PromptTemplateTest, AutoDoesWhatTheFileSays) {
   for (const auto& [word, jinja] : kJinja) {
-    EXPECT_EQ(PromptTemplateName(ResolveTemplate(PromptTemplate::kAuto, Llama3Like(jinja))), word) << jinja;
+    const ChatPrompt prompt = FormatAuto(Llama3Like(jinja), "What is 2+2?");
+    const FormattedPrompt expected = FormatPrompt(ParsePromptTemplate(word), "What is 2+2?");
+    const std::string_view bos = "<|begin_of_text|>";
+    const auto without_bos = [&](std::string_view text) {
+      return text.starts_with(bos) ? text.substr(bos.size()) : text;
+    };
+    EXPECT_EQ(without_bos(prompt.formatted.text), without_bos(expected.text)) << jinja;
+    const Tokenizer tokenizer = Llama3Like(jinja);
+    EXPECT_EQ(LeadingBosCount(tokenizer.Encode(prompt.formatted.text, {.add_special = prompt.formatted.add_special}),
+                              tokenizer),
+              1);
   }
-  EXPECT_EQ(ResolveTemplate(PromptTemplate::kAuto, Llama3Like("")), PromptTemplate::kRaw);
-  EXPECT_EQ(ResolveTemplate(PromptTemplate::kInstruct, Llama3Like("{{ unknown }}")), PromptTemplate::kInstruct);
+  EXPECT_EQ(FormatAuto(Llama3Like(kJinja[0].second), "Hi").name, "llama3-chat");
+  EXPECT_EQ(FormatAuto(Llama3Like(kJinja[2].second), "Hi", "Be kind.").name, "bitnet-chat");
+  EXPECT_EQ(FormatAuto(Llama3Like(""), "Hi").name, "raw");
+  const ChatPrompt own =
+      FormatAuto(Llama3Like("{{ bos_token }}{% for m in messages %}<{{ m.role }}>{% endfor %}"), "Hi", "S");
+  EXPECT_EQ(own.name, "chat-template");
+  EXPECT_EQ(own.formatted.text, "<|begin_of_text|><system><user>");
+  EXPECT_FALSE(own.formatted.add_special);
 }
 
-TEST(PromptTemplateTest, AutoRefusesWhatItDoesNotKnow) {
-  EXPECT_THAT(ErrorOfAuto("{{ bos_token }}{% for m in messages %}{{ m.content }}\n{% endfor %} ünd so weiter"),
-              AllOf(HasSubstr("test vocabulary: tokenizer.chat_template: found a chat template that is not known here"),
-                    HasSubstr("{{ bos_token }}{% for m in messages %}{{ m.content }}\\n{% e"), HasSubstr("..."),
-                    HasSubstr("--prompt-template with one of raw, instruct, llama3-chat")));
-  EXPECT_THAT(ErrorOfAuto("\xff"), HasSubstr("\\xff"));
-  EXPECT_THAT(ErrorOfAuto(std::string(100, '\x80')), HasSubstr("not known here"));
-}
-
-// Relatives of known templates that write more.
-TEST(PromptTemplateTest, AutoRefusesRelatives) {
-  const std::string llama3(kJinja[1].second), bitnet(kJinja[3].second), chatml(kJinja[6].second);
-  EXPECT_THAT(ErrorOfAuto("System: A chat.<|eot_id|>" + bitnet), HasSubstr("not known here"));
-  EXPECT_THAT(ErrorOfAuto(llama3 + "{{ 'Cutting Knowledge Date: December 2023' }}"), HasSubstr("not known here"));
-  EXPECT_THAT(ErrorOfAuto(chatml + R"({{ '<|im_start|>system\nYou are kind.<|im_end|>\n' }})"),
-              HasSubstr("not known here"));
-  EXPECT_THAT(ErrorOfAuto(chatml + R"({{ "<|im_start|>assistant\n<think>\n" }})"), HasSubstr("not known here"));
-}
-
-// Llama 3's says bos_token, 2B-4T's first one does not.
-TEST(PromptTemplateTest, AutoChecksWhoWritesBos) {
-  const std::string llama3(kJinja[0].second), bitnet(kJinja[2].second);
-  EXPECT_EQ(ErrorOfAuto(llama3, false), "");
-  EXPECT_EQ(ErrorOfAuto(bitnet, false), "");
-  EXPECT_THAT(ErrorOfAuto("{{ bos_token }}" + bitnet, false), HasSubstr("add_bos_token"));
-  EXPECT_THAT(ErrorOfAuto("{# #}" + std::string(kJinja[1].second), false), HasSubstr("llama3-chat, without BOS"));
-  Vocabulary other = TestVocabulary("gpt-2", {}, {{.text = "<s>", .type = TokenType::kControl}});
-  other.bos = 256;
-  other.chat_template = llama3;
-  const Tokenizer tokenizer = Tokenizer::FromVocabulary(std::move(other));
-  EXPECT_THAT([&] { ResolveTemplate(PromptTemplate::kAuto, tokenizer); },
-              Throws<std::runtime_error>(Property(&std::runtime_error::what, HasSubstr("with \"<s>\" for BOS"))));
+TEST(PromptTemplateTest, TemplatesThatCannotBeRunAreNamed) {
+  const auto error_of = [](const std::string& jinja) -> std::string {
+    try {
+      FormatAuto(Llama3Like(jinja), "Hi");
+    } catch (const std::runtime_error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_THAT(
+      error_of("a\n{% include 'x' %}"),
+      AllOf(HasSubstr("test vocabulary: tokenizer.chat_template: line 2: the block \"include\""),
+            HasSubstr("--prompt-template with one of raw, instruct, llama3-chat"), HasSubstr("--chat-template-file")));
+  EXPECT_THAT(error_of("{{ raise_exception('only three turns') }}"), HasSubstr("the template says: only three turns"));
+  EXPECT_THAT([] { ReadChatTemplate("/nowhere/x.jinja"); },
+              Throws<std::runtime_error>(Property(&std::runtime_error::what, HasSubstr("/nowhere/x.jinja"))));
 }
 
 TEST(PromptTemplateTest, Raw) {

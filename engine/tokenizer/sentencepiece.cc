@@ -5,18 +5,9 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "engine/tokenizer/utf8.h"
+
 namespace bitnet {
-namespace {
-
-// The length that a lead byte announces. A byte that continues a character counts as one, F8 and up as four: text that
-// is no UTF-8 is cut as the reference cuts it.
-size_t AnnouncedLength(unsigned char lead) {
-  if (lead < 0xC0) return 1;
-  if (lead < 0xE0) return 2;
-  return lead < 0xF0 ? 3 : 4;
-}
-
-}  // namespace
 
 SentencePieceModel::SentencePieceModel(const Vocabulary& vocabulary)
     : source_(vocabulary.source), add_space_prefix_(vocabulary.add_space_prefix) {

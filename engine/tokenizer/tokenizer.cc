@@ -10,27 +10,15 @@
 
 #include "engine/tokenizer/bpe.h"
 #include "engine/tokenizer/sentencepiece.h"
+#include "engine/tokenizer/special_tokens.h"
+#include "engine/tokenizer/text_pipeline.h"
 #include "engine/tokenizer/tokenizer_model.h"
+#include "engine/tokenizer/unigram.h"
 #include "engine/tokenizer/vocabulary.h"
+#include "engine/tokenizer/wordpiece.h"
 
 namespace bitnet {
 namespace {
-
-bool IsSpecial(TokenType type) {
-  return type == TokenType::kControl || type == TokenType::kUserDefined || type == TokenType::kUnknown;
-}
-
-// The value of "<0x41>"; nothing for any other text.
-std::optional<char> ByteOfHexText(std::string_view text) {
-  if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return std::nullopt;
-  int value = 0;
-  for (const char c : text.substr(3, 2)) {
-    const bool digit = c >= '0' && c <= '9', upper = c >= 'A' && c <= 'F', lower = c >= 'a' && c <= 'f';
-    if (!digit && !upper && !lower) return std::nullopt;
-    value = value * 16 + (digit ? c - '0' : upper ? c - 'A' + 10 : c - 'a' + 10);
-  }
-  return static_cast<char>(value);
-}
 
 std::string PieceOf(const Token& token, const TokenizerModel& model) {
   switch (token.type) {
@@ -56,34 +44,28 @@ std::unique_ptr<const TokenizerModel> MakeModel(const Vocabulary& vocabulary) {
       return std::make_unique<BytePairModel>(vocabulary);
     case VocabularyModel::kSentencePiece:
       return std::make_unique<SentencePieceModel>(vocabulary);
+    case VocabularyModel::kUnigram:
+      return std::make_unique<UnigramModel>(vocabulary);
+    case VocabularyModel::kWordPiece:
+      return std::make_unique<WordPieceModel>(vocabulary);
+    case VocabularyModel::kPipeline:
+      return std::make_unique<PipelineModel>(vocabulary);
   }
   throw std::logic_error("a vocabulary of no known model");
 }
 
-bool IsAsciiSpace(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
-// A part of the text, or a special token that was found in it.
-struct Fragment {
-  size_t begin, end;
-  int32_t token = -1;
-};
-
 }  // namespace
 
 struct Tokenizer::Impl {
-  explicit Impl(Vocabulary data) : vocabulary(std::move(data)), model(MakeModel(vocabulary)) {
+  explicit Impl(Vocabulary data)
+      : vocabulary(std::move(data)), model(MakeModel(vocabulary)), special_tokens(vocabulary) {
     pieces.reserve(vocabulary.tokens.size());
     for (size_t i = 0; i < vocabulary.tokens.size(); ++i) {
       const Token& token = vocabulary.tokens[i];
       pieces.push_back(PieceOf(token, *model));
       if (!IsSpecial(token.type)) continue;
-      special_tokens.push_back(static_cast<int32_t>(i));
       special_of_text.emplace(token.text, static_cast<int32_t>(i));
     }
-    // Longest first. The order of equally long ones decides only where two such texts overlap; it is that of std::sort,
-    // as in the reference.
-    std::sort(special_tokens.begin(), special_tokens.end(),
-              [&](int32_t a, int32_t b) { return token(a).text.size() > token(b).text.size(); });
   }
 
   const Token& token(int32_t id) const { return vocabulary.tokens[static_cast<size_t>(id)]; }
@@ -107,55 +89,15 @@ struct Tokenizer::Impl {
     return *id;
   }
 
-  // Splits at special tokens: each in turn, at its leftmost occurrence in what the earlier ones left. Source:
-  // llama_vocab::impl::tokenizer_st_partition in llama.cpp v0.5.0's src/llama-vocab.cpp.
   std::vector<Fragment> Partition(std::string_view text, bool parse_special) const {
-    std::vector<Fragment> fragments;
-    if (!text.empty()) fragments.push_back({0, text.size()});
-    std::vector<Fragment> next;
-    for (const int32_t id : special_tokens) {
-      const Token& special = token(id);
-      // User-defined tokens are found in any text.
-      if (!parse_special && special.type != TokenType::kUserDefined) continue;
-      if (text.find(special.text) == std::string_view::npos) continue;
-      next.clear();
-      for (const Fragment& fragment : fragments) {
-        if (fragment.token >= 0) {
-          next.push_back(fragment);
-        } else {
-          SplitAt(special, id, text, fragment, &next);
-        }
-      }
-      fragments.swap(next);
-    }
-    return fragments;
-  }
-
-  static void SplitAt(const Token& special, int32_t id, std::string_view text, Fragment rest,
-                      std::vector<Fragment>* fragments) {
-    while (rest.begin < rest.end) {
-      const size_t match = text.substr(0, rest.end).find(special.text, rest.begin);
-      if (match == std::string_view::npos) {
-        fragments->push_back(rest);
-        return;
-      }
-      size_t left_end = match;
-      if (special.strip_left) {
-        while (left_end > rest.begin && IsAsciiSpace(text[left_end - 1])) --left_end;
-      }
-      if (left_end > rest.begin) fragments->push_back({rest.begin, left_end});
-      rest.begin = match + special.text.size();
-      fragments->push_back({match, rest.begin, id});
-      if (special.strip_right) {
-        while (rest.begin < rest.end && IsAsciiSpace(text[rest.begin])) ++rest.begin;
-      }
-    }
+    if (vocabulary.pipeline != nullptr) return vocabulary.pipeline->added.Partition(text, parse_special);
+    return special_tokens.Partition(text, parse_special);
   }
 
   Vocabulary vocabulary;
   std::unique_ptr<const TokenizerModel> model;
+  SpecialTokens special_tokens;
   std::vector<std::string> pieces;
-  std::vector<int32_t> special_tokens;  // in the order of Partition
   std::unordered_map<std::string, int32_t> special_of_text;
 };
 
@@ -182,15 +124,23 @@ std::vector<int32_t> Tokenizer::Encode(std::string_view text, EncodeOptions opti
   }
   std::vector<int32_t> ids;
   if (options.add_special && add_bos()) ids.push_back(impl_->Required(bos(), "bos"));
+  std::string valid;
+  if (impl_->vocabulary.pipeline != nullptr) {
+    valid = ToValidUtf8(text);
+    text = valid;
+  }
   bool first_text = true;
   for (const Fragment& fragment : impl_->Partition(text, options.parse_special)) {
     if (fragment.token >= 0) {
       ids.push_back(fragment.token);
     } else {
       const std::string_view part = text.substr(fragment.begin, fragment.end - fragment.begin);
-      impl_->model->Encode({part, fragment.begin, first_text}, &ids);
+      impl_->model->Encode({part, fragment.begin, first_text, options.parse_special}, &ids);
     }
     first_text = fragment.token >= 0;
+  }
+  if (options.add_special && impl_->vocabulary.add_separator) {
+    ids.push_back(impl_->Required(impl_->vocabulary.separator, "seperator"));  // as the file spells it
   }
   if (options.add_special && add_eos()) ids.push_back(impl_->Required(eos(), "eos"));
   return ids;

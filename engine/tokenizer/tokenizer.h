@@ -1,4 +1,5 @@
-// Byte-level BPE as GPT-2 and Llama 3 use it, and SentencePiece's BPE as Llama 2 uses it.
+// Byte-level BPE as GPT-2 and Llama 3 use it, SentencePiece's BPE as Llama 2 uses it, Unigram (T5) and WordPiece
+// (BERT).
 //
 //   Tokenizer tokenizer = Tokenizer::FromGguf(file);
 //   std::vector<int32_t> ids = tokenizer.Encode("Hello", {.add_special = true, .parse_special = true});
@@ -62,7 +63,7 @@ class Tokenizer {
   std::optional<int32_t> eot() const;
   bool add_bos() const;
   bool add_eos() const;
-  const std::string& pre() const;  // "llama-bpe", "gpt-2", ...; empty for SentencePiece
+  const std::string& pre() const;  // "llama-bpe", "gpt-2", ...; empty where no BPE is byte-level
   // EOS, EOT and their like: the tokens that end generation.
   bool IsEndOfGeneration(int32_t id) const;
   // The token whose piece this is, a special token before an ordinary one.

@@ -16,6 +16,7 @@ struct TextPart {
   std::string_view text;
   size_t offset = 0;        // in the whole text, for messages
   bool first_text = false;  // nothing before it, or a special token
+  bool parse_special = true;
 };
 
 // All members are safe to call from several threads.
@@ -30,6 +31,9 @@ class TokenizerModel {
   // The bytes that the text of an ordinary token stands for.
   virtual std::string BytesOfText(std::string_view text) const = 0;
 };
+
+// The id for what is no token; throws where the vocabulary names none.
+int32_t RequireUnknown(std::optional<int32_t> unknown, const std::string& source);
 
 }  // namespace bitnet
 

@@ -12,17 +12,22 @@ namespace bitnet {
 
 // The values are the letters of unicode_classes.inc.
 enum class UnicodeClass : char {
-  kLetter = 'L',       // general categories L*
-  kNumber = 'N',       // N*
-  kPunctuation = 'P',  // P*
-  kMark = 'M',         // M*
-  kSymbol = 'Y',       // S*
-  kSpace = 'S',        // property White_Space
-  kOther = 'O',        // everything else, unassigned code points and surrogates included
+  kLetter = 'L',          // general categories L*
+  kNumber = 'N',          // N*
+  kPunctuation = 'P',     // P*
+  kMark = 'M',            // M* but for the next
+  kNonspacingMark = 'n',  // Mn
+  kSymbol = 'Y',          // S*
+  kSpace = 'S',           // property White_Space
+  kControl = 'C',         // C*, surrogates and private use included, unassigned code points not
+  kOther = 'O',           // everything else
 };
 
-// The class of a code point in 0x80..0x10FFFF.
+inline bool IsMark(UnicodeClass c) { return c == UnicodeClass::kMark || c == UnicodeClass::kNonspacingMark; }
+
+// The class of a code point up to U+10FFFF.
 UnicodeClass ClassOf(uint32_t code_point);
+inline bool IsSpace(uint32_t code_point) { return ClassOf(code_point) == UnicodeClass::kSpace; }
 
 }  // namespace bitnet
 

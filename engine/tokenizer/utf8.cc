@@ -1,5 +1,9 @@
 #include "engine/tokenizer/utf8.h"
 
+#include <fmt/format.h>
+
+#include <stdexcept>
+
 namespace bitnet {
 namespace {
 
@@ -15,6 +19,20 @@ size_t Utf8Length(unsigned char lead) {
   if (lead < 0xE0) return 2;
   if (lead < 0xF0) return 3;
   return lead < 0xF8 ? 4 : 0;
+}
+
+size_t AnnouncedLength(unsigned char lead) {
+  if (lead < 0xC0) return 1;
+  if (lead < 0xE0) return 2;
+  return lead < 0xF0 ? 3 : 4;
+}
+
+void FailAboveUnicode(uint32_t code_point, size_t position) {
+  throw std::runtime_error(
+      fmt::format("text: byte {}: found a UTF-8 sequence for U+{:X}, expected at most U+10FFFF; remove it (llama.cpp "
+                  "cannot tokenize "
+                  "it either)",
+                  position, code_point));
 }
 
 uint32_t NextCodePoint(std::string_view text, size_t* position) {

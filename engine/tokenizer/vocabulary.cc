@@ -6,8 +6,10 @@
 #include <array>
 #include <set>
 #include <span>
+#include <stdexcept>
 #include <unordered_map>
 
+#include "engine/tokenizer/tokenizer_model.h"
 #include "engine/tokenizer/utf8.h"
 
 namespace bitnet {
@@ -105,6 +107,17 @@ std::string UnescapeSpaces(std::string_view text) {
 
 std::string HexTextOfByte(uint8_t byte) { return fmt::format("<0x{:02X}>", byte); }
 
+std::optional<char> ByteOfHexText(std::string_view text) {
+  if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return std::nullopt;
+  int value = 0;
+  for (const char c : text.substr(3, 2)) {
+    const bool digit = c >= '0' && c <= '9', upper = c >= 'A' && c <= 'F', lower = c >= 'a' && c <= 'f';
+    if (!digit && !upper && !lower) return std::nullopt;
+    value = value * 16 + (digit ? c - '0' : upper ? c - 'A' + 10 : c - 'a' + 10);
+  }
+  return static_cast<char>(value);
+}
+
 std::string_view ByteLevelCharacter(uint8_t byte) { return Alphabet().character[byte]; }
 
 std::optional<std::string> BytesOf(std::string_view text) {
@@ -142,12 +155,23 @@ std::string DecodeByteLevel(std::string_view text) {
   return bytes;
 }
 
+int32_t RequireUnknown(std::optional<int32_t> unknown, const std::string& source) {
+  if (unknown.has_value()) return *unknown;
+  throw std::runtime_error(fmt::format(
+      "{}: found text that is no token and no token for such text, expected one; set tokenizer.ggml.unknown_token_id",
+      source));
+}
+
 void AssignRolesByText(Vocabulary* vocabulary) {
   std::unordered_map<std::string_view, int32_t> id_of_text;
   for (size_t id = 0; id < vocabulary->tokens.size(); ++id) {
     id_of_text.emplace(vocabulary->tokens[id].text, static_cast<int32_t>(id));
   }
-  const auto type_of = [&](int32_t id) -> TokenType& { return vocabulary->tokens[static_cast<size_t>(id)].type; };
+  const auto set_type = [&](int32_t id, TokenType type) {
+    TokenType& current = vocabulary->tokens[static_cast<size_t>(id)].type;
+    if (current != type) vocabulary->retyped.emplace_back(id, current);
+    current = type;
+  };
   const auto find = [&](std::string_view text) -> std::optional<int32_t> {
     const auto found = id_of_text.find(text);
     if (found == id_of_text.end()) return std::nullopt;
@@ -156,7 +180,7 @@ void AssignRolesByText(Vocabulary* vocabulary) {
   const auto assign = [&](std::optional<int32_t>* role, std::span<const std::string_view> texts) {
     for (size_t i = 0; i < texts.size() && !role->has_value(); ++i) {
       *role = find(texts[i]);
-      if (role->has_value()) type_of(**role) = TokenType::kControl;
+      if (role->has_value()) set_type(**role, TokenType::kControl);
     }
   };
   assign(&vocabulary->eot, kEotTexts);
@@ -176,11 +200,11 @@ void AssignRolesByText(Vocabulary* vocabulary) {
   for (std::string_view text : kEndOfGenerationTexts) {
     if (const auto id = find(text)) {
       end.insert(*id);
-      type_of(*id) = TokenType::kControl;
+      set_type(*id, TokenType::kControl);
     }
   }
   for (std::string_view text : kVisibleTexts) {
-    if (const auto id = find(text)) type_of(*id) = TokenType::kUserDefined;
+    if (const auto id = find(text)) set_type(*id, TokenType::kUserDefined);
   }
   // Two families of models write these inside an answer.
   const auto ends = [&](std::string_view text) {
@@ -190,7 +214,7 @@ void AssignRolesByText(Vocabulary* vocabulary) {
   const auto release = [&](std::string_view text, TokenType type) {
     if (!ends(text)) return;
     end.erase(*find(text));
-    type_of(*find(text)) = type;
+    set_type(*find(text), type);
   };
   const bool calls = ends("<|call|>") || ends("<|calls|>");
   if (calls && (ends("<|return|>") || ends("<|flush|>"))) release("<|end|>", TokenType::kUserDefined);

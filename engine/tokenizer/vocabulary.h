@@ -3,6 +3,7 @@
 #define BITNET_PARITY_ENGINE_TOKENIZER_VOCABULARY_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 namespace bitnet {
 
 class GgufFile;
+struct TextPipeline;
 
 // The values of `tokenizer.ggml.token_type`.
 enum class TokenType : int32_t {
@@ -30,14 +32,21 @@ enum class TokenType : int32_t {
 enum class VocabularyModel {
   kBytePairs,      // "gpt2": tokens in the byte-level alphabet, a list of merges
   kSentencePiece,  // "llama": tokens with scores
+  kUnigram,        // "t5": tokens with the logarithms of their probabilities
+  kWordPiece,      // "bert": tokens that begin a word begin with U+2581
+  kPipeline,       // a tokenizer.json that does what none of these does
 };
 
 struct Token {
   std::string text;  // normal tokens in the alphabet of their model, special ones as they are spelled
   TokenType type = TokenType::kNormal;
-  float score = 0;           // kSentencePiece: the higher, the earlier it is merged
+  float score = 0;           // kSentencePiece: the higher, the earlier it is merged; kUnigram
   bool strip_left = false;   // a special token that takes the white space before it
   bool strip_right = false;  // ... and after it
+  // From a tokenizer.json:
+  bool added = false;        // one of its added tokens
+  bool normalized = false;   // such a one is looked for behind the normalizer
+  bool single_word = false;  // ... and not inside a word
 };
 
 struct Vocabulary {
@@ -49,12 +58,20 @@ struct Vocabulary {
   bool ignore_merges = false;                               // a word that is a token needs no merges
   bool newlines_are_words = false;                          // the same for words of newlines alone
   TokenAlphabet alphabet = TokenAlphabet::kByteLevel;       // kBytePairs
-  bool add_space_prefix = false;                            // kSentencePiece: text starts with a space
+  bool drops_spaces = false;                                // kBytePairs: white space parts words and is no part of one
+  bool lower_case = false;                                  // kWordPiece, and kBytePairs that drops spaces
+  bool strip_accents = false;                               // kWordPiece
+  bool add_space_prefix = false;                            // kSentencePiece, kUnigram: text starts with a space
+  bool merge_spaces = false;                                // kUnigram: a run of spaces is one
+  std::shared_ptr<const TextPipeline> pipeline;             // kPipeline
+  std::string charsmap;                                     // kUnigram: see Charsmap; empty for none
   bool add_bos = false;
   bool add_eos = false;
-  std::optional<int32_t> bos, eos, eot, eom;
+  bool add_separator = false;  // at the end, as EOS
+  std::optional<int32_t> bos, eos, eot, eom, unknown, separator;
   std::optional<int32_t> fim_prefix, fim_suffix, fim_middle, fim_pad, fim_repo, fim_separator;  // fill in the middle
   std::vector<int32_t> end_of_generation;                                                       // ascending
+  std::vector<std::pair<int32_t, TokenType>> retyped;  // by AssignRolesByText, in this order; and the type before
   std::string chat_template;
   std::vector<std::string> warnings;  // for the user: what the file says wrong and what was taken instead
 };
@@ -79,6 +96,8 @@ inline constexpr std::string_view kEscapedSpace = "\u2581";
 std::string EscapeSpaces(std::string_view text);
 std::string UnescapeSpaces(std::string_view text);
 std::string HexTextOfByte(uint8_t byte);
+// The value of "<0x41>"; nothing for any other text.
+std::optional<char> ByteOfHexText(std::string_view text);
 
 // From `tokenizer.ggml.*`; roles are assigned. Throws std::runtime_error that names file and field.
 Vocabulary ReadGgufVocabulary(const GgufFile& file, TokenizerDialect dialect = TokenizerDialect::kLlamaCpp);

@@ -76,6 +76,8 @@ void ReadRoles(const GgufFile& file, Vocabulary* vocabulary) {
       {"eos", &vocabulary->eos},
       {"eot", &vocabulary->eot},
       {"eom", &vocabulary->eom},
+      {"unknown", &vocabulary->unknown},
+      {"seperator", &vocabulary->separator},
       {"fim_pre", &vocabulary->fim_prefix},
       {"fim_suf", &vocabulary->fim_suffix},
       {"fim_mid", &vocabulary->fim_middle},
@@ -133,16 +135,21 @@ void SetStripping(const GgufFile& file, std::vector<Token>* tokens) {
   }
 }
 
-// A value of `tokenizer.ggml.model`, and the reference's ids for a file that names no BOS or EOS.
+// A value of `tokenizer.ggml.model`, and the reference's ids for a file that names no BOS, EOS and the like.
 struct ModelRow {
   std::string_view name;
   VocabularyModel model;
-  std::optional<int32_t> default_bos, default_eos;
+  std::optional<int32_t> bos = {}, eos = {}, unknown = {}, separator = {};
   std::string_view pre = {};  // instead of the file's
+  bool drops_spaces = false;
 };
-constexpr ModelRow kModels[] = {{"gpt2", VocabularyModel::kBytePairs, 11, 11},
-                                {"gemma4", VocabularyModel::kBytePairs, {}, {}, "gemma4"},
-                                {"llama", VocabularyModel::kSentencePiece, 1, 2}};
+constexpr ModelRow kModels[] = {
+    {.name = "gpt2", .model = VocabularyModel::kBytePairs, .bos = 11, .eos = 11},
+    {.name = "gemma4", .model = VocabularyModel::kBytePairs, .pre = "gemma4"},
+    {.name = "whitespace", .model = VocabularyModel::kBytePairs, .bos = 11, .eos = 11, .drops_spaces = true},
+    {.name = "llama", .model = VocabularyModel::kSentencePiece, .bos = 1, .eos = 2, .unknown = 0},
+    {.name = "t5", .model = VocabularyModel::kUnigram, .eos = 1, .unknown = 2},
+    {.name = "bert", .model = VocabularyModel::kWordPiece, .bos = 101, .unknown = 100, .separator = 102}};
 
 const ModelRow& FindModel(const GgufFile& file) {
   constexpr std::string_view kModel = "tokenizer.ggml.model";
@@ -163,6 +170,11 @@ const ModelRow& FindModel(const GgufFile& file) {
 
 void ReadBytePairs(const GgufFile& file, std::string_view pre, TokenizerDialect dialect, Vocabulary* vocabulary) {
   const PreTokenizerName* row = PreTokenizer::FindName(pre, dialect);
+  if (row != nullptr && row->alphabet == TokenAlphabet::kCharacters && !vocabulary->drops_spaces) {
+    Fail(file, "tokenizer.ggml.model",
+         fmt::format("found \"gpt2\" with tokenizer.ggml.pre \"{}\", expected \"whitespace\"; convert the model again",
+                     pre));
+  }
   if (row == nullptr) {
     Fail(file, "tokenizer.ggml.pre",
          fmt::format("found \"{}\", expected one of {}; if it splits as one of these does, convert the model with that "
@@ -173,6 +185,10 @@ void ReadBytePairs(const GgufFile& file, std::string_view pre, TokenizerDialect 
   vocabulary->alphabet = row->alphabet;
   vocabulary->ignore_merges = row->ignore_merges;
   vocabulary->newlines_are_words = row->newlines_are_words;
+  if (vocabulary->drops_spaces) {
+    const bool lower_case = row->alphabet != TokenAlphabet::kCharacters;
+    vocabulary->lower_case = file.GetOr<bool>("tokenizer.ggml.normalizer.lowercase", lower_case);
+  }
   vocabulary->add_bos = file.GetOr<bool>("tokenizer.ggml.add_bos_token", row->add_bos) || row->force_bos;
   if (file.Has("tokenizer.ggml.merges") || !row->merges_optional) vocabulary->merges = ReadMerges(file);
   if (row->no_default_bos) vocabulary->bos.reset();
@@ -198,6 +214,22 @@ void ReadScores(const GgufFile& file, std::vector<Token>* tokens) {
   for (size_t i = 0; i < tokens->size(); ++i) (*tokens)[i].score = scores[i];
 }
 
+void ReadUnigram(const GgufFile& file, Vocabulary* vocabulary) {
+  constexpr std::string_view kCharsmap = "tokenizer.ggml.precompiled_charsmap";
+  vocabulary->add_bos = file.GetOr<bool>("tokenizer.ggml.add_bos_token", false);
+  vocabulary->add_space_prefix = file.GetOr<bool>("tokenizer.ggml.add_space_prefix", false);
+  vocabulary->merge_spaces = file.GetOr<bool>("tokenizer.ggml.remove_extra_whitespaces", false);
+  if (!file.Has(kCharsmap)) return;
+  const auto* array = std::get_if<std::shared_ptr<MetadataArray>>(file.Find(kCharsmap));
+  const auto take = [&](const auto& bytes) { vocabulary->charsmap.assign(bytes.begin(), bytes.end()); };
+  if (array != nullptr && std::holds_alternative<std::vector<int8_t>>((*array)->values)) {
+    take(std::get<std::vector<int8_t>>((*array)->values));
+  } else {
+    take(file.Get<std::vector<uint8_t>>(kCharsmap));
+  }
+  if (vocabulary->charsmap.empty()) Fail(file, kCharsmap, "found no byte, expected at least five");
+}
+
 }  // namespace
 
 Vocabulary ReadGgufVocabulary(const GgufFile& file, TokenizerDialect dialect) {
@@ -206,17 +238,38 @@ Vocabulary ReadGgufVocabulary(const GgufFile& file, TokenizerDialect dialect) {
   const ModelRow& row = FindModel(file);
   vocabulary.model = row.model;
   vocabulary.tokens = ReadTokens(file);
-  vocabulary.bos = row.default_bos;
-  vocabulary.eos = row.default_eos;
-  if (row.model == VocabularyModel::kBytePairs) {
-    const auto pre = file.GetOr<std::string>("tokenizer.ggml.pre", "");
-    ReadBytePairs(file, row.pre.empty() ? pre : row.pre, dialect, &vocabulary);
-  } else {
-    ReadScores(file, &vocabulary.tokens);
-    vocabulary.add_bos = file.GetOr<bool>("tokenizer.ggml.add_bos_token", true);
-    vocabulary.add_space_prefix = file.GetOr<bool>("tokenizer.ggml.add_space_prefix", true);
+  vocabulary.bos = row.bos;
+  vocabulary.eos = row.eos;
+  vocabulary.unknown = row.unknown;
+  vocabulary.separator = row.separator;
+  vocabulary.drops_spaces = row.drops_spaces;
+  switch (row.model) {
+    case VocabularyModel::kBytePairs: {
+      const auto pre = file.GetOr<std::string>("tokenizer.ggml.pre", "");
+      ReadBytePairs(file, row.pre.empty() ? pre : row.pre, dialect, &vocabulary);
+      break;
+    }
+    case VocabularyModel::kSentencePiece:
+      ReadScores(file, &vocabulary.tokens);
+      vocabulary.add_bos = file.GetOr<bool>("tokenizer.ggml.add_bos_token", true);
+      vocabulary.add_space_prefix = file.GetOr<bool>("tokenizer.ggml.add_space_prefix", true);
+      break;
+    case VocabularyModel::kUnigram:
+      ReadScores(file, &vocabulary.tokens);
+      ReadUnigram(file, &vocabulary);
+      break;
+    case VocabularyModel::kWordPiece:
+      vocabulary.lower_case = file.GetOr<bool>("tokenizer.ggml.normalizer.lowercase", true);
+      vocabulary.strip_accents = file.GetOr<bool>("tokenizer.ggml.normalizer.strip_accents", vocabulary.lower_case);
+      vocabulary.add_bos = true;
+      vocabulary.add_separator = true;
+      break;
+    case VocabularyModel::kPipeline:
+      break;  // no GGUF file has one
   }
-  vocabulary.add_eos = file.GetOr<bool>("tokenizer.ggml.add_eos_token", false);
+  const bool adds_eos = row.model == VocabularyModel::kUnigram;
+  vocabulary.add_eos =
+      row.model != VocabularyModel::kWordPiece && file.GetOr<bool>("tokenizer.ggml.add_eos_token", adds_eos);
   ReadRoles(file, &vocabulary);
   AssignRolesByText(&vocabulary);
   SetStripping(file, &vocabulary.tokens);

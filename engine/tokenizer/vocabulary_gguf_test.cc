@@ -154,7 +154,8 @@ TEST_F(GgufVocabularyTest, UnsupportedTokenizersAreNamedWithWhatIsSupported) {
   ExpectError({"tokenizer.ggml.pre", "\"falcon_e\"", "llama-bpe", "gpt-2", "default"});
   EXPECT_EQ(ReadGgufVocabulary(Write(), TokenizerDialect::kBitnetCpp).pre, "falcon3");
   entries_["tokenizer.ggml.model"] = std::string("rwkv");
-  ExpectError({"tokenizer.ggml.model", "\"rwkv\"", "\"gpt2\", \"gemma4\", \"llama\"", "token ids"});
+  ExpectError({"tokenizer.ggml.model", "\"rwkv\"", "\"gpt2\", \"gemma4\", \"whitespace\", \"llama\", \"t5\", \"bert\"",
+               "token ids"});
 }
 
 TEST_F(GgufVocabularyTest, SentencePieceHasScoresAndItsOwnDefaults) {
@@ -178,6 +179,74 @@ TEST_F(GgufVocabularyTest, SentencePieceHasScoresAndItsOwnDefaults) {
   ExpectError({"tokenizer.ggml.scores", "found 2 scores", "5 tokens"});
   entries_["tokenizer.ggml.scores"] = Array(Strings{"1"});
   ExpectError({"tokenizer.ggml.scores"});
+}
+
+TEST_F(GgufVocabularyTest, UnigramHasItsOwnDefaults) {
+  entries_["tokenizer.ggml.model"] = std::string("t5");
+  entries_["tokenizer.ggml.scores"] = Array(std::vector<float>{-1, -2, -3.5, -4, 0});
+  Vocabulary vocabulary = Read();
+  EXPECT_EQ(vocabulary.model, VocabularyModel::kUnigram);
+  EXPECT_EQ(vocabulary.tokens[2].score, -3.5f);
+  EXPECT_EQ(vocabulary.bos, std::nullopt);
+  EXPECT_EQ(vocabulary.eos, 1);
+  EXPECT_EQ(vocabulary.unknown, 2);
+  EXPECT_FALSE(vocabulary.add_bos);
+  EXPECT_TRUE(vocabulary.add_eos);
+  EXPECT_FALSE(vocabulary.add_space_prefix);
+  EXPECT_FALSE(vocabulary.merge_spaces);
+  entries_["tokenizer.ggml.unknown_token_id"] = uint32_t{0};
+  entries_["tokenizer.ggml.add_space_prefix"] = true;
+  entries_["tokenizer.ggml.remove_extra_whitespaces"] = true;
+  const std::vector<uint8_t> map = {0, 0, 0, 0, 'x'};
+  entries_["tokenizer.ggml.precompiled_charsmap"] = Array(map);
+  vocabulary = Read();
+  EXPECT_EQ(vocabulary.unknown, 0);
+  EXPECT_TRUE(vocabulary.add_space_prefix);
+  EXPECT_TRUE(vocabulary.merge_spaces);
+  EXPECT_EQ(vocabulary.charsmap.size(), 5u);
+  entries_["tokenizer.ggml.precompiled_charsmap"] = Array(std::vector<int8_t>(map.begin(), map.end()));
+  EXPECT_EQ(Read().charsmap, vocabulary.charsmap);
+  entries_["tokenizer.ggml.precompiled_charsmap"] = Array(std::vector<uint8_t>{});
+  ExpectError({"tokenizer.ggml.precompiled_charsmap", "no byte"});
+  entries_["tokenizer.ggml.precompiled_charsmap"] = Array(Strings{"1"});
+  ExpectError({"tokenizer.ggml.precompiled_charsmap"});
+  entries_["tokenizer.ggml.precompiled_charsmap"] = Array(std::vector<uint8_t>{1, 0, 0, 0, 'x'});
+  EXPECT_THAT([&] { Tokenizer::FromGguf(Write()); },
+              Throws<std::runtime_error>(Property(&std::runtime_error::what, HasSubstr("precompiled_charsmap"))));
+}
+
+TEST_F(GgufVocabularyTest, WordPieceHasItsOwnDefaults) {
+  entries_["tokenizer.ggml.model"] = std::string("bert");
+  entries_["tokenizer.ggml.add_bos_token"] = false;  // the reference does not ask
+  entries_["tokenizer.ggml.add_eos_token"] = true;
+  Vocabulary vocabulary = Read();
+  EXPECT_EQ(vocabulary.model, VocabularyModel::kWordPiece);
+  EXPECT_TRUE(vocabulary.add_bos);
+  EXPECT_TRUE(vocabulary.add_separator);
+  EXPECT_FALSE(vocabulary.add_eos);
+  EXPECT_TRUE(vocabulary.lower_case);
+  EXPECT_TRUE(vocabulary.strip_accents);
+  EXPECT_EQ(vocabulary.bos, std::nullopt);  // 101, if there were as many
+  entries_["tokenizer.ggml.normalizer.lowercase"] = false;
+  entries_["tokenizer.ggml.seperator_token_id"] = uint32_t{3};
+  vocabulary = Read();
+  EXPECT_FALSE(vocabulary.lower_case);
+  EXPECT_FALSE(vocabulary.strip_accents);
+  EXPECT_EQ(vocabulary.separator, 3);
+  entries_["tokenizer.ggml.normalizer.strip_accents"] = true;
+  EXPECT_TRUE(Read().strip_accents);
+}
+
+// The pre-tokenizer "whitespace" needs the model of that name: llama.cpp aborts on a space otherwise.
+TEST_F(GgufVocabularyTest, WhitespaceIsAModelAndAPreTokenizer) {
+  entries_["tokenizer.ggml.pre"] = std::string("whitespace");
+  ExpectError({"tokenizer.ggml.model", "\"gpt2\"", "expected \"whitespace\""});
+  entries_["tokenizer.ggml.model"] = std::string("whitespace");
+  EXPECT_TRUE(Read().drops_spaces);
+  EXPECT_FALSE(Read().lower_case);
+  entries_["tokenizer.ggml.pre"] = std::string("gpt-2");
+  EXPECT_TRUE(Read().drops_spaces);
+  EXPECT_TRUE(Read().lower_case);
 }
 
 TEST_F(GgufVocabularyTest, IdsOutsideTheVocabularyAreIgnoredWithAWarning) {

@@ -29,7 +29,7 @@ struct GenerateOptions {
   std::string tokenizer;
   std::string prompt;
   std::string system;
-  std::string prompt_template = "auto";
+  std::string prompt_template = "auto", chat_template_file;
   std::string order;
   std::string format = "text";
   int max_tokens = 64;
@@ -80,14 +80,21 @@ void FinishTrace(const GenerateOptions& o, const bitnet::Model& model, const bit
   trace.Finish(run);
 }
 
+bitnet::ChatPrompt Format(const GenerateOptions& o, const bitnet::Tokenizer& tokenizer) {
+  const bitnet::PromptTemplate chosen = bitnet::ParsePromptTemplate(o.prompt_template);
+  if (chosen != bitnet::PromptTemplate::kAuto) {
+    return {bitnet::FormatPrompt(chosen, o.prompt, o.system), o.prompt_template};
+  }
+  if (o.chat_template_file.empty()) return bitnet::FormatAuto(tokenizer, o.prompt, o.system);
+  return bitnet::FormatChat(bitnet::ReadChatTemplate(o.chat_template_file), tokenizer, o.prompt, o.system);
+}
+
 void Generate(const GenerateOptions& o) {
   const bitnet::Model model = ReadModel({o.model, o.run.override_kv, o.run.i2s_layout});
   const bitnet::ArithmeticOrder& order = o.order.empty() ? UsualOrder(model) : bitnet::FindOrder(o.order);
   const bitnet::Tokenizer tokenizer = o.tokenizer.empty() ? bitnet::Tokenizer::FromGguf(model.file, DialectOf(order))
                                                           : bitnet::Tokenizer::FromTokenizerJson(o.tokenizer);
-  const bitnet::PromptTemplate chosen =
-      bitnet::ResolveTemplate(bitnet::ParsePromptTemplate(o.prompt_template), tokenizer);
-  const bitnet::FormattedPrompt formatted = bitnet::FormatPrompt(chosen, o.prompt, o.system);
+  const auto [formatted, chosen] = Format(o, tokenizer);
   const std::vector<int32_t> prompt =
       tokenizer.Encode(formatted.text, {.add_special = formatted.add_special, .parse_special = true});
   if (prompt.empty()) throw std::runtime_error("the prompt has no tokens; nothing can follow it");
@@ -142,7 +149,7 @@ void Generate(const GenerateOptions& o) {
                generated.size(), decode_rate);
     return;
   }
-  const nlohmann::json json = {{"prompt_template", std::string(bitnet::PromptTemplateName(chosen))},
+  const nlohmann::json json = {{"prompt_template", chosen},
                                {"tokens", prompt},
                                {"generated", generated},
                                {"text", tokenizer.Decode(generated, {.render_special = true})},
@@ -163,6 +170,7 @@ void AddGenerateCommand(CLI::App& app, int& exit_code) {
   options.Add("--prompt", o->prompt, "Text to go on from", {.required = true});
   options.Add("--system", o->system, "System text, for templates that have one");
   AddPromptTemplateOption(options, o->prompt_template);
+  AddChatTemplateFileOption(options, o->chat_template_file);
   options.Add("--max-tokens", o->max_tokens, "Tokens to generate", {.range = {{0, 1 << 20}}});
   options.Add("--n-ctx", o->n_ctx, "Positions that the KV cache holds; 0: as many as are needed",
               {.range = {{0, 1 << 24}}, .show_default = false});

@@ -109,6 +109,7 @@ void AddTokenizeCommand(CLI::App& app, int& exit_code) {
   options.Add("--prompt", p.prompt, "text of the prompt", {.required = true});
   options.Add("--system", p.system, "system turn, where the template has one");
   AddPromptTemplateOption(options, p.prompt_template);
+  AddChatTemplateFileOption(options, p.chat_template_file);
   options.Flag("--no-parse-special", p.no_parse_special, "text that spells a special token stays text");
   AddReferenceOption(options, o->reference);
   AddFormatOption(options, o->format, {"text", "json"});

@@ -19,6 +19,10 @@ void AddPromptTemplateOption(Options& options, std::string& value, const std::st
   options.Add("--prompt-template", value, help, {.words = words});
 }
 
+void AddChatTemplateFileOption(Options& options, std::string& value) {
+  options.Add("--chat-template-file", value, "a Jinja chat template in place of the model's own, for auto");
+}
+
 void PromptOptions::AddTo(Options& options) {
   options.Add("--model", model, "GGUF file", {.required = true});
   options.Add("--tokenizer", tokenizer, "tokenizer.json; without it the vocabulary in the GGUF file");
@@ -26,6 +30,7 @@ void PromptOptions::AddTo(Options& options) {
   options.Add("--token-ids", token_ids, "ids in place of a prompt, as 1,2,3", {.excludes = "--prompt"});
   options.Add("--system", system, "system turn, where the template has one");
   AddPromptTemplateOption(options, prompt_template);
+  AddChatTemplateFileOption(options, chat_template_file);
   options.Flag("--no-parse-special", no_parse_special, "text that spells a special token stays text");
   options.Add("--n-ctx", n_ctx, "context; 0: prompt and tokens, rounded up to a multiple of 256",
               {.at_least = 0, .show_default = false});
@@ -56,7 +61,8 @@ Request PromptOptions::MakeRequest() const {
              .text = *prompt,
              .prompt_template = prompt_template,
              .system = system,
-             .parse_special = !no_parse_special},
+             .parse_special = !no_parse_special,
+             .chat_template_file = chat_template_file},
             request, &note);
   if (!note.empty()) fmt::print(stderr, "note: {}\n", note);
   return request;

@@ -11,10 +11,10 @@
 
 namespace parity {
 
-// --model, --tokenizer, --prompt, --token-ids, --system, --prompt-template, --no-parse-special, --n-ctx, --n-ubatch,
-// and those of RunOptions.
+// --model, --tokenizer, --prompt, --token-ids, --system, --prompt-template, --chat-template-file, --no-parse-special,
+// --n-ctx, --n-ubatch, and those of RunOptions.
 struct PromptOptions {
-  std::string model, tokenizer, system, prompt_template = "auto";
+  std::string model, tokenizer, system, prompt_template = "auto", chat_template_file;
   std::optional<std::string> prompt;
   std::vector<int32_t> token_ids;  // in place of the prompt
   bool no_parse_special = false;
@@ -26,6 +26,9 @@ struct PromptOptions {
   // ids were given, or both.
   Request MakeRequest() const;
 };
+
+// --chat-template-file.
+void AddChatTemplateFileOption(Options& options, std::string& value);
 
 // --prompt-template; `condition` ("with --model: ") stands in front of the help.
 void AddPromptTemplateOption(Options& options, std::string& value, const std::string& condition = "");

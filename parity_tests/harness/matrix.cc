@@ -117,15 +117,20 @@ std::vector<Case> ListCases(const ParityMatrix& matrix, const std::vector<std::s
   return cases;
 }
 
-// What the model asks for. Two engines can be compared without it: where it is not known they get the text as it is.
-bitnet::PromptTemplate AutoTemplate(const Request& request, std::string* note) {
+// What the model, or the user's own file, asks for. Two engines can be compared without the model's: where it cannot be
+// read they get the text as it is.
+bitnet::ChatPrompt AutoPrompt(const Prompt& prompt, const Request& request, std::string* note) {
   OpenModel(SourceOf(request));  // a file that cannot be read at all is another matter, and throws
+  if (!prompt.chat_template_file.empty()) {
+    return bitnet::FormatChat(bitnet::ReadChatTemplate(prompt.chat_template_file), *LoadTokenizer(request), prompt.text,
+                              prompt.system);
+  }
   try {
-    return bitnet::ResolveTemplate(bitnet::PromptTemplate::kAuto, *LoadTokenizer(request));
+    return bitnet::FormatAuto(*LoadTokenizer(request), prompt.text, prompt.system);
   } catch (const std::exception& error) {
     if (note == nullptr) throw;
     *note = fmt::format("the prompt is taken raw, since its template is not known: {}", error.what());
-    return bitnet::PromptTemplate::kRaw;
+    return {bitnet::FormatPrompt(bitnet::PromptTemplate::kRaw, prompt.text, prompt.system), "raw"};
   }
 }
 
@@ -188,11 +193,13 @@ ParityMatrix LoadMatrix(const std::string& matrix_file, const std::string& promp
 }
 
 void SetPrompt(const Prompt& prompt, Request& request, std::string* note) {
-  bitnet::PromptTemplate chosen = bitnet::ParsePromptTemplate(prompt.prompt_template);
-  if (chosen == bitnet::PromptTemplate::kAuto) chosen = AutoTemplate(request, note);
-  const bitnet::FormattedPrompt formatted = bitnet::FormatPrompt(chosen, prompt.text, prompt.system);
+  const bitnet::PromptTemplate chosen = bitnet::ParsePromptTemplate(prompt.prompt_template);
+  const auto [formatted, name] =
+      chosen == bitnet::PromptTemplate::kAuto
+          ? AutoPrompt(prompt, request, note)
+          : bitnet::ChatPrompt{bitnet::FormatPrompt(chosen, prompt.text, prompt.system), prompt.prompt_template};
   request.prompt = prompt.text;
-  request.prompt_template = bitnet::PromptTemplateName(chosen);
+  request.prompt_template = name;
   request.text = formatted.text;
   request.add_special = formatted.add_special;
   request.parse_special = prompt.parse_special;

@@ -20,6 +20,7 @@ struct Prompt {
   std::string prompt_template;  // a word of --prompt-template; not from a file: auto
   std::string system;           // the system turn, where the template has one
   bool parse_special = true;
+  std::string chat_template_file = {};  // a Jinja template in place of the model's own, for auto
 };
 
 struct MatrixModel {

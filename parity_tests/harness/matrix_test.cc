@@ -134,7 +134,7 @@ TEST(Matrix, BrokenFilesNameFileAndKey) {
 
 // Neither a template nor a vocabulary that is not known here keeps two engines from being compared.
 TEST(Matrix, WhereNoTemplateIsKnownThePromptIsRaw) {
-  for (const char* odd : {"tokenizer.chat_template=str:{{ odd }}", "tokenizer.ggml.model=str:odd"}) {
+  for (const char* odd : {"tokenizer.chat_template=str:{% odd %}", "tokenizer.ggml.model=str:odd"}) {
     Request request;
     request.model = PARITY_SOURCE_DIR "/fixtures/models/kjv-bitnet.tq2_0.gguf";
     request.override_kv = {odd};

@@ -85,8 +85,9 @@ TEST_P(TokenizerCases, AllPass) {
 }
 
 INSTANTIATE_TEST_SUITE_P(LlamaCpp, TokenizerCases,
-                         ::testing::Values("command-r", "deepseek-coder", "deepseek-llm", "falcon", "gemma-4", "gpt-2",
-                                           "llama-bpe", "llama-spm", "phi-3", "qwen2", "qwen35", "refact", "starcoder"),
+                         ::testing::Values("bert-bge", "command-r", "deepseek-coder", "deepseek-llm", "falcon",
+                                           "gemma-4", "gpt-2", "llama-bpe", "llama-spm", "phi-3", "qwen2", "qwen35",
+                                           "refact", "starcoder"),
                          TestName);
 
 class TokenizerParity : public ::testing::TestWithParam<const char*> {};
@@ -100,9 +101,10 @@ TEST_P(TokenizerParity, RandomTexts) {
 // gpt-neox names no pre-tokenizer, so it gets "default", and it has user-defined tokens; phi-3 has special tokens that
 // take the white space after them.
 INSTANTIATE_TEST_SUITE_P(LlamaCpp, TokenizerParity,
-                         ::testing::Values("aquila", "baichuan", "command-r", "deepseek-coder", "deepseek-llm",
-                                           "falcon", "gemma-4", "gpt-2", "gpt-neox", "llama-bpe", "llama-spm", "mpt",
-                                           "phi-3", "qwen2", "qwen35", "refact", "starcoder"),
+                         ::testing::Values("aquila", "baichuan", "bert-bge", "command-r", "deepseek-coder",
+                                           "deepseek-llm", "falcon", "gemma-4", "gpt-2", "gpt-neox", "llama-bpe",
+                                           "llama-spm", "mpt", "nomic-bert-moe", "phi-3", "qwen2", "qwen35", "refact",
+                                           "starcoder"),
                          TestName);
 
 // The trained models' vocabulary, from both of its files.
@@ -130,49 +132,104 @@ void WriteVocabulary(const std::string& path, const std::map<std::string, bitnet
   writer.Finish();
 }
 
-// SentencePiece vocabularies of random pieces of the random texts, with few different scores, so that equal ones meet;
-// the bytes in hexadecimal, in one of them as they are.
-class TokenizerParityOfRandomVocabularies : public ::testing::TestWithParam<int> {};
-
-TEST_P(TokenizerParityOfRandomVocabularies, SentencePiece) {
-  RandomText random(static_cast<uint32_t>(GetParam()));
+// A vocabulary of random pieces of the random texts, with few different scores, so that equal ones meet.
+struct RandomPieces {
   std::vector<std::string> texts = {"<unk>", "<s>", "</s>"};
   std::vector<int32_t> types = {2, 3, 3};
-  std::set<std::string> seen(texts.begin(), texts.end());
-  const auto add = [&](const std::string& text, int32_t type) {
+  std::vector<float> scores = {};
+  std::set<std::string> seen = {"<unk>", "<s>", "</s>"};
+
+  void Add(const std::string& text, int32_t type) {
     if (text.empty() || !seen.insert(text).second) return;
     texts.push_back(text);
     types.push_back(type);
-  };
+  }
+  // One in a hundred of another type than normal.
+  void AddPiecesOfTexts(RandomText* random) {
+    for (int i = 0; i < 3000; ++i) {
+      const std::string text = bitnet::EscapeSpaces(random->Next());
+      if (text.empty()) continue;
+      const size_t begin = random->Below(text.size());
+      const std::string piece = text.substr(begin, random->Below(7) + 1);
+      if (piece.find('\0') != std::string::npos) continue;  // ends a text for the reference's reader
+      Add(piece, random->Below(100) == 0 ? static_cast<int32_t>(random->Below(5)) + 1 : 1);
+      Add(piece.substr(0, 2), 1);
+    }
+  }
+  std::map<std::string, bitnet::MetadataValue> Entries(const std::string& model, RandomText* random) {
+    for (size_t i = 0; i < texts.size(); ++i) scores.push_back(-static_cast<float>(random->Below(8)));
+    return {{"model", model},
+            {"tokens", Array(texts)},
+            {"scores", Array(scores)},
+            {"token_type", Array(types)},
+            {"unknown_token_id", uint32_t{0}},
+            {"bos_token_id", uint32_t{1}},
+            {"eos_token_id", uint32_t{2}},
+            {"seperator_token_id", uint32_t{2}},
+            {"add_space_prefix", random->Coin()},
+            {"add_bos_token", random->Coin()},
+            {"add_eos_token", random->Coin()}};
+  }
+};
+
+void CompareOnVocabulary(const std::map<std::string, bitnet::MetadataValue>& entries, uint32_t seed) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.path() + "/vocabulary.gguf";
+  WriteVocabulary(path, entries);
+  CompareOnRandomTexts(FromGguf(path), path, seed);
+}
+
+class TokenizerParityOfRandomVocabularies : public ::testing::TestWithParam<int> {};
+
+// The bytes in hexadecimal, in one of them as they are.
+TEST_P(TokenizerParityOfRandomVocabularies, SentencePiece) {
+  RandomText random(static_cast<uint32_t>(GetParam()));
+  RandomPieces pieces;
   for (int byte = 0; byte < 256; ++byte) {
     const auto value = static_cast<uint8_t>(byte);
     if (GetParam() == 0) {
-      add(byte == 0 ? bitnet::HexTextOfByte(value) : std::string(1, static_cast<char>(byte)), 1);
+      pieces.Add(byte == 0 ? bitnet::HexTextOfByte(value) : std::string(1, static_cast<char>(byte)), 1);
     } else {
-      add(bitnet::HexTextOfByte(value), 6);
+      pieces.Add(bitnet::HexTextOfByte(value), 6);
     }
   }
-  for (int i = 0; i < 3000; ++i) {
-    const std::string text = bitnet::EscapeSpaces(random.Next());
-    if (text.empty()) continue;
-    const size_t begin = random.Below(text.size());
-    const std::string piece = text.substr(begin, random.Below(7) + 1);
-    if (piece.find('\0') != std::string::npos) continue;  // ends a text for the reference's reader
-    add(piece, random.Below(100) == 0 ? static_cast<int32_t>(random.Below(5)) + 1 : 1);
-    add(piece.substr(0, 2), 1);
+  pieces.AddPiecesOfTexts(&random);
+  CompareOnVocabulary(pieces.Entries("llama", &random), /*seed=*/4);
+}
+
+// Half of them with the character map of a published model.
+TEST_P(TokenizerParityOfRandomVocabularies, Unigram) {
+  const std::string published = VocabularyFile("nomic-bert-moe");
+  SKIP_UNLESS("llama.cpp", std::filesystem::exists(published),
+              fmt::format("{}: not there; it comes with llama.cpp", published));
+  RandomText random(static_cast<uint32_t>(GetParam()));
+  RandomPieces pieces;
+  pieces.AddPiecesOfTexts(&random);
+  // Pieces that a text gives a role.
+  for (const char* text : {"<|endoftext|>", "<|end|>", "<EOT>"}) pieces.Add(text, random.Coin() ? 1 : 4);
+  auto entries = pieces.Entries("t5", &random);
+  entries["remove_extra_whitespaces"] = random.Coin();
+  const std::string key = "precompiled_charsmap";
+  if (GetParam() % 2 == 0) {
+    entries[key] = Array(bitnet::GgufFile::Open(published).Get<std::vector<uint8_t>>("tokenizer.ggml." + key));
   }
-  std::vector<float> scores(texts.size());
-  for (float& score : scores) score = -static_cast<float>(random.Below(8));
-  const TemporaryDirectory directory;
-  const std::string path = directory.path() + "/vocabulary.gguf";
-  WriteVocabulary(path, {{"model", std::string("llama")},
-                         {"tokens", Array(texts)},
-                         {"scores", Array(scores)},
-                         {"token_type", Array(types)},
-                         {"add_space_prefix", random.Coin()},
-                         {"add_bos_token", random.Coin()},
-                         {"add_eos_token", random.Coin()}});
-  CompareOnRandomTexts(FromGguf(path), path, /*seed=*/4);
+  CompareOnVocabulary(entries, /*seed=*/8);
+}
+
+TEST_P(TokenizerParityOfRandomVocabularies, WordPiece) {
+  RandomText random(static_cast<uint32_t>(GetParam()));
+  RandomPieces pieces;
+  pieces.AddPiecesOfTexts(&random);
+  // Its own words are in lower case, and most texts are not.
+  for (size_t i = 3, n = pieces.texts.size(); i < n; ++i) {
+    std::string text = pieces.texts[i];
+    for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    pieces.Add(random.Coin() ? text : std::string(bitnet::kEscapedSpace) + text, 1);
+  }
+  auto entries = pieces.Entries("bert", &random);
+  if (random.Coin()) entries["normalizer.lowercase"] = random.Coin();
+  if (random.Coin()) entries["normalizer.strip_accents"] = random.Coin();
+  CompareOnVocabulary(entries, /*seed=*/9);
 }
 
 // A byte-level vocabulary in which every pair of bytes merges, in random order, so that a word that begins or ends
@@ -228,12 +285,22 @@ TEST_P(TokenizerParityOfPreTokenizers, RandomTexts) {
   RandomText random(7);
   const bool byte_level = bitnet::PreTokenizer::FindName(GetParam())->alphabet == bitnet::TokenAlphabet::kByteLevel;
   std::map<std::string, bitnet::MetadataValue> entries = byte_level ? AllPairs(&random) : PairsOfCharacters(&random);
-  entries["model"] = std::string("gpt2");
+  entries["model"] = std::string(GetParam() == "whitespace" ? "whitespace" : "gpt2");
   entries["pre"] = GetParam();
-  const TemporaryDirectory directory;
-  const std::string path = directory.path() + "/vocabulary.gguf";
-  WriteVocabulary(path, entries);
-  CompareOnRandomTexts(FromGguf(path), path, /*seed=*/5);
+  CompareOnVocabulary(entries, /*seed=*/5);
+}
+
+// tokenizer.ggml.model "whitespace" with a pre-tokenizer of byte-level BPE, in lower case unless the file says
+// otherwise.
+TEST(TokenizerParityOfWhitespace, WithAnotherPreTokenizer) {
+  for (const bool lower_case : {true, false}) {
+    RandomText random(7);
+    std::map<std::string, bitnet::MetadataValue> entries = AllPairs(&random);
+    entries["model"] = std::string("whitespace");
+    entries["pre"] = std::string("gpt-2");
+    if (!lower_case) entries["normalizer.lowercase"] = false;
+    CompareOnVocabulary(entries, /*seed=*/10);
+  }
 }
 
 // The names that bitnet.cpp reads its own way. It refuses bytes that are no UTF-8.
