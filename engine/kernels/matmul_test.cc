@@ -150,7 +150,7 @@ TEST_P(MatMulOf, EqualsItsDefinitionForEveryShape) {
     for (const size_t rows : cols > 2000 ? std::vector<size_t>{1, 5} : all_rows) {
       const Weights w = RandomWeights(GetParam(), rows, cols);
       for (const size_t n : kOddSizes) {
-        if (cols <= 2000 && rows > 8 && n > 5 && n % 2 == 1) continue;
+        if (cols > 2000 ? n > 8 && n != 17 : rows > 8 && n > 5 && n % 2 == 1) continue;
         ExpectDefinition(w, RandomFloats(n * cols, 1), n, pool);
       }
     }
