@@ -73,7 +73,7 @@ void ExpectDefinition(const AttentionShape& shape, size_t n, size_t first, Threa
   }
 }
 
-constexpr AttentionShape kShapes[] = {{4, 2, 32}, {4, 4, 64}, {3, 1, 80}, {8, 2, 128}, {2, 1, 36}, {2, 2, 6}};
+constexpr AttentionShape kShapes[] = {{4, 2, 32}, {4, 4, 64}, {3, 1, 80}, {4, 2, 128}, {2, 1, 36}, {2, 2, 6}};
 
 TEST(Attention, EqualsItsDefinitionFromTheFirstPosition) {
   ThreadPool pool(1);
@@ -87,7 +87,7 @@ TEST(Attention, EqualsItsDefinitionAcrossPaddings) {
   ThreadPool pool(1);
   for (const AttentionShape& shape : kShapes) {
     for (const size_t end : {31, 32, 33, 64, 65, 127, 256, 257}) {
-      for (const size_t n : {1, 2, 9}) ExpectDefinition(shape, n, end - n, pool);
+      for (const size_t n : {1, 6}) ExpectDefinition(shape, n, end - n, pool);
     }
   }
   ExpectDefinition({2, 1, 64}, 70, 200, pool);

@@ -91,18 +91,21 @@ std::vector<float> ByDefinition(const WeightMatrix& w, const std::vector<float>&
 // One of each that give other bits for a type: asked of the definition, at a width and numbers of rows that every order
 // treats in its own way.
 std::vector<ArithmeticOrder> OrdersOf(TensorType type) {
-  const size_t block = FormatOf(type).block_weights, cols = block == 1 ? 2055 : 2560;
+  const bool blocks = FormatOf(type).block_weights > 1;
+  std::vector<Weights> weights;
+  for (const size_t rows : {3, 4, 8}) {
+    weights.push_back(RandomWeights(type, rows, 2560));
+    if (!blocks) weights.push_back(RandomWeights(type, rows, 2055));
+  }
+  const std::vector<float> x = RandomFloats(5 * 2560, 1);
   std::vector<ArithmeticOrder> orders;
   std::vector<std::vector<float>> known;
   for (const ArithmeticOrder& order : AllOrders()) {
     std::vector<float> all;
-    for (const size_t rows : {3, 4, 8}) {
+    for (const Weights& w : weights) {
       for (const size_t n : {1, 5}) {
-        for (const size_t width : {cols, size_t{2560}}) {
-          const Weights w = RandomWeights(type, rows, width);
-          const std::vector<float> y = ByDefinition(w.matrix, RandomFloats(n * width, 1), n, order);
-          all.insert(all.end(), y.begin(), y.end());
-        }
+        const std::vector<float> y = ByDefinition(w.matrix, x, n, order);
+        all.insert(all.end(), y.begin(), y.end());
       }
     }
     if (std::any_of(known.begin(), known.end(), [&](const auto& other) { return bool(SameBits(all, other)); }))
@@ -147,7 +150,7 @@ TEST_P(MatMulOf, EqualsItsDefinitionForEveryShape) {
     for (const size_t rows : cols > 2000 ? std::vector<size_t>{1, 5} : all_rows) {
       const Weights w = RandomWeights(GetParam(), rows, cols);
       for (const size_t n : kOddSizes) {
-        if (cols <= 2000 && rows > 8 && n > 5 && n % 2 == 1) continue;
+        if (cols > 2000 ? n > 8 && n != 17 : rows > 8 && n > 5 && n % 2 == 1) continue;
         ExpectDefinition(w, RandomFloats(n * cols, 1), n, pool);
       }
     }

@@ -171,8 +171,10 @@ TEST(PreTokenizerTest, LongRunsAreNoTrouble) {
     }
     EXPECT_EQ(PreTokenizer(name).Split(std::string(kLength, ' ') + "a").size(), 2u) << name;
   }
-  for (const std::string& name : PreTokenizer::Names()) {
-    const PreTokenizer pre(PreTokenizer::FindName(name)->canonical);
+  std::set<std::string_view> canonical;  // names that split alike have one
+  for (const std::string& name : PreTokenizer::Names()) canonical.insert(PreTokenizer::FindName(name)->canonical);
+  for (const std::string_view name : canonical) {
+    const PreTokenizer pre(name);
     for (const char* part : {" ", "a", "!", "\n", "7", "é", "a ", "\t\n", "ñ b", "日", "\u0301"}) {
       std::string run;
       for (int i = 0; i < 100'000; ++i) run += part;

@@ -71,6 +71,14 @@ TEST(Inspect, TheSmallAttnNormOfThePublishedModelPasses) {
 
 TEST(Inspect, NamesI2sLayoutsOfTheSameSize) {
   const TemporaryDirectory folder;
+  ConvertOptions options;
+  options.input = kTrainedModel;
+  options.type = bitnet::TensorType::kI2_S;
+  options.output = folder.path() + "/x86.gguf";
+  options.i2s_layout = bitnet::AllI2sLayouts().front();
+  ConvertModel(options);
+  const bitnet::Model original = bitnet::Model::Load(options.output);
+  options.output = folder.path() + "/i2_s.gguf";
   for (const auto& [layout, found] : {std::pair{"x86", ""},
                                       {"arm", "seems to be arm\n"},
                                       {"neighbours", "seems to be neighbours\n"},
@@ -78,10 +86,6 @@ TEST(Inspect, NamesI2sLayoutsOfTheSameSize) {
                                       {"four-rows", "seems to be four-rows\n"},
                                       {"x86/0+-", "seems to be x86/0+- or /0-+\n"},
                                       {"arm/+-0", "seems to be arm/+-0 or /-+0\n"}}) {
-    ConvertOptions options;
-    options.input = kTrainedModel;
-    options.output = folder.path() + "/i2_s.gguf";
-    options.type = bitnet::TensorType::kI2_S;
     options.i2s_layout = bitnet::ParseI2sLayout(layout);
     ConvertModel(options);
     const std::string output = RunParity({"inspect", options.output}).output;
@@ -89,10 +93,6 @@ TEST(Inspect, NamesI2sLayoutsOfTheSameSize) {
     EXPECT_THAT(output, HasSubstr(found)) << layout;
     // Told how to read it, the engine has the weights of the original.
     const bitnet::Model model = bitnet::Model::Load(options.output, {.i2s_layout = options.i2s_layout});
-    options.output = folder.path() + "/x86.gguf";
-    options.i2s_layout = bitnet::AllI2sLayouts().front();
-    ConvertModel(options);
-    const bitnet::Model original = bitnet::Model::Load(options.output);
     const bitnet::WeightMatrix& w = original.weights.layers.at(1).attn_k;
     EXPECT_EQ(std::memcmp(model.weights.layers.at(1).attn_k.data, w.data, w.rows * w.cols / 4), 0) << layout;
   }

@@ -22,7 +22,7 @@ class SearchTest : public testing::Test {
   SearchTest() {
     request_.model = std::string(PARITY_BINARY_DIR) + "/fixtures/models/kjv-bitnet.tq2_0.gguf";
     request_.prompt = request_.text = "And God said";
-    request_.max_tokens = 24;
+    request_.max_tokens = 12;
     request_.threads = 1;
     loaded_ = LoadModel(SourceOf(request_));
     tokenizer_ = LoadTokenizer(request_);
@@ -100,8 +100,8 @@ TEST_F(SearchTest, TextNamesTheMistake) {
   ASSERT_TRUE(r.certainty.has_value()) << r.verdict;
   EXPECT_EQ(r.best[0].id, "gqa_mapping");
   EXPECT_EQ(r.best[0].where, "attn_scores, attn_out in every layer");
-  EXPECT_EQ(r.best[0].first_choice, 24u);
-  EXPECT_LT(r.healthy.tokens, 24u);
+  EXPECT_EQ(r.best[0].first_choice, 12u);
+  EXPECT_LT(r.healthy.tokens, 12u);
 }
 
 // The layers below it are the healthy model's, also when the text goes on.
@@ -114,6 +114,7 @@ TEST_F(SearchTest, TextNamesTheLayer) {
 }
 
 TEST_F(SearchTest, AMistakeInThePromptIsFoundFromText) {
+  request_.max_tokens = 6;
   const SearchResult r = MakeSearch().ByText(TextOf(CaptureOf("bos_missing", -1)), *tokenizer_);
   ASSERT_TRUE(r.certainty.has_value()) << r.verdict;
   EXPECT_EQ(r.best[0].id, "bos_missing");

@@ -23,15 +23,18 @@ std::string LabelText(std::string text) {
 
 }  // namespace
 
-std::string CtestFile(const std::vector<CtestTest>& tests, const std::string& program) {
+std::string CtestFile(const std::vector<CtestTest>& tests, const std::string& program, const std::string& answers) {
   std::set<std::string> below;
   for (const CtestTest& t : tests) below.insert(t.below);
   std::string text;
   for (const CtestTest& t : tests) {
-    text += fmt::format("add_test([==[{}]==] [==[{}]==] [==[--gtest_filter={}]==])\n", t.name, program, t.filter);
+    text += t.absent
+                ? fmt::format("add_test([==[{}]==] echo [==[[  SKIPPED ] {}]==])\n", t.name, LabelText(t.skipped))
+                : fmt::format("add_test([==[{}]==] [==[{}]==] [==[--gtest_filter={}]==])\n", t.name, program, t.filter);
     text += fmt::format("set_tests_properties([==[{}]==] PROPERTIES TIMEOUT {} LABELS [==[{}{}]==]", t.name,
                         t.timeout_seconds, t.labels, t.skipped.empty() ? "" : ";skipped: " + LabelText(t.skipped));
     text += " SKIP_REGULAR_EXPRESSION [==[\\[  SKIPPED \\]]==]";
+    if (!t.probes) text += fmt::format(" ENVIRONMENT [==[PARITY_RUNNER_ANSWERS={}]==]", answers);
     if (below.contains(t.name)) text += fmt::format(" FIXTURES_SETUP [==[{}]==]", t.name);
     if (!t.below.empty()) text += fmt::format(" FIXTURES_REQUIRED [==[{}]==]", t.below);
     text += ")\n";
@@ -45,33 +48,38 @@ std::string ParameterName(const std::string& name) {
   return parameter;
 }
 
-std::vector<CtestTest> LadderTests(
-    const ParityMatrix& matrix, const std::function<std::string(const std::string&, const MatrixModel&)>& skip_reason) {
+std::vector<CtestTest> LadderTests(const ParityMatrix& matrix,
+                                   const std::function<std::string(const std::string&)>& absence) {
   std::vector<CtestTest> tests;
-  const auto add = [&tests](Rung rung, const std::string& name, std::string labels, const std::string& skipped,
-                            const std::string& below) {
+  std::string absent, skipped;  // of the case at hand
+  const auto add = [&](Rung rung, const std::string& name, std::string labels, const std::string& below) {
     tests.push_back({.name = fmt::format("{}.{}", InfoOf(rung).suite, name),
                      .filter = fmt::format("{}.Passes/{}", InfoOf(rung).suite, ParameterName(name)),
                      .labels = std::move(labels),
                      .skipped = skipped,
+                     .absent = !absent.empty(),
+                     .probes = rung == Rung::kPreflight,
                      .below = below});
     return tests.back().name;
   };
   std::set<std::string> models;
   for (const Case& c : matrix.cases) {
     const MatrixModel& model = matrix.models[c.model];
-    const std::string skipped = skip_reason(c.reference, model);
+    absent = skipped = absence(c.reference);
+    if (const auto found = model.not_supported_by.find(c.reference); found != model.not_supported_by.end()) {
+      if (absent.empty()) skipped = found->second;
+    }
     const std::string preflight = ModelName(matrix, c);
     if (models.insert(preflight).second) {
       add(Rung::kPreflight, preflight,
-          fmt::format("ladder;{};{};{}", RungName(Rung::kPreflight), c.reference, model.format), skipped, "");
+          fmt::format("ladder;{};{};{}", RungName(Rung::kPreflight), c.reference, model.format), "");
     }
     std::string below = fmt::format("{}.{}", InfoOf(Rung::kPreflight).suite, preflight);
     for (const RungInfo& info : Rungs()) {
       if (info.rung == Rung::kPreflight) continue;
-      below = add(info.rung, CaseName(matrix, c),
-                  fmt::format("ladder;{};{};{};{}", info.name, c.reference, model.format, ScheduleName(c.schedule)),
-                  skipped, below);
+      below =
+          add(info.rung, CaseName(matrix, c),
+              fmt::format("ladder;{};{};{};{}", info.name, c.reference, model.format, ScheduleName(c.schedule)), below);
     }
   }
   return tests;

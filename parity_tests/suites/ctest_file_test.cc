@@ -24,12 +24,18 @@ const Case& Find(const ParityMatrix& matrix, const std::string& name) {
   throw std::runtime_error("no case " + name);
 }
 
+size_t Count(const std::string& text, const std::string& part) {
+  size_t n = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
+  return n;
+}
+
 TEST(CtestFile, EachStageRequiresTheOneBelow) {
   ParityMatrix matrix = Load();
   matrix.cases = {Find(matrix, "llama_cpp.kjv_bitnet_tq2_0.hello.batch"),
                   Find(matrix, "llama_cpp.kjv_bitnet_tq2_0.sum.token")};
-  const std::string text = CtestFile(
-      LadderTests(matrix, [](const std::string&, const MatrixModel&) { return std::string(); }), "/bin/suites");
+  const std::string text =
+      CtestFile(LadderTests(matrix, [](const std::string&) { return std::string(); }), "/bin/suites", "/answers");
   EXPECT_THAT(text, HasSubstr("add_test([==[Preflight.llama_cpp.kjv_bitnet_tq2_0]==] [==[/bin/suites]==] "
                               "[==[--gtest_filter=Preflight.Passes/llama_cpp__kjv_bitnet_tq2_0]==])\n"));
   EXPECT_THAT(text, HasSubstr("LABELS [==[ladder;first-logit;llama.cpp;tq2_0;batch]==]"));
@@ -38,17 +44,30 @@ TEST(CtestFile, EachStageRequiresTheOneBelow) {
   EXPECT_THAT(text, HasSubstr("FIXTURES_SETUP [==[Tokens.llama_cpp.kjv_bitnet_tq2_0.sum.token]==] "
                               "FIXTURES_REQUIRED [==[Preflight.llama_cpp.kjv_bitnet_tq2_0]==])"));
   EXPECT_THAT(text, Not(HasSubstr("skipped:")));
-  size_t tests = 0;
-  for (size_t at = text.find("add_test("); at != std::string::npos; at = text.find("add_test(", at + 1)) ++tests;
-  EXPECT_EQ(tests, 1u + 2u * (Rungs().size() - 1));
+  EXPECT_EQ(Count(text, "add_test("), 1 + 2 * (Rungs().size() - 1));
+  // Preflight asks the engine itself.
+  EXPECT_EQ(Count(text, "PARITY_RUNNER_ANSWERS=/answers"), 2 * (Rungs().size() - 1));
 }
 
 TEST(CtestFile, AReasonToSkipIsALabel) {
   ParityMatrix matrix = Load();
   matrix.cases = {Find(matrix, "llama_cpp.kjv_bitnet_tq2_0.hello.batch")};
-  const auto reason = [](const std::string& reference, const MatrixModel&) { return reference + " is; [not] here"; };
-  const std::string text = CtestFile(LadderTests(matrix, reason), "/bin/suites");
+  const auto reason = [](const std::string& reference) { return reference + " is; [not] here"; };
+  const std::string text = CtestFile(LadderTests(matrix, reason), "/bin/suites", "/answers");
   EXPECT_THAT(text, HasSubstr("LABELS [==[ladder;decode;llama.cpp;tq2_0;batch;skipped: llama.cpp is   not  here]==]"));
+  EXPECT_THAT(text, HasSubstr("add_test([==[Decode.llama_cpp.kjv_bitnet_tq2_0.hello.batch]==] echo "
+                              "[==[[  SKIPPED ] llama.cpp is   not  here]==])\n"));
+  EXPECT_THAT(text, Not(HasSubstr("/bin/suites")));
+}
+
+TEST(CtestFile, AModelThatAnEngineDoesNotKnowIsRunAllTheSame) {
+  ParityMatrix matrix = Load();
+  matrix.cases = {Find(matrix, "llama_cpp.kjv_bitnet_tq2_0.hello.batch")};
+  matrix.models[matrix.cases[0].model].not_supported_by["llama.cpp"] = "too new";
+  const std::string text =
+      CtestFile(LadderTests(matrix, [](const std::string&) { return std::string(); }), "/bin/suites", "/answers");
+  EXPECT_THAT(text, HasSubstr("LABELS [==[ladder;decode;llama.cpp;tq2_0;batch;skipped: too new]==]"));
+  EXPECT_EQ(Count(text, "/bin/suites"), Rungs().size());
 }
 
 }  // namespace

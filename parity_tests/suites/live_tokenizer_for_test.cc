@@ -22,14 +22,10 @@ namespace {
 
 using Json = nlohmann::json;
 
-size_t NumberOfRandomTexts() {
-  const char* number = std::getenv("PARITY_RANDOM_TEXTS");
-  return number == nullptr ? 300 : std::stoul(number);
-}
-
-std::vector<Question> RandomQuestions(uint32_t seed, bool broken_bytes) {
+std::vector<Question> RandomQuestions(uint32_t seed, bool broken_bytes, size_t usual_number) {
   RandomText text(seed, broken_bytes);
-  std::vector<Question> questions(NumberOfRandomTexts());
+  const char* number = std::getenv("PARITY_RANDOM_TEXTS");
+  std::vector<Question> questions(number == nullptr ? usual_number : std::stoul(number));
   for (Question& question : questions) question = {text.Next(), text.Coin(), text.Coin() || text.Coin()};
   return questions;
 }
@@ -117,10 +113,10 @@ void ExpectSameIds(const bitnet::Tokenizer& tokenizer, const std::vector<Questio
 }
 
 void CompareOnRandomTexts(const bitnet::Tokenizer& tokenizer, const std::string& model, uint32_t seed,
-                          const std::string& engine) {
+                          const std::string& engine, size_t usual_number) {
   const auto [runner, reason] = FindRunner(engine);
   SKIP_UNLESS(engine, !runner.empty(), reason);
-  std::vector<Question> questions = RandomQuestions(seed, /*broken_bytes=*/engine == "llama.cpp");
+  std::vector<Question> questions = RandomQuestions(seed, /*broken_bytes=*/engine == "llama.cpp", usual_number);
   if (tokenizer.pre() == "gemma4") {
     std::erase_if(questions, [](const Question& question) { return HasOverlongSpace(question.text); });
   }

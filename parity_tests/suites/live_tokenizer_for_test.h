@@ -51,9 +51,9 @@ std::vector<Answer> AskReference(const std::string& runner, const std::string& m
 void ExpectSameIds(const bitnet::Tokenizer& tokenizer, const std::vector<Question>& questions,
                    const std::vector<Answer>& answers);
 
-// Random texts through both, 300 or as many as PARITY_RANDOM_TEXTS says.
+// Random texts through both, `usual_number` or as many as PARITY_RANDOM_TEXTS says.
 void CompareOnRandomTexts(const bitnet::Tokenizer& tokenizer, const std::string& model, uint32_t seed,
-                          const std::string& engine = "llama.cpp");
+                          const std::string& engine = "llama.cpp", size_t usual_number = 300);
 
 }  // namespace parity
 

@@ -41,6 +41,7 @@ class LlamaCppFiles : public LiveReference {
     request.model = model.Write();
     std::mt19937 random(7);
     request.token_ids = RandomTokens(random, 40, model.shape.n_vocab);
+    request.threads = 1;  // llama.cpp's wait for each other longer than so small a model takes
     return request;
   }
 };

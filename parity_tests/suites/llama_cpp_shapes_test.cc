@@ -21,6 +21,9 @@ class LlamaCpp : public LiveReference {
 
 class Shapes {
  public:
+  // Wider models show no more, and most of the time would go into making them.
+  static constexpr uint32_t kWidest = 512;
+
   explicit Shapes(unsigned seed) : random_(seed) {}
 
   uint32_t Pick(const std::vector<uint32_t>& values) { return values[random_() % values.size()]; }
@@ -36,9 +39,12 @@ class Shapes {
     o.untied = any_width && random_() % 2 == 0;
     if (o.architecture == "gemma3") o.window = Pick({0, 3, 20});
     o.type = type;
-    o.n_head_kv = Pick({1, 2, 3, 5, 7});
+    o.n_head_kv = blocks ? Pick({1, 2, 3, 5}) : Pick({1, 2, 3, 5, 7});
     o.n_head = o.n_head_kv * (o.n_head_kv > 3 ? Pick({1, 2}) : Pick({1, 2, 3, 4, 8}));
-    const uint32_t head_dim = blocks ? Pick({32, 64, 80, 128, 256}) : Pick({32, 64, 80, 128});
+    uint32_t head_dim = blocks ? Pick({32, 64, 80, 128, 256}) : Pick({32, 64, 80, 128});
+    if (o.n_head_kv * head_dim > kWidest && head_dim == 256) head_dim = 128;
+    if (blocks && o.n_head_kv > 2 && head_dim == 80) head_dim = 64;  // only 16 heads of 80, or 32, are whole blocks
+    while (o.n_head * head_dim > kWidest && o.n_head > o.n_head_kv) o.n_head -= o.n_head_kv;
     while (o.n_head * head_dim % block != 0) o.n_head *= 2;
     o.n_embd = o.n_head * head_dim;
     if (any_width) {

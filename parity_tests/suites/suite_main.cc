@@ -20,7 +20,10 @@ namespace fs = std::filesystem;
 void WriteCtest(const std::vector<CtestTest>& tests, const std::string& file) {
   const std::string temporary = fmt::format("{}.{}", file, getpid());
   std::ofstream out(temporary);
-  out << CtestFile(tests, fs::canonical("/proc/self/exe").string());
+  // What an engine said of itself in another run may not be true any more.
+  const std::string answers = PARITY_BINARY_DIR "/runner_answers";
+  fs::remove_all(answers);
+  out << CtestFile(tests, fs::canonical("/proc/self/exe").string(), answers);
   out.close();
   if (!out) throw std::runtime_error(fmt::format("{}: cannot be written", temporary));
   fs::rename(temporary, file);

@@ -7,10 +7,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iterator>
 
 #include "reference/capture/capture_writer.h"
 #include "reference/capture/hash.h"
@@ -39,6 +41,7 @@ class BackendTest : public testing::Test {
   }
   ~BackendTest() override {
     unsetenv("CROSSVAL_TIMEOUT_SECS");
+    unsetenv("PARITY_RUNNER_ANSWERS");
     unsetenv(kRunnerVariable);
   }
 
@@ -105,6 +108,22 @@ TEST_F(BackendTest, TheRunnerIsAskedAndItsCaptureRead) {
   EXPECT_EQ(backend->Run(request_).generated, capture_.generated);
   backend->RunTo(request_, root_.path() + "/direct");
   EXPECT_EQ(ReadCapture(root_.path() + "/direct").generated, capture_.generated);
+}
+
+TEST_F(BackendTest, WhatARunnerSaysOfItselfIsKeptWhereThatIsAskedFor) {
+  const std::string info =
+      fmt::format(R"(echo asked >> {}/asked; echo '{{"version": "v9", "libraries": []}}'; exit 0)", root_.path());
+  const auto times_asked = [&] {
+    Runner("exit 1", info)->Probe();
+    const ProbeResult probe = Runner("exit 1", info)->Probe();
+    EXPECT_TRUE(probe.available);
+    EXPECT_EQ(probe.version, "v9");
+    std::ifstream asked(root_.path() + "/asked");
+    return std::count(std::istreambuf_iterator<char>(asked), {}, '\n');
+  };
+  EXPECT_EQ(times_asked(), 2);
+  setenv("PARITY_RUNNER_ANSWERS", (root_.path() + "/answers").c_str(), 1);
+  EXPECT_EQ(times_asked(), 3);
 }
 
 TEST_F(BackendTest, TheChildIsGivenAnAbsoluteModelPath) {

@@ -6,9 +6,12 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "reference/capture/hash.h"
 #include "reference/capture/json_fields.h"
 #include "reference/engines/engine_process.h"
 #include "reference/engines/process.h"
@@ -72,14 +75,19 @@ class RunnerBackend : public DirectoryBackend {
       return result;
     }
     result.found.push_back(program_);
-    const ProcessResult process = RunProcess({program_, "info"}, TimeLimit());
-    if (!process.ok()) {
-      // A library that is missing is told by the dynamic loader, on standard error.
-      result.problem = DescribeFailure(engine_, program_ + " info", process);
-      return result;
+    std::optional<std::string> answer = KeptAnswer();
+    if (!answer) {
+      const ProcessResult process = RunProcess({program_, "info"}, TimeLimit());
+      if (!process.ok()) {
+        // A library that is missing is told by the dynamic loader, on standard error.
+        result.problem = DescribeFailure(engine_, program_ + " info", process);
+        return result;
+      }
+      answer = process.output;
+      KeepAnswer(*answer);
     }
     try {
-      info_ = nlohmann::json::parse(process.output);
+      info_ = nlohmann::json::parse(*answer);
       JsonFields fields(info_, program_ + " info");
       fields.Read("version", &result.version);
       fields.Read("libraries", &libraries_);
@@ -94,6 +102,25 @@ class RunnerBackend : public DirectoryBackend {
     result.available = true;
     result.remedy.clear();
     return result;
+  }
+
+  // The file in which the answer of `RUNNER info` is kept, or "".
+  std::string AnswerFile() const {
+    const char* directory = std::getenv("PARITY_RUNNER_ANSWERS");
+    if (directory == nullptr || *directory == '\0') return "";
+    return fmt::format("{}/{}", directory, HashText(program_));
+  }
+  std::optional<std::string> KeptAnswer() const {
+    std::ifstream file(AnswerFile());
+    if (!file) return std::nullopt;
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  }
+  void KeepAnswer(const std::string& answer) const {
+    const std::string file = AnswerFile(), temporary = fmt::format("{}.{}", file, getpid());
+    if (file.empty()) return;
+    fs::create_directories(fs::path(file).parent_path());
+    std::ofstream(temporary) << answer;
+    fs::rename(temporary, file);
   }
 
   std::string engine_;

@@ -1,5 +1,6 @@
 // An engine behind a runner: a program compiled against the engine's own headers, in a
-// process of its own.
+// process of its own. Where PARITY_RUNNER_ANSWERS names a folder, what a runner says of itself is kept there and not
+// asked again: the hundreds of processes of one ctest run share it.
 #ifndef BITNET_PARITY_REFERENCE_ENGINES_RUNNER_BACKEND_H_
 #define BITNET_PARITY_REFERENCE_ENGINES_RUNNER_BACKEND_H_
 
