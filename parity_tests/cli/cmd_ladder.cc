@@ -25,7 +25,7 @@ struct LadderCommand {
   std::string rung{RungName(kLastRung)}, schedule = "batch", format = "text";
   int positions = 0, max_tokens = 8;
   bool dump_ids = false, dump_ref_ids = false, verbose = false, noise = false, no_explanation = false;
-  std::string keep, trace = "none", candidate_model;
+  std::string keep, trace = "none", candidate_model, baseline;
   bool dump_raw = false;
   ProfileChoice profile;
 };
@@ -47,10 +47,12 @@ void AddNoise(const LadderCommand& command, const Request& request, Verdict& ver
 }
 
 LadderClimb ClimbLadder(const LadderCommand& command, Comparison& comparison, const Request& request) {
-  LadderClimb climb{
-      ClimbOnce(comparison, request,
-                {.profile = command.profile, .last = RungFromName(command.rung), .explain = !command.no_explanation}),
-      {}};
+  LadderClimb climb{ClimbOnce(comparison, request,
+                              {.profile = command.profile,
+                               .expected = comparison.baseline ? "exact" : "strict",
+                               .last = RungFromName(command.rung),
+                               .explain = !command.no_explanation}),
+                    {}};
   if (!climb.captures) return climb;
   const Capture &candidate = climb.captures->candidate, &reference = climb.captures->reference;
   if (!command.keep.empty()) {
@@ -109,6 +111,7 @@ std::string Print(const LadderCommand& command, const std::vector<LadderClimb>& 
 
 int Run(const LadderCommand& command) {
   command.prompt.run.ApplyTimeout();
+  const bool against_itself = !command.baseline.empty();
   command.profile.Load("strict");  // a mistake in a threshold is said before an engine runs
   Request request = command.prompt.MakeRequest();
   request.positions = command.positions;
@@ -116,7 +119,8 @@ int Run(const LadderCommand& command) {
   request.trace = command.trace;
   request.raw_tensors = command.dump_raw;
 
-  Comparison comparison(command.candidate, command.reference);
+  Comparison comparison(command.candidate, against_itself ? command.baseline : command.reference);
+  comparison.baseline = against_itself;
   if (!command.candidate_model.empty()) {
     Progress progress;
     comparison.progress = [&progress](const std::string& what) { progress.Show(what); };
@@ -146,6 +150,10 @@ void AddLadderCommand(CLI::App& app, int& exit_code) {
   command->prompt.AddTo(options);
   AddCandidateOption(options, command->candidate);
   AddReferenceOption(options, command->reference);
+  options.Add("--baseline", command->baseline,
+              "the candidate's previous build, in place of a reference: profile exact, and the first operation that "
+              "changed",
+              {.excludes = "--reference"});
   options.Add("--candidate-model", command->candidate_model,
               "the candidate's own file of the model; without it both engines read --model");
   options.Add("--stage", command->rung, "stop after this stage", {.words = RungNames()});

@@ -10,6 +10,7 @@ class App;
 
 namespace parity {
 
+void AddCalibrateCommand(CLI::App& app, int& exit_code);
 void AddCompatCheckCommand(CLI::App& app, int& exit_code);
 void AddDiffModelsCommand(CLI::App& app, int& exit_code);
 void AddGenerateCommand(CLI::App& app, int& exit_code);

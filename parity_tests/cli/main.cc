@@ -50,6 +50,7 @@ int main(int argc, char** argv) {
   parity::AddBisectCommand(app, exit_code);
   parity::AddWhatbugCommand(app, exit_code);
   parity::AddNoiseCommand(app, exit_code);
+  parity::AddCalibrateCommand(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -67,6 +68,100 @@ INSTANTIATE_TEST_SUITE_P(Models, NotExactEngine,
                            for (char& c : name) c = isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
                            return name;
                          });
+
+nlohmann::json ExplanationOf(const std::string& model, const std::string& flags,
+                             const std::vector<std::string>& more = {}) {
+  std::vector<std::string> arguments = {"ladder", "--model",    ModelPath(model), "--format",
+                                        "json",   "--schedule", "batch"};
+  arguments.insert(arguments.end(), {"--candidate", "exec:" NOT_EXACT_ENGINE " " + flags});
+  arguments.insert(arguments.end(), {"--prompt", "In the beginning God created the heaven and the earth."});
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  const ProcessResult result = RunParity(arguments);
+  const auto verdict = nlohmann::json::parse(result.output, nullptr, /*allow_exceptions=*/false);
+  if (!verdict.is_object() || !verdict.contains("explanation")) {
+    ADD_FAILURE() << result.output << result.last_words;
+    return {{"stage", ""}, {"layer", -2}, {"causes", nlohmann::json::array()}};
+  }
+  return verdict.at("explanation");
+}
+
+std::string FirstCause(const nlohmann::json& explanation) {
+  return explanation.at("causes").empty() ? "" : explanation.at("causes").at(0).at("id").get<std::string>();
+}
+
+// Its habits are told from what is wrong with it: nothing.
+TEST(NotExactEngineAlone, HasHabitsAndNoMistake) {
+  for (const char* model : {"kjv-bitnet.f32", "kjv-bitnet.tq2_0", "kjv-bitnet-b1.58.i2_s"}) {
+    const nlohmann::json e = ExplanationOf(model, "", {"--reference", "native", "--profile", "cosine"});
+    const nlohmann::json& survey = e.at("survey");
+    EXPECT_EQ(survey.at("findings"), nlohmann::json::array()) << model;
+    std::vector<std::string> habits;
+    for (const nlohmann::json& habit : survey.at("habits")) habits.push_back(habit.at("id"));
+    EXPECT_THAT(habits, testing::IsSupersetOf({"float_cache", "float_attention", "int8_head"})) << model;
+  }
+}
+
+struct NamedMistake {
+  const char *fault, *model, *stage;
+  int layer;
+  const char* cause;
+};
+
+class NotExactEngineWithAMistake : public testing::TestWithParam<NamedMistake> {};
+
+// Beside the habits, whether or not a limit sees it.
+TEST_P(NotExactEngineWithAMistake, IsNamed) {
+  const NamedMistake& m = GetParam();
+  const nlohmann::json e =
+      ExplanationOf(m.model, std::string("--fault ") + m.fault, {"--reference", "native", "--profile", "cosine"});
+  EXPECT_EQ(e.at("stage"), m.stage) << e.dump(2);
+  EXPECT_EQ(e.at("layer"), m.layer);
+  EXPECT_EQ(FirstCause(e), m.cause);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Mistakes, NotExactEngineWithAMistake,
+    testing::Values(NamedMistake{"epsilon_small", "kjv-bitnet.f32", "attn_norm", 0, "norm_epsilon"},
+                    NamedMistake{"rope_base:3", "kjv-bitnet.tq2_0", "q_rope", 3, "rope_base"},
+                    NamedMistake{"gqa_modulo", "kjv-bitnet.i2_s", "attn_scores", 0, "gqa_mapping"},
+                    NamedMistake{"softmax_scale:5", "kjv-bitnet.f32", "attn_scores_softmax", 5, "softmax_scale"},
+                    NamedMistake{"residual_element:0", "kjv-bitnet.tq2_0", "layer_out", 0, "residual"},
+                    NamedMistake{"quantize_045:2", "kjv-bitnet.i2_s", "q_proj", 2, "quantized_rounding"},
+                    NamedMistake{"head_last_row", "kjv-bitnet.tq2_0", "logits", -1, "neighbouring_row"}),
+    [](const auto& info) {
+      std::string name = info.param.fault;
+      std::replace(name.begin(), name.end(), ':', '_');
+      return name;
+    });
+
+// Limits from good runs find what the built-in ones pass, and pass what is good.
+TEST(NotExactEngineAlone, IsCalibrated) {
+  const TemporaryDirectory root;
+  const std::string limits = root.path() + "/limits.json", engine = "exec:" NOT_EXACT_ENGINE;
+  const ProcessResult made =
+      RunParity({"calibrate", "--model", ModelPath("kjv-bitnet.tq2_0"), "--candidate", engine, "--reference", "native",
+                 "--prompt", "count", "--schedule", "batch", "--max-tokens", "2", "--output", limits});
+  ASSERT_EQ(made.exit_code, 0) << made.last_words;
+  const std::vector<std::string> judged = {"--thresholds", limits, "--profile", "calibrated", "--schedule", "batch"};
+  EXPECT_EQ(Climb("kjv-bitnet.tq2_0", "", judged).exit_code, 0);
+  EXPECT_EQ(Climb("kjv-bitnet.tq2_0", "--fault rope_half", judged).exit_code, 1);
+  const ProcessResult bad =
+      RunParity({"calibrate", "--model", ModelPath("kjv-bitnet.tq2_0"), "--candidate", engine + " --fault bos_missing",
+                 "--reference", "native", "--prompt", "count", "--output", limits});
+  EXPECT_EQ(bad.exit_code, 2);
+  EXPECT_THAT(bad.last_words, HasSubstr("fails at tokens, which no limit mends"));
+}
+
+// Against its own previous build what changed is named, however little it is.
+TEST(NotExactEngineAlone, IsComparedWithItsPreviousBuild) {
+  const std::vector<std::string> baseline = {"--baseline", "exec:" NOT_EXACT_ENGINE};
+  const nlohmann::json e = ExplanationOf("kjv-bitnet.tq2_0", "--fault softmax_scale:2", baseline);
+  EXPECT_EQ(e.at("stage"), "attn_scores_softmax");
+  EXPECT_EQ(e.at("layer"), 2);
+  EXPECT_EQ(FirstCause(e), "softmax_scale");
+  const nlohmann::json rounding = ExplanationOf("kjv-bitnet.tq2_0", "--sums double", baseline);
+  EXPECT_EQ(rounding.at("stage"), "attn_norm");
+}
 
 // What the engine leaves behind for a short prompt with these options.
 Capture RunAlone(const std::string& directory, const std::string& model, const std::vector<std::string>& options,

@@ -132,6 +132,16 @@ void AddCausesOfSurvey(Explanation& e) {
     std::erase_if(causes, [&cause](const Cause& c) { return c.id == cause.id; });
     causes.insert(first ? causes.begin() : causes.end(), cause);
   };
+  if (e.baseline && e.bisection) {
+    // What changed is where the bisection says; what else the survey finds was there before.
+    for (const SurveyFinding& f : e.candidate->findings) {
+      const Place& at = e.bisection->place;
+      const bool there = at.layer < 0 || std::find(f.layers.begin(), f.layers.end(), at.layer) != f.layers.end();
+      if (f.place.point != at.point || !there) continue;
+      for (const Cause& cause : f.causes) add(cause, true);
+    }
+    return;
+  }
   if (e.located_by_survey()) {
     e.diagnosis.location = e.location();
     std::erase_if(causes, [](const Cause& c) { return c.id == "rounding" || c.id == "scaled_by_constant"; });
@@ -161,6 +171,7 @@ void AddCausesOfSurvey(Explanation& e) {
 Explanation Explain(Backend& candidate, Backend& reference, const Request& request, const Captures& captures,
                     const Verdict& verdict, const OwnModel& own, const BisectOptions& options) {
   Explanation explanation;
+  explanation.baseline = options.every_bit;
   DiagnosisInput input{.verdict = &verdict, .captures = &captures, .own = own};
   const bool tokens = verdict.failed_rung() == Rung::kTokens;
   std::optional<Capture> again;

@@ -22,6 +22,7 @@ struct Explanation {
   Diagnosis diagnosis;
   std::string not_diagnosed;  // why no mistake was looked for
 
+  bool baseline = false;  // the reference is the candidate's previous build: the bisection finds what changed
   // Whether the survey says where the candidate is wrong; else the bisection does, or else the diagnosis.
   bool located_by_survey() const;
   Place location() const;

@@ -165,7 +165,7 @@ Explanation Comparison::Explain(const Request& request, const Captures& captures
                                 bool first_bit) {
   const HeldModel held = HoldModel(request, captures.reference.backend);
   return parity::Explain(*candidate_, *reference_, request, captures, verdict, held.own,
-                         {.first_bit = first_bit, .progress = progress});
+                         {.first_bit = first_bit, .every_bit = baseline, .progress = progress});
 }
 
 }  // namespace parity

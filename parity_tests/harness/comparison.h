@@ -67,6 +67,9 @@ class Comparison {
   // missing, where it was looked for and how to get it.
   std::optional<RungResult> Probe();
 
+  // The reference is the candidate's own previous build: any bit that changed counts.
+  bool baseline = false;
+
   // Called with what is about to happen.
   std::function<void(const std::string&)> progress;
 

@@ -208,6 +208,11 @@ class Bisector {
     SetPosition(first.place.position);
     runs_.Step(fmt::format("{}: the first tensor to differ is {}",
                            layer >= 0 ? fmt::format("layer {}", layer) : "outside the layers", DifferenceText(first)));
+    if (options_.every_bit) {
+      Finish(BisectVerdict::kOperation, fmt::format("{} makes another output of equal inputs than the previous build",
+                                                    PlaceText(first.place.layer, first.place.point)));
+      return true;
+    }
     if (own_.model == nullptr) {
       Finish(BisectVerdict::kOperation, fmt::format("{} makes another output of equal inputs. {}",
                                                     PlaceText(first.place.layer, first.place.point), own_.problem));

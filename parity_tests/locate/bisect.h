@@ -23,6 +23,9 @@ struct BisectOptions {
   // Only where the first bit differs on the whole prompt: no shorter prefix is sought, and where that bit is rounding
   // nothing behind it is replayed.
   bool first_bit = false;
+  // Both are builds of one engine: the first operation with another bit of equal inputs is what changed, however
+  // little.
+  bool every_bit = false;
   // Told what is about to happen: "prefix of 12 tokens: reference".
   std::function<void(const std::string&)> progress = {};
 };
