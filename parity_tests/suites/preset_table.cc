@@ -170,7 +170,9 @@ int main(int argc, char** argv) {
   CLI::App app("The models that bitnet.cpp supports, by preset, against every live reference");
   app.option_defaults()->always_capture_default();
   app.add_option("names", settings.names, "Presets; none: all of the 17")->check(CLI::IsMember(parity::PresetNames()));
-  app.add_option("--reference", settings.references, "References");
+  app.add_option("--reference", settings.references, "References, separated by commas")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_option("--layers", settings.layers, "Layers of each model; 0: as many as it has");
   app.add_flag("--write-page", settings.write_page, "Write the table into docs/models.md");
   try {
