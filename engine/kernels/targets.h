@@ -10,7 +10,7 @@ namespace bitnet {
 // The instruction sets that were compiled and that this CPU has, as bits of Highway's HWY_AVX2, HWY_AVX3, ...
 int64_t AvailableTargets();
 
-// "AVX2", "AVX3_DL", "AVX3_ZEN4", ...: Highway's name of the best one.
+// "AVX2", "AVX3", "AVX3_DL": Highway's name of the best one.
 const char* TargetName();
 
 // Empty where one of them runs; else what the CPU lacks: nothing of the engine may be called there.

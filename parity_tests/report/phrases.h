@@ -8,7 +8,7 @@
 
 namespace parity {
 
-// "native v0.1 (AVX3_ZEN4)"
+// "native v0.1 (AVX3_DL)"
 std::string DescribeBackend(const BackendInfo& backend);
 
 // "PARITY", "PARITY up to shapes", "DIVERGENCE at positions", "SKIPPED", "ERROR at preflight"
