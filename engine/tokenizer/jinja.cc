@@ -86,16 +86,19 @@ Value LoopVariable(const std::vector<Value>& items, size_t i, int64_t depth) {
   return loop;
 }
 
-bool HoldsNamespace(const Value& value, int depth) {
+// Values that share parts of each other can be larger than what they are made of.
+bool HoldsNamespace(const Value& value, int depth, int* budget) {
   if (depth > 100) throw JinjaError("a value in more than 100 others");
+  if (--*budget < 0) throw JinjaError("a value that is too large for a namespace");
   if (const auto* list = value.If<Value::List>()) {
     return std::any_of((*list)->items.begin(), (*list)->items.end(),
-                       [&](const Value& item) { return HoldsNamespace(item, depth + 1); });
+                       [&](const Value& item) { return HoldsNamespace(item, depth + 1, budget); });
   }
   const auto* dict = value.If<Value::Dict>();
   if (dict == nullptr) return false;
-  return (*dict)->is_namespace || std::any_of((*dict)->items.begin(), (*dict)->items.end(),
-                                              [&](const auto& item) { return HoldsNamespace(item.second, depth + 1); });
+  return (*dict)->is_namespace || std::any_of((*dict)->items.begin(), (*dict)->items.end(), [&](const auto& item) {
+           return HoldsNamespace(item.second, depth + 1, budget);
+         });
 }
 
 }  // namespace
@@ -378,7 +381,8 @@ void JinjaInterpreter::ExecuteSet(const Statement& s, JinjaScope* scope) {
   if (dict == nullptr || !(*dict)->is_namespace) {
     throw JinjaError(fmt::format("cannot set '{}' of '{}': it is no namespace", s.text, s.names[0]));
   }
-  if (HoldsNamespace(value, 0)) throw JinjaError("a namespace inside a namespace is not supported");
+  int budget = 100'000;
+  if (HoldsNamespace(value, 0, &budget)) throw JinjaError("a namespace inside a namespace is not supported");
   (*dict)->Set(s.text, std::move(value));
 }
 
