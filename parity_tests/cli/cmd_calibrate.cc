@@ -7,12 +7,14 @@
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "parity_tests/cli/climb.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
 #include "parity_tests/harness/comparison.h"
 #include "parity_tests/harness/matrix.h"
+#include "parity_tests/judge/thresholds.h"
 #include "parity_tests/report/json_report.h"
 
 namespace parity {
@@ -23,16 +25,20 @@ struct CalibrateCommand {
   std::string candidate = "native", reference = "llama.cpp", schedule = "both", output, prompts_file;
   std::string name = "calibrated";
   std::vector<std::string> only_prompts;
-  double factor = 2;
+  std::optional<double> factor;  // nothing: 2
   int max_tokens = 8;
 };
+
+// Of the worst that was seen: a limit that good runs keep.
+double Factor(const CalibrateCommand& command) { return command.factor.value_or(2); }
 
 constexpr Rung kRungs[] = {Rung::kFirstLogit, Rung::kPositions, Rung::kDecode};
 constexpr Metric kCalibrated[] = {Metric::kMse, Metric::kMaxAbs, Metric::kKl, Metric::kCosine};
 
 // No limit at all: the ladder only measures. What is not a matter of limits still fails.
 Profile Measuring() {
-  Profile profile{.name = "measuring"};
+  Profile profile = ExactProfile();
+  profile.name = "measuring";
   for (const Rung rung : kRungs) profile.limits[rung] = {{Metric::kCosine, -1.0}};
   profile.decode_tie = std::numeric_limits<double>::max();
   return profile;
@@ -67,18 +73,18 @@ double LimitFor(Metric metric, double worst, double factor) {
 nlohmann::json ProfileJson(const CalibrateCommand& command, const Measured& measured) {
   nlohmann::json profile = {
       {"comment", fmt::format("{} against {}: {:g} times the worst of {} runs of {}", command.candidate,
-                              command.reference, command.factor, measured.climbs, command.prompt.model)}};
+                              command.reference, Factor(command), measured.climbs, command.prompt.model)}};
   double furthest = 0;
   for (const auto& [rung, worst] : measured.worst) {
     if (worst.rows() == 0) continue;
     for (const Metric metric : kCalibrated) {
       profile[std::string(RungName(rung))][std::string(MetricName(metric))] =
-          LimitFor(metric, worst.value(metric), command.factor);
+          LimitFor(metric, worst.value(metric), Factor(command));
     }
     furthest = std::max(furthest, worst.value(Metric::kMaxAbs));
   }
   // Two logits that are each off by so much may change places.
-  profile[std::string(RungName(Rung::kDecode))]["tie"] = 2 * furthest * command.factor;
+  profile[std::string(RungName(Rung::kDecode))]["tie"] = 2 * furthest * Factor(command);
   return {{"schema", "bitnet-parity/thresholds/1"},
           {"default", command.name},
           {"profiles", {{command.name, std::move(profile)}}}};
@@ -129,7 +135,7 @@ void AddCalibrateCommand(CLI::App& app, int& exit_code) {
   options.Add("--prompt", command->only_prompts, "only these prompts, by their id; without it all");
   options.Add("--output", command->output, "file of thresholds to write", {.required = true});
   options.Add("--name", command->name, "of the profile");
-  options.Add("--factor", command->factor, "limits are so many times the worst that was seen");
+  options.Add("--factor", command->factor, "limits are so many times the worst that was seen; 2 without it");
   options.Add("--max-tokens", command->max_tokens, "greedy tokens to generate", {.at_least = 0});
   command->prompt.run.AddTo(options);
   options.Run(exit_code, [command] { return Run(*command); });
