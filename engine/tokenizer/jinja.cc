@@ -14,8 +14,8 @@ using Value = JinjaValue;
 using Arguments = JinjaArguments;
 using JinjaKind = JinjaExpression::Kind;
 
-constexpr size_t kMostWork = 20'000'000;
-constexpr size_t kMostScopes = 1'000'000;
+constexpr size_t kMostWork = 4'000'000;
+constexpr size_t kMostScopes = 100'000;
 constexpr int kDeepestCall = 800;  // of the interpreter in itself
 constexpr int64_t kLongestRange = 100'000;
 
@@ -86,16 +86,17 @@ Value LoopVariable(const std::vector<Value>& items, size_t i, int64_t depth) {
   return loop;
 }
 
-bool HoldsNamespace(const Value& value, int depth) {
-  if (depth > 100) throw JinjaError("a value in more than 100 others");
+// A value that shares parts of itself can be larger than what it is made of.
+bool HoldsNamespace(const Value& value, int* budget) {
+  if (--*budget < 0) throw JinjaError("a value that is too large");
   if (const auto* list = value.If<Value::List>()) {
     return std::any_of((*list)->items.begin(), (*list)->items.end(),
-                       [&](const Value& item) { return HoldsNamespace(item, depth + 1); });
+                       [&](const Value& item) { return HoldsNamespace(item, budget); });
   }
   const auto* dict = value.If<Value::Dict>();
   if (dict == nullptr) return false;
   return (*dict)->is_namespace || std::any_of((*dict)->items.begin(), (*dict)->items.end(),
-                                              [&](const auto& item) { return HoldsNamespace(item.second, depth + 1); });
+                                              [&](const auto& item) { return HoldsNamespace(item.second, budget); });
 }
 
 }  // namespace
@@ -378,7 +379,8 @@ void JinjaInterpreter::ExecuteSet(const Statement& s, JinjaScope* scope) {
   if (dict == nullptr || !(*dict)->is_namespace) {
     throw JinjaError(fmt::format("cannot set '{}' of '{}': it is no namespace", s.text, s.names[0]));
   }
-  if (HoldsNamespace(value, 0)) throw JinjaError("a namespace inside a namespace is not supported");
+  int budget = 100'000;
+  if (HoldsNamespace(value, &budget)) throw JinjaError("a namespace inside a namespace is not supported");
   (*dict)->Set(s.text, std::move(value));
 }
 
