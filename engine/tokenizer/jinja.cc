@@ -14,8 +14,8 @@ using Value = JinjaValue;
 using Arguments = JinjaArguments;
 using JinjaKind = JinjaExpression::Kind;
 
-constexpr size_t kMostWork = 20'000'000;
-constexpr size_t kMostScopes = 1'000'000;
+constexpr size_t kMostWork = 4'000'000;
+constexpr size_t kMostScopes = 100'000;
 constexpr int kDeepestCall = 800;  // of the interpreter in itself
 constexpr int64_t kLongestRange = 100'000;
 

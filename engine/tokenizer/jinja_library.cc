@@ -295,7 +295,10 @@ Value Title(const Arguments& a) { return TitleText(Self(a).ToString(), "-({[<");
 Value Trim(const Arguments& a) {
   return StripText(Self(a).ToString(), StringOf(a.Find(1, "chars"), "trim"), true, true);
 }
-Value Escape(const Arguments& a) { return HtmlText(Self(a).ToString()); }
+Value Safe(const Arguments& a) { return JinjaMarkup{Self(a).ToString()}; }
+Value Escape(const Arguments& a) {
+  return Self(a).If<JinjaMarkup>() != nullptr ? Self(a) : Value(JinjaMarkup{HtmlText(Self(a).ToString())});
+}
 
 Value Replace(const Arguments& a) {
   const Value *old = a.Find(1, "old"), *fresh = a.Find(2, "new");
@@ -346,7 +349,7 @@ constexpr FilterRow kFilters[] = {{"abs", Abs},
                                   {"replace", Replace},
                                   {"reverse", Reverse},
                                   {"round", Round},
-                                  {"safe", ToText},
+                                  {"safe", Safe},
                                   {"select", Select},
                                   {"selectattr", SelectAttr},
                                   {"sort", Sort},
@@ -425,6 +428,10 @@ JinjaValue CallJinjaFilter(const std::string& name, const JinjaArguments& argume
   const auto* row =
       std::find_if(std::begin(kFilters), std::end(kFilters), [&](const auto& r) { return r.name == name; });
   if (row == std::end(kFilters)) throw JinjaError(fmt::format("the filter {:?} is not supported", name));
+  const bool keeps_markup = name == "safe" || name == "e" || name == "escape" || name == "d" || name == "default";
+  if (arguments.values.at(0).If<JinjaMarkup>() != nullptr && !keeps_markup) {
+    throw JinjaError(fmt::format("the filter {:?} behind safe or escape is not supported", name));
+  }
   return row->call(arguments);
 }
 

@@ -5,6 +5,7 @@
 
 #include "engine/tokenizer/jinja_interpreter.h"
 #include "engine/tokenizer/jinja_library.h"
+#include "engine/tokenizer/jinja_text.h"
 
 namespace bitnet {
 namespace {
@@ -83,6 +84,18 @@ Value Repeated(const Value& value, int64_t n) {
   return Value::OfItems(std::move(items), list.tuple);
 }
 
+// What is added to safe text is escaped, but for ~, which makes plain text.
+Value JoinedMarkup(const std::string& name, const Value& left, const Value& right) {
+  const auto is_text = [](const Value& v) { return v.If<std::string>() != nullptr || v.If<JinjaMarkup>() != nullptr; };
+  if (name != "+" || !is_text(left) || !is_text(right)) FailOperands(name, left, right);
+  const auto escaped = [](const Value& v) {
+    return v.If<JinjaMarkup>() != nullptr ? v.ToString() : HtmlText(v.ToString());
+  };
+  JinjaMarkup joined{escaped(left) + escaped(right)};
+  CheckJinjaSize(joined.text.size());
+  return joined;
+}
+
 bool IsText(const Value& value) { return value.If<std::string>() != nullptr; }
 bool IsInt(const Value& value) { return value.If<int64_t>() != nullptr || value.If<bool>() != nullptr; }
 
@@ -94,6 +107,7 @@ JinjaValue ApplyJinjaOperator(const std::string& name, const JinjaValue& left, c
     CheckJinjaSize(text.size());
     return text;
   }
+  if (left.If<JinjaMarkup>() != nullptr || right.If<JinjaMarkup>() != nullptr) return JoinedMarkup(name, left, right);
   if (name == "+" && IsText(left) && IsText(right)) {
     CheckJinjaSize(left.If<std::string>()->size() + right.If<std::string>()->size());
     return *left.If<std::string>() + *right.If<std::string>();

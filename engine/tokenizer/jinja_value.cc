@@ -160,6 +160,7 @@ bool JinjaValue::IsTrue() const {
   if (IsNone() || IsUndefined()) return false;
   if (IsNumber()) return AsDouble() != 0;
   if (const auto* text = If<std::string>()) return !text->empty();
+  if (const auto* markup = If<JinjaMarkup>()) return !markup->text.empty();
   if (const auto* list = If<List>()) return !(*list)->items.empty();
   if (const auto* dict = If<Dict>()) return (*dict)->is_namespace || !(*dict)->items.empty();
   return true;
@@ -167,6 +168,7 @@ bool JinjaValue::IsTrue() const {
 
 std::string_view JinjaValue::TypeName() const {
   if (If<std::string>() != nullptr) return "str";
+  if (If<JinjaMarkup>() != nullptr) return "Markup";
   if (If<bool>() != nullptr) return "bool";
   if (If<int64_t>() != nullptr) return "int";
   if (If<double>() != nullptr) return "float";
@@ -178,6 +180,7 @@ std::string_view JinjaValue::TypeName() const {
 
 std::string JinjaValue::ToString() const {
   if (const auto* text = If<std::string>()) return *text;
+  if (const auto* markup = If<JinjaMarkup>()) return markup->text;
   if (IsUndefined()) return "";
   return Repr();
 }
@@ -254,6 +257,9 @@ namespace {
 
 // Values that share parts of each other can be larger than what they are made of.
 bool Equal(const JinjaValue& a, const JinjaValue& b, int* budget) {
+  for (const auto* side : {&a, &b}) {
+    if (side->If<JinjaMarkup>() != nullptr) throw JinjaError("a comparison of what is safe is not supported");
+  }
   if (--*budget < 0) throw JinjaError("a comparison of values that are too large");
   if (a.IsNumber() && b.IsNumber()) {
     const auto *x = a.If<int64_t>(), *y = b.If<int64_t>();

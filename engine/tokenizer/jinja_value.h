@@ -28,6 +28,10 @@ using JinjaFunction = std::function<JinjaValue(const JinjaArguments&)>;
 struct JinjaUndefined {
   std::string name;  // of what is missing, for messages
 };
+// Text that `safe` and `escape` give: text that is added to it is escaped.
+struct JinjaMarkup {
+  std::string text;
+};
 struct JinjaList {
   std::vector<JinjaValue> items;
   bool tuple = false;
@@ -55,6 +59,7 @@ class JinjaValue {
   JinjaValue(std::string_view value) : value_(std::string(value)) {}
   JinjaValue(const char* value) : value_(std::string(value)) {}
   JinjaValue(JinjaUndefined value) : value_(std::move(value)) {}
+  JinjaValue(JinjaMarkup value) : value_(std::move(value)) {}
   JinjaValue(List value) : value_(std::move(value)) {}
   JinjaValue(Dict value) : value_(std::move(value)) {}
   JinjaValue(Function value) : value_(std::move(value)) {}
@@ -84,7 +89,7 @@ class JinjaValue {
  private:
   void AppendRepr(int depth, std::string* out) const;
 
-  std::variant<std::nullptr_t, bool, int64_t, double, std::string, JinjaUndefined, List, Dict, Function> value_;
+  std::variant<std::nullptr_t, bool, int64_t, double, std::string, JinjaUndefined, JinjaMarkup, List, Dict, Function> value_;
 };
 
 // The arguments of a call, a filter or a test: for the latter two the value itself is the first.

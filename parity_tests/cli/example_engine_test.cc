@@ -80,7 +80,7 @@ TEST_F(ExampleEngine, TheOperationAndTheMistakeAreNamed) {
   EXPECT_EQ(explanation.at("layer"), 0);
   EXPECT_EQ(explanation.at("stage"), "q_rope");
   EXPECT_EQ(explanation.at("causes").at(0).at("id"), "rope_layout");
-  EXPECT_EQ(explanation.at("causes").at(0).at("certainty"), "likely");
+  EXPECT_EQ(explanation.at("causes").at(0).at("certainty"), "certain");
 }
 
 TEST_F(ExampleEngine, WithoutTheMistakeItClimbsToTheTop) {

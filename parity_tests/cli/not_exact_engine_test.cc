@@ -140,7 +140,7 @@ TEST(NotExactEngineAlone, IsCalibrated) {
   const std::string limits = root.path() + "/limits.json", engine = "exec:" NOT_EXACT_ENGINE;
   const ProcessResult made =
       RunParity({"calibrate", "--model", ModelPath("kjv-bitnet.tq2_0"), "--candidate", engine, "--reference", "native",
-                 "--prompt", "count", "--schedule", "batch", "--max-tokens", "2", "--output", limits});
+                 "--prompt", "count", "sum", "hello", "--schedule", "batch", "--factor", "4", "--output", limits});
   ASSERT_EQ(made.exit_code, 0) << made.last_words;
   const std::vector<std::string> judged = {"--thresholds", limits, "--profile", "calibrated", "--schedule", "batch"};
   EXPECT_EQ(Climb("kjv-bitnet.tq2_0", "", judged).exit_code, 0);

@@ -34,6 +34,15 @@ Explained Judge(const Fit& null, const Fit& fit) {
   return e;
 }
 
+// nullptr where none is wrong.
+const Cell* WorstCell(const Fit& fit) {
+  const Cell* worst = nullptr;
+  for (const Cell& c : fit.cells) {
+    if (c.wrong() && (worst == nullptr || c.error > worst->error)) worst = &c;
+  }
+  return worst;
+}
+
 // Sum over the wrong cells of log(1 + error): what a dial is turned for.
 double Distance(const Fit& null, const Fit& fit) {
   double sum = 0;
@@ -63,7 +72,14 @@ std::optional<Explained> TurnDial(const TracedOperation& op, const HabitChoice& 
     dial.set(p, value);
     return op.Compare(p, habits.slack());
   };
-  const auto distance = [&](float value) { return Distance(null, fit_with(value)); };
+  // A product is looked at in its worst row until the number is known.
+  const bool product = bitnet::InfoOf(op.point()).op == bitnet::Op::kProduct;
+  const auto distance = [&](float value) {
+    if (!product) return Distance(null, fit_with(value));
+    Parameters p = right;
+    dial.set(p, value);
+    return std::log1p(op.ErrorAt(p, static_cast<size_t>(WorstCell(null)->position)));
+  };
   const double low = std::log(dial.low), high = std::log(dial.high), step = (high - low) / kDialSteps;
   double at = low, best = std::numeric_limits<double>::infinity();
   for (int i = 0; i <= kDialSteps; ++i) {
@@ -117,10 +133,7 @@ bool IsHopeless(const TracedOperation& op, const Fit& null, const Parameters& p)
   constexpr double kFarOff = 100;  // times what rounding can do
   if (bitnet::InfoOf(op.point()).op != bitnet::Op::kProduct || PartsAreWrong(null)) return false;
   if (p.row_shift != 0 || p.product.quantizing.group == Quantizing::Group::kBatch) return false;
-  const Cell* worst = nullptr;
-  for (const Cell& c : null.cells) {
-    if (c.wrong() && (worst == nullptr || c.error > worst->error)) worst = &c;
-  }
+  const Cell* worst = WorstCell(null);
   return worst != nullptr && op.ErrorAt(p, static_cast<size_t>(worst->position)) > kFarOff;
 }
 

@@ -688,8 +688,10 @@ parity_capture* parity_begin(const parity_request* request, const char* director
 
 static void parity_check_stage(const char* stage) {
   static const char stages[] =
-      " embeddings attn_norm q_proj k_proj v_proj q_rope k_rope attn_scores attn_scores_softmax attn_out attn_sub_norm "
-      "attn_o_proj ffn_inp ffn_norm ffn_gate ffn_up ffn_act ffn_sub_norm ffn_down layer_out output_norm logits ";
+      " embeddings attn_norm q_norm_in k_norm_in v_norm_in q_proj k_proj v_proj q_norm k_norm q_rope k_rope "
+      "attn_scores attn_scores_softmax attn_out attn_sub_norm o_norm_in attn_o_proj attn_post_norm ffn_inp "
+      "ffn_norm gate_norm_in up_norm_in ffn_gate ffn_up ffn_act ffn_sub_norm down_norm_in ffn_down "
+      "ffn_post_norm layer_out output_norm logits ";
   const char* at = stages;
   const size_t size = strlen(stage);
   while ((at = strstr(at + 1, stage)) != NULL && (at[-1] != ' ' || at[size] != ' ')) {

@@ -20,8 +20,10 @@ try:
 except ImportError:
     blake3 = None
 
-STAGES = ("embeddings attn_norm q_proj k_proj v_proj q_rope k_rope attn_scores attn_scores_softmax attn_out attn_sub_norm "
-          "attn_o_proj ffn_inp ffn_norm ffn_gate ffn_up ffn_act ffn_sub_norm ffn_down layer_out output_norm logits").split()
+STAGES = ("embeddings attn_norm q_norm_in k_norm_in v_norm_in q_proj k_proj v_proj q_norm k_norm q_rope k_rope "
+          "attn_scores attn_scores_softmax attn_out attn_sub_norm o_norm_in attn_o_proj attn_post_norm ffn_inp "
+          "ffn_norm gate_norm_in up_norm_in ffn_gate ffn_up ffn_act ffn_sub_norm down_norm_in ffn_down "
+          "ffn_post_norm layer_out output_norm logits").split()
 CORE = "embeddings,attn_norm,q_proj,attn_scores_softmax,logits"
 DEFAULTS = {"tokenizer": "", "prompt": "", "add_special": True, "parse_special": True, "positions": 0, "max_tokens": 0,
             "ignore_eos": True, "schedule": "batch", "n_ctx": 0, "n_ubatch": 512, "threads": 2, "seed": 42, "trace": "none",
