@@ -126,7 +126,7 @@ INSTANTIATE_TEST_SUITE_P(
                     NamedMistake{"gqa_modulo", "kjv-bitnet.i2_s", "attn_scores", 0, "gqa_mapping"},
                     NamedMistake{"softmax_scale:5", "kjv-bitnet.f32", "attn_scores_softmax", 5, "softmax_scale"},
                     NamedMistake{"residual_element:0", "kjv-bitnet.tq2_0", "layer_out", 0, "residual"},
-                    NamedMistake{"quantize_045:2", "kjv-bitnet.i2_s", "q_proj", 2, "quantized_rounding"},
+                    NamedMistake{"quantize_truncate:2", "kjv-bitnet.i2_s", "q_proj", 2, "quantized_by_truncation"},
                     NamedMistake{"head_last_row", "kjv-bitnet.tq2_0", "logits", -1, "neighbouring_row"}),
     [](const auto& info) {
       std::string name = info.param.fault;
@@ -144,7 +144,7 @@ TEST(NotExactEngineAlone, IsCalibrated) {
   ASSERT_EQ(made.exit_code, 0) << made.last_words;
   const std::vector<std::string> judged = {"--thresholds", limits, "--profile", "calibrated", "--schedule", "batch"};
   EXPECT_EQ(Climb("kjv-bitnet.tq2_0", "", judged).exit_code, 0);
-  EXPECT_EQ(Climb("kjv-bitnet.tq2_0", "--fault rope_half", judged).exit_code, 1);
+  EXPECT_EQ(Climb("kjv-bitnet.tq2_0", "--fault rope_negative", judged).exit_code, 1);
   const ProcessResult bad =
       RunParity({"calibrate", "--model", ModelPath("kjv-bitnet.tq2_0"), "--candidate", engine + " --fault bos_missing",
                  "--reference", "native", "--prompt", "count", "--output", limits});

@@ -202,7 +202,8 @@ class Surveyor {
                      [&](const HabitChoice& a, const HabitChoice& b) { return known(a) && !known(b); });
     for (const HabitChoice& choice : choices) {
       Fit null = op.Compare(With(choice, op), choice.slack());
-      std::vector<Explained> explained = TryMistakes(op, choice, null);
+      const bool cheap = bitnet::InfoOf(op.point()).op != bitnet::Op::kProduct;
+      std::vector<Explained> explained = TryMistakes(op, choice, null, cheap);
       if (null.wrong() == 0 || explained.empty()) continue;
       AddHabits(op.point(), choice);
       f.null = std::move(null);

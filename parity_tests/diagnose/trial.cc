@@ -192,7 +192,7 @@ Parameters With(const HabitChoice& habits, const TracedOperation& op) {
   return p;
 }
 
-std::vector<Explained> TryMistakes(const TracedOperation& op, const HabitChoice& habits, const Fit& null) {
+std::vector<Explained> TryMistakes(const TracedOperation& op, const HabitChoice& habits, const Fit& null, bool solve) {
   std::vector<Explained> found;
   const Site site = SiteOf(op);
   for (const Mistake& mistake : AllMistakes()) {
@@ -208,7 +208,7 @@ std::vector<Explained> TryMistakes(const TracedOperation& op, const HabitChoice&
   }
   // Numbers are solved for where no row of the table does as it stands.
   for (const Mistake& mistake : AllMistakes()) {
-    if (!found.empty()) break;
+    if (!found.empty() || !solve) break;
     if (mistake.dial == nullptr || !mistake.tried || !mistake.points.Has(op.point())) continue;
     if (std::optional<Explained> e = TurnDial(op, habits, null, mistake)) found.push_back(std::move(*e));
   }

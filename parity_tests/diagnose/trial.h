@@ -46,7 +46,9 @@ Fit ByBits(Fit fit);
 
 // Every mistake of the table that explains the cells which are wrong in `null`, the best first: bit for bit before the
 // rest, then what holds everywhere. Empty where none does.
-std::vector<Explained> TryMistakes(const TracedOperation& op, const HabitChoice& habits, const Fit& null);
+// `solve`: look for numbers where no row fits as it stands.
+std::vector<Explained> TryMistakes(const TracedOperation& op, const HabitChoice& habits, const Fit& null,
+                                   bool solve = true);
 
 // The same for one that was found in another layer.
 std::optional<Explained> TryAgain(const TracedOperation& op, const HabitChoice& habits, const Fit& null,
