@@ -89,7 +89,8 @@ class JinjaValue {
  private:
   void AppendRepr(int depth, std::string* out) const;
 
-  std::variant<std::nullptr_t, bool, int64_t, double, std::string, JinjaUndefined, JinjaMarkup, List, Dict, Function> value_;
+  std::variant<std::nullptr_t, bool, int64_t, double, std::string, JinjaUndefined, JinjaMarkup, List, Dict, Function>
+      value_;
 };
 
 // The arguments of a call, a filter or a test: for the latter two the value itself is the first.

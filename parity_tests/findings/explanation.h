@@ -14,8 +14,8 @@ namespace parity {
 struct Explanation {
   std::optional<Bisection> bisection;
   std::string not_bisected;  // why there is none: an engine that answers no shorter prompt, or that failed on one
-  // Every operation of the candidate on its own inputs, where it left them. Where the candidate follows from its inputs,
-  // `reference` has what does not on the other side.
+  // Every operation of the candidate on its own inputs, where it left them. Where the candidate follows from its
+  // inputs, `reference` has what does not on the other side.
   std::optional<Survey> candidate;
   std::optional<Survey> reference;
   std::string not_surveyed;  // why neither could be
