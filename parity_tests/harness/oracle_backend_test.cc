@@ -119,13 +119,21 @@ TEST(Oracle, IsTheNativeOneOnScaledAnglesAndSideTensors) {
   ExpectSameCaptures(request, "", /*kernels=*/true);
 }
 
+// Whether this model has a place for the mistake, at position 0.
+bool HasAChange(const Mistake& mistake, const bitnet::Model& model) {
+  const Point point = (mistake.made_in.empty() ? mistake.points : mistake.made_in).first();
+  return !mistake.changes({model, point, bitnet::InfoOf(point).in_layer ? 3 : -1, 0}).empty();
+}
+
 TEST(Oracle, EveryMistakeChangesSomethingAndTheSameOnKernels) {
   Request request = OnTrained("kjv-bitnet.tq2_0.gguf");
   request.trace = "none";
   request.prompt = request.text = "the LORD.\nAnd he";
   const Capture expected = MakeOracleBackend()->Run(request);
+  const bitnet::Model model = bitnet::Model::Load(request.model);
   for (const Mistake& mistake : AllMistakes()) {
     if (mistake.changes == nullptr && mistake.tokens == nullptr) continue;
+    if (mistake.changes != nullptr && (mistake.habit || !HasAChange(mistake, model))) continue;
     const OracleSpec spec{.mistake = std::string(mistake.id), .layer = mistake.InLayer() ? 3 : -1};
     const Capture wrong = MakeOracleBackend(spec)->Run(request);
     EXPECT_TRUE(wrong.tokens != expected.tokens || Bits(wrong.logits) != Bits(expected.logits)) << mistake.id;

@@ -76,11 +76,11 @@ Changes RopeMissing(const Site&) {
 }
 
 Changes RopeRestarts(const Site& site) {
-  Changes changes = {{"positions counted from the start of each batch", [](Parameters& p) {
-                        p.rope.position = [](size_t i, const Batch&) { return static_cast<double>(i); };
+  Changes changes = {{"the first position of a batch for all of it", [](Parameters& p) {
+                        p.rope.position = [](size_t, const Batch& b) { return static_cast<double>(b.first); };
                       }}};
-  changes.push_back({"the first position of a batch for all of it", [](Parameters& p) {
-                       p.rope.position = [](size_t, const Batch& b) { return static_cast<double>(b.first); };
+  changes.push_back({"positions counted from the start of each batch", [](Parameters& p) {
+                       p.rope.position = [](size_t i, const Batch&) { return static_cast<double>(i); };
                      }});
   for (size_t every = 2; every <= std::min<size_t>(site.position, 4096); every *= 2) {
     changes.push_back({fmt::format("positions counted modulo {}", every), [every](Parameters& p) {

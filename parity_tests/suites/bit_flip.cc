@@ -175,7 +175,9 @@ BitFlip BitFlips::Random(PlaceKind kind, std::mt19937& random) const {
       break;
     }
     case PlaceKind::kGamma: {
-      flip.read_by = {kNorms[below(kNorms.size())]};
+      do {
+        flip.read_by = {kNorms[below(kNorms.size())]};
+      } while (!bitnet::Exists(bitnet::InfoOf(flip.read_by[0]), bitnet::ShapeOf(h)));
       if (!bitnet::InfoOf(flip.read_by[0]).in_layer) flip.layer = -1;
       flip.byte = below(GammaOf(model, bitnet::InfoOf(flip.read_by[0]).weight, flip.layer).size_bytes());
       break;

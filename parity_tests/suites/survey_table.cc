@@ -2,7 +2,7 @@
 //
 //   survey_table                     the table: F32, TQ2_0 and I2_S
 //   survey_table rope_base           of one mistake
-//   survey_table --write-page        the same, into docs/faults-not-exact.md
+//   survey_table --write-page        in every layer alone, into docs/faults-not-exact.md
 //   survey_table healthy 300         runs of the sound engine, with other prompts, models and habits
 //   survey_table pairs 50            two mistakes at once, at random
 #include <fmt/format.h>
@@ -162,7 +162,8 @@ int Table(bool write_page, const std::string& only) {
     for (const Fault& fault : kFaults) {
       if (!only.empty() && only != fault.name) continue;
       if (*fault.only != 0 && std::string(fault.only).find(format) == std::string::npos) continue;
-      for (const int layer : {-1, 0, 3, 5}) {
+      const std::vector<int> layers = write_page ? std::vector<int>{-1} : std::vector<int>{-1, 0, 3, 5};
+      for (const int layer : layers) {
         if (layer >= 0 && !fault.in_layer) continue;
         const std::string argument = layer < 0 ? fault.name : fmt::format("{}:{}", fault.name, layer);
         const auto start = std::chrono::steady_clock::now();
