@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "engine/model/model_for_test.h"
@@ -74,8 +75,11 @@ TEST_P(OperationCauses, NameTheMistakeThatWasMade) {
     // Far enough back for a shifted cell, and not the last: it has no next position to see.
     const std::vector<Cause> causes = fixture.CausesAt(capture, {4, 1, point});
     ASSERT_FALSE(causes.empty()) << mistake.id;
-    EXPECT_EQ(causes[0].id, mistake.id);
-    EXPECT_EQ(causes[0].certainty, Certainty::kCertain) << mistake.id << ": " << causes[0].evidence;
+    // Two mistakes may be one in a single batch: position 0 for all of it, and no rotation at all.
+    EXPECT_TRUE(std::any_of(
+        causes.begin(), causes.end(),
+        [&mistake](const Cause& cause) { return cause.id == mistake.id && cause.certainty == Certainty::kCertain; }))
+        << mistake.id << ": found " << causes[0].id << ", " << causes[0].evidence;
   }
 }
 
