@@ -92,27 +92,18 @@ nlohmann::json ProfileJson(const CalibrateCommand& command, const Measured& meas
 
 int Run(const CalibrateCommand& command) {
   command.prompt.run.ApplyTimeout();
+  // Before the runs, which take their time.
+  std::ofstream out(command.output, std::ios::binary);
+  if (!out) throw std::runtime_error(fmt::format("--output: {}: cannot write", command.output));
   Measured measured;
-  for (const Prompt& scenario : LoadPrompts(command.prompts_file)) {
-    const std::vector<std::string>& only = command.only_prompts;
-    if (!only.empty() && std::find(only.begin(), only.end(), scenario.id) == only.end()) continue;
-    PromptOptions prompt = command.prompt;
-    prompt.prompt = scenario.text;
-    prompt.prompt_template = scenario.prompt_template;
-    prompt.system = scenario.system;
-    prompt.no_parse_special = !scenario.parse_special;
-    Request request = prompt.MakeRequest();
+  for (const Prompt& prompt : ChoosePrompts(command.prompts_file, command.only_prompts)) {
+    Request request = command.prompt.MakeRequest(prompt);
     request.max_tokens = command.max_tokens;
     for (const Schedule schedule : SchedulesOf(command.schedule)) {
       request.schedule = schedule;
-      Measure(command, request, fmt::format("prompt {}, {}", scenario.id, ScheduleName(schedule)), measured);
+      Measure(command, request, fmt::format("prompt {}, {}", prompt.id, ScheduleName(schedule)), measured);
     }
   }
-  if (measured.climbs == 0) {
-    throw std::runtime_error(
-        fmt::format("--prompt: no prompt of the file is called {}", fmt::join(command.only_prompts, " or ")));
-  }
-  std::ofstream out(command.output, std::ios::binary);
   out << ProfileJson(command, measured).dump(2) << "\n";
   out.close();
   if (!out) throw std::runtime_error(fmt::format("--output: {}: cannot write", command.output));

@@ -33,29 +33,8 @@ struct SweepCommand {
   ClimbOptions climb = {.profile = {}, .explain = true};
 };
 
-std::vector<Prompt> Scenarios(const SweepCommand& command) {
-  const std::vector<Prompt> all = LoadPrompts(command.prompts_file);
-  std::vector<Prompt> scenarios;
-  for (const std::string& id : command.only_prompts) {
-    const auto found = std::find_if(all.begin(), all.end(), [&id](const Prompt& p) { return p.id == id; });
-    if (found == all.end()) {
-      std::string ids;
-      for (const Prompt& p : all) ids += (ids.empty() ? "" : ", ") + p.id;
-      throw std::runtime_error(fmt::format("--prompt: '{}' is no prompt of {}; it has {}", id,
-                                           SettingsName(command.prompts_file, "prompts.json"), ids));
-    }
-    scenarios.push_back(*found);
-  }
-  return scenarios;
-}
-
 Request RequestFor(const SweepCommand& command, const Prompt& scenario, Schedule schedule) {
-  PromptOptions prompt = command.prompt;
-  prompt.prompt = scenario.text;
-  prompt.prompt_template = scenario.prompt_template;
-  prompt.system = scenario.system;
-  prompt.no_parse_special = !scenario.parse_special;
-  Request request = prompt.MakeRequest();
+  Request request = command.prompt.MakeRequest(scenario);
   request.max_tokens = command.max_tokens;
   request.schedule = schedule;
   request.trace = command.trace;
@@ -104,7 +83,7 @@ Climbed CandidateAlone(const SweepCommand& command, const Request& request, cons
 int Run(const SweepCommand& command) {
   command.prompt.run.ApplyTimeout();
   command.climb.profile.Load("strict");  // a mistake in a threshold is said before an engine runs
-  const std::vector<Prompt> scenarios = Scenarios(command);
+  const std::vector<Prompt> scenarios = ChoosePrompts(command.prompts_file, command.only_prompts);
   const std::vector<Schedule> schedules = SchedulesOf(command.schedule);
   // What stands in the way of the first climb, or of keeping it, is said before an engine runs.
   RequestFor(command, scenarios.front(), schedules.front());

@@ -127,6 +127,7 @@ INSTANTIATE_TEST_SUITE_P(
                     NamedMistake{"softmax_scale:5", "kjv-bitnet.f32", "attn_scores_softmax", 5, "softmax_scale"},
                     NamedMistake{"residual_element:0", "kjv-bitnet.tq2_0", "layer_out", 0, "residual"},
                     NamedMistake{"quantize_truncate:2", "kjv-bitnet.i2_s", "q_proj", 2, "quantized_by_truncation"},
+                    NamedMistake{"quantize_045:2", "kjv-bitnet.tq2_0", "q_proj", 2, "quantized_rounding"},
                     NamedMistake{"head_last_row", "kjv-bitnet.tq2_0", "logits", -1, "neighbouring_row"}),
     [](const auto& info) {
       std::string name = info.param.fault;

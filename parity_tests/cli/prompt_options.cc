@@ -2,11 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <stdexcept>
 
 #include "engine/tokenizer/prompt_template.h"
-#include "parity_tests/harness/matrix.h"
+#include "parity_tests/judge/settings.h"
 
 namespace parity {
 
@@ -36,6 +37,31 @@ void PromptOptions::AddTo(Options& options) {
               {.at_least = 0, .show_default = false});
   options.Add("--n-ubatch", n_ubatch, "positions in one batch", {.at_least = 1});
   run.AddTo(options);
+}
+
+Request PromptOptions::MakeRequest(const Prompt& of_file) const {
+  PromptOptions options = *this;
+  options.prompt = of_file.text;
+  options.prompt_template = of_file.prompt_template;
+  options.system = of_file.system;
+  options.no_parse_special = !of_file.parse_special;
+  return options.MakeRequest();
+}
+
+std::vector<Prompt> ChoosePrompts(const std::string& file, const std::vector<std::string>& ids) {
+  std::vector<Prompt> all = LoadPrompts(file), chosen;
+  if (ids.empty()) return all;
+  for (const std::string& id : ids) {
+    const auto found = std::find_if(all.begin(), all.end(), [&id](const Prompt& p) { return p.id == id; });
+    if (found == all.end()) {
+      std::string known;
+      for (const Prompt& p : all) known += (known.empty() ? "" : ", ") + p.id;
+      throw std::runtime_error(
+          fmt::format("--prompt: '{}' is no prompt of {}; it has {}", id, SettingsName(file, "prompts.json"), known));
+    }
+    chosen.push_back(*found);
+  }
+  return chosen;
 }
 
 Request PromptOptions::MakeRequest() const {

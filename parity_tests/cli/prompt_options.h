@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "parity_tests/cli/common.h"
+#include "parity_tests/harness/matrix.h"
 #include "reference/capture/request.h"
 
 namespace parity {
@@ -25,7 +26,13 @@ struct PromptOptions {
   // Without tokens to generate, as one batch. Throws where the model is not there, and where neither a prompt nor token
   // ids were given, or both.
   Request MakeRequest() const;
+  // The same with a prompt of a file of prompts.
+  Request MakeRequest(const Prompt& of_file) const;
 };
+
+// Of a file like fixtures/prompts.json ("": the built-in one) those with these ids, in that order; all without ids.
+// Throws on an id that is none of them, and lists those that are.
+std::vector<Prompt> ChoosePrompts(const std::string& file, const std::vector<std::string>& ids);
 
 // --chat-template-file.
 void AddChatTemplateFileOption(Options& options, std::string& value);

@@ -50,7 +50,9 @@ double TieSlack(const float* x, size_t cols, bitnet::ActivationKind kind, const 
     for (size_t i = at; i < at + group; ++i) m = std::max(m, std::fabs(x[i]));
     if (m == 0) continue;
     for (size_t i = at; i < at + group; ++i) {
-      const float scaled = std::fabs(x[i]) * (rule.levels / m), from_tie = scaled - std::floor(scaled) - tie;
+      // kUp looks at the number, the others at its magnitude.
+      const float of = rule.rounding == Rounding::kUp ? x[i] : std::fabs(x[i]);
+      const float scaled = of * (rule.levels / m), from_tie = scaled - std::floor(scaled) - tie;
       if (std::fabs(from_tie - std::round(from_tie)) < kNearTie) {
         slack += static_cast<double>(m) / static_cast<double>(rule.levels);
       }

@@ -14,19 +14,6 @@ using bitnet::Hyperparameters;
 
 constexpr PointSet kReadsCache = {Point::kAttnScores, Point::kAttnOut};
 
-Changes Window(const Site& site) {
-  const size_t right = site.model.hyperparameters.WindowOf(static_cast<size_t>(site.layer));
-  Changes changes;
-  if (right == 0) return changes;
-  changes.push_back({"all keys up to its own are attended", [](Parameters& p) { p.attention.window = 0; }});
-  for (const size_t wrong : {right + 1, right - 1}) {
-    if (wrong == 0) continue;
-    changes.push_back({fmt::format("{} keys are attended in place of {}", wrong, right),
-                       [wrong](Parameters& p) { p.attention.window = wrong; }});
-  }
-  return changes;
-}
-
 Changes GqaMapping(const Site& site) {
   const size_t kv = site.model.hyperparameters.n_head_kv, group = site.model.hyperparameters.n_head / kv;
   const std::string how = site.point == Point::kAttnScores
@@ -164,8 +151,19 @@ Change AsScore(std::string how, Score score) {
   return {std::move(how), [score = std::move(score)](Parameters& p) { p.attention.score_as = score; }};
 }
 
+// Of a model that has no window every one is wrong; of one that has, the neighbouring sizes and none.
 Changes AttentionWindow(const Site& site) {
+  const size_t right = site.model.hyperparameters.WindowOf(static_cast<size_t>(site.layer));
   Changes changes;
+  if (right != 0) {
+    changes.push_back({"all keys up to its own are attended", [](Parameters& p) { p.attention.window = 0; }});
+    for (const size_t wrong : {right + 1, right - 1}) {
+      if (wrong == 0) continue;
+      changes.push_back({fmt::format("{} keys are attended in place of {}", wrong, right),
+                         [wrong](Parameters& p) { p.attention.window = wrong; }});
+    }
+    return changes;
+  }
   for (size_t window = 1; window <= std::min<size_t>(site.position, 1024);
        window = window < 32 ? window + 1 : 2 * window) {
     changes.push_back(
@@ -297,11 +295,6 @@ const Mistake kMistakes[] = {
      .rung = "shapes",
      .position = 0,
      .place = Point::kAttnScores},
-    {.id = "sliding_window",
-     .what = "the sliding window is missing, or of another size",
-     .remedy = "read {architecture}.attention.sliding_window; the query's own key is one of them",
-     .points = {Point::kAttnScoresSoftmax},
-     .changes = Window},
     {.id = "softmax_scale",
      .what = "scores are not scaled by 1/sqrt(head_dim)",
      .remedy = "multiply the scores by 1/sqrt(head_dim)",
@@ -312,8 +305,9 @@ const Mistake kMistakes[] = {
      .position = 1,
      .place = Point::kAttnScoresSoftmax},
     {.id = "attention_window",
-     .what = "a query does not see all earlier keys: a sliding window, or batches that see themselves alone",
-     .remedy = "attend the keys 0 to i, unless the file has {architecture}.attention.sliding_window",
+     .what = "a query sees more or fewer earlier keys: a sliding window, or batches that see themselves alone",
+     .remedy = "attend the keys 0 to i; where the file has {architecture}.attention.sliding_window, so many, the "
+               "query's own among them",
      .points = {Point::kAttnScoresSoftmax},
      .changes = AttentionWindow},
     {.id = "key_left_out",

@@ -128,16 +128,14 @@ Changes EmbeddingRow(const Site&) {
 Changes EmbeddingScaled(const Site& site) {
   const float root = std::sqrt(static_cast<float>(site.model.hyperparameters.n_embd));
   Changes changes;
+  if (site.model.hyperparameters.embedding_scale != 1) {
+    changes.push_back({"embeddings as they are", [](Parameters& p) { p.lookup.factor = 1; }});
+  }
   for (const float factor : {root, 1 / root}) {
     changes.push_back({fmt::format("embeddings times {:g} (sqrt(n_embd) = {:g})", factor, root),
                        [factor](Parameters& p) { p.lookup.factor *= factor; }});
   }
   return changes;
-}
-
-Changes EmbeddingsNotScaled(const Site& site) {
-  if (site.model.hyperparameters.embedding_scale == 1) return {};
-  return {{"rows as they are", [](Parameters& p) { p.lookup.factor = 1; }}};
 }
 
 Changes LogitsChanged(const Site& site) {
@@ -219,14 +217,9 @@ const Mistake kMistakes[] = {
      .remedy = "read row id of token_embd, counted from 0",
      .points = {Point::kEmbeddings},
      .changes = EmbeddingRow},
-    {.id = "embeddings_not_scaled",
-     .what = "embeddings are not multiplied by sqrt(n_embd)",
-     .remedy = "gemma3 scales the rows that it looks up, and not the head that is tied to them",
-     .points = {Point::kEmbeddings},
-     .changes = EmbeddingsNotScaled},
     {.id = "embedding_scaled",
-     .what = "embeddings are scaled",
-     .remedy = "use them as they are: only some architectures multiply by sqrt(n_embd)",
+     .what = "embeddings are scaled where they should not be, or not where they should",
+     .remedy = "gemma3 multiplies the rows that it looks up by sqrt(n_embd), the other architectures do not",
      .points = {Point::kEmbeddings},
      .changes = EmbeddingScaled},
     {.id = "logits_changed",

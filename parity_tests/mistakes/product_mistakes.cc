@@ -45,6 +45,8 @@ Changes RoundedOtherwise(const Site& site) {
   add("int8 activations rounded down", {.rounding = Quantizing::Rounding::kFloor});
   add("int8 activations rounded up from 0.45 on", {.nearest_from = 0.45f});
   add("int8 activations rounded up from 0.55 on", {.nearest_from = 0.55f});
+  add("int8 activations rounded by floor(x + 0.55)", {.rounding = Quantizing::Rounding::kUp, .nearest_from = 0.45f});
+  add("int8 activations rounded by floor(x + 0.45)", {.rounding = Quantizing::Rounding::kUp, .nearest_from = 0.55f});
   return changes;
 }
 
@@ -59,6 +61,8 @@ Changes ScaledOtherwise(const Site& site) {
     if (levels > 127) add(fmt::format("a scale of {:g} / max, wrapped", levels), {.levels = levels, .wraps = true});
   }
   add("a scale from the largest value, not the largest magnitude", {.largest = Quantizing::Largest::kValue});
+  add("a scale from the largest value, not the largest magnitude, clipped at -127",
+      {.largest = Quantizing::Largest::kValue, .lowest = -127});
   add("a scale from the mean magnitude", {.largest = Quantizing::Largest::kMeanMagnitude});
   return changes;
 }

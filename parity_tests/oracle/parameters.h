@@ -43,15 +43,16 @@ struct NormParameters {
 
 // How the activations of a product are rounded before they meet the weights.
 struct Quantizing {
-  enum class Group { kAsTheFormat, kRow, kBlock, kBatch };  // what shares a scale
-  enum class Rounding { kNearest, kTruncating, kAway, kFloor };
-  enum class Largest { kMagnitude, kValue, kMeanMagnitude };  // what becomes `levels`
+  enum class Group { kAsTheFormat, kRow, kBlock, kBatch };            // what shares a scale
+  enum class Rounding { kNearest, kTruncating, kAway, kFloor, kUp };  // kUp: floor(x + 1 - nearest_from)
+  enum class Largest { kMagnitude, kValue, kMeanMagnitude };          // what becomes `levels`
   Group group = Group::kAsTheFormat;
   size_t block = 0;  // of kBlock
   Rounding rounding = Rounding::kNearest;
-  float nearest_from = 0.5f;  // the fraction from which kNearest goes up
+  float nearest_from = 0.5f;  // the fraction from which kNearest and kUp go up
   Largest largest = Largest::kMagnitude;
   float levels = 127;
+  float lowest = -128;  // what is below is clipped to it
   bool wraps = false;   // past int8's range, where the format clips
   bool none = false;    // not rounded at all: float32 activations times the decoded weights
   bool to_f16 = false;  // to F16, where the order keeps float32

@@ -51,6 +51,7 @@ Values Product(const ProductParameters& p, const Values& x, size_t n, Activation
   Int8Rows q;
   const Values a = Activations(p, x, w.cols, kind, &q);
   const size_t group = q.q.empty() ? w.cols : x.size() / q.d.size();
+  const bool narrow = p.narrow && !q.q.empty();
   Values y(n * w.rows), row(w.cols);
   for (size_t r = 0; r < w.rows; ++r) {
     if (p.read_row) {
@@ -63,17 +64,12 @@ Values Product(const ProductParameters& p, const Values& x, size_t n, Activation
       for (size_t at = 0; at < w.cols; at += group) {
         double part = 0;
         int32_t whole = 0;  // of the codes times int8
-        float scale = 0;
         for (size_t c = at; c < at + group; ++c) {
           part += static_cast<double>(row[c]) * a[i * w.cols + c];
-          if (!p.narrow || q.q.empty() || row[c] == 0) continue;
-          whole += row[c] > 0 ? q.q[i * w.cols + c] : -q.q[i * w.cols + c];
-          scale = std::fabs(row[c]);
+          if (narrow && row[c] != 0) whole += row[c] > 0 ? q.q[i * w.cols + c] : -q.q[i * w.cols + c];
         }
-        if (p.narrow && !q.q.empty() && whole != 0) {
-          part *= static_cast<double>(static_cast<int16_t>(whole)) / whole;
-        }
-        sum += scale == 0 && p.narrow ? 0 : part;
+        if (whole != 0) part *= static_cast<double>(static_cast<int16_t>(whole)) / whole;
+        sum += part;
       }
       y[i * w.rows + r] = static_cast<float>(sum * w.side_scale + (w.bias != nullptr ? w.bias[r] : 0));
     }

@@ -22,7 +22,11 @@ struct Scale {
 };
 Scale ScaleFor(ActivationKind kind, float m, const Quantizing& rule) {
   const float levels = rule.levels;
-  if (kind == ActivationKind::kQ8K && rule.wraps) return {levels / std::fabs(m), std::fabs(m) / levels};
+  // Who writes such a rule takes the magnitude, where ggml's factor has the sign of the largest value.
+  const bool lopsided = rule.wraps || rule.rounding == Rounding::kUp || rule.rounding == Rounding::kFloor;
+  if (kind == ActivationKind::kQ8K && lopsided) {
+    return m == 0 ? Scale() : Scale{levels / std::fabs(m), std::fabs(m) / levels};
+  }
   if (kind == ActivationKind::kQ8K) {
     const float factor = m == 0 ? 0.0f : -levels / m;
     return {factor, factor == 0 ? 0.0f : 1.0f / factor};
@@ -57,6 +61,8 @@ float Rounded(float x, const Quantizing& rule) {
       return std::round(x);
     case Rounding::kFloor:
       return std::floor(x);
+    case Rounding::kUp:
+      return std::floor(x + 1 - rule.nearest_from);
     case Rounding::kNearest:
       break;
   }
@@ -80,7 +86,7 @@ Int8Rows QuantizeWrongly(ActivationKind kind, const Values& x, size_t cols, cons
     for (size_t i = at; i < at + group; ++i) {
       const float rounded = Rounded(x[i] * scale.factor, rule);
       rows.q[i] = rule.wraps ? static_cast<int8_t>(static_cast<int>(std::clamp(rounded, -1e6f, 1e6f)))
-                             : static_cast<int8_t>(std::clamp(rounded, -128.0f, 127.0f));
+                             : static_cast<int8_t>(std::clamp(rounded, rule.lowest, 127.0f));
     }
     for (size_t i = at; i < at + group; i += kept) rows.d[i / kept] = scale.kept;
   }

@@ -251,7 +251,8 @@ int Pairs(int n) {
     const Survey s = SurveyOf(run);
     const auto named = [&s](const Fault& f) {
       return std::any_of(s.findings.begin(), s.findings.end(), [&f](const SurveyFinding& found) {
-        return found.place.point == f.point && !found.causes.empty() && found.causes[0].id == f.cause;
+        return found.place.point == f.point && std::any_of(found.causes.begin(), found.causes.end(),
+                                                           [&f](const Cause& cause) { return cause.id == f.cause; });
       });
     };
     const bool right = named(a) && named(b);
