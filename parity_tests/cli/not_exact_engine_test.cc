@@ -135,6 +135,17 @@ INSTANTIATE_TEST_SUITE_P(
       return name;
     });
 
+// A cause that would make right numbers wrong is not certain: here RoPE is off while decoding alone.
+TEST(NotExactEngineAlone, ACauseThatHoldsInPartIsNotCertain) {
+  for (const auto& [fault, certainty] :
+       {std::pair("rope_decode_position", "likely"), std::pair("rope_k_position", "certain")}) {
+    const nlohmann::json e = ExplanationOf("kjv-bitnet.tq2_0", std::string("--fault ") + fault,
+                                           {"--reference", "native", "--profile", "cosine"});
+    EXPECT_EQ(FirstCause(e), "rope_position_off_by_one") << fault;
+    EXPECT_EQ(e.at("causes").at(0).at("certainty"), certainty) << fault;
+  }
+}
+
 // Limits from good runs find what the built-in ones pass, and pass what is good.
 TEST(NotExactEngineAlone, IsCalibrated) {
   const TemporaryDirectory root;
@@ -162,6 +173,7 @@ TEST(NotExactEngineAlone, IsComparedWithItsPreviousBuild) {
   EXPECT_EQ(FirstCause(e), "softmax_scale");
   const nlohmann::json rounding = ExplanationOf("kjv-bitnet.tq2_0", "--sums double", baseline);
   EXPECT_EQ(rounding.at("stage"), "attn_norm");
+  EXPECT_EQ(rounding.at("bisection").at("verdict"), "operation") << "what changed, not what rounding may explain";
 }
 
 // What the engine leaves behind for a short prompt with these options.

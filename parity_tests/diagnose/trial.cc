@@ -306,7 +306,7 @@ std::vector<Cause> CausesOf(const std::vector<Explained>& found, const TracedOpe
                        "times that",
                        PointName(op.point()), where, n, null.worst());
     causes.push_back({.id = std::string(e->mistake->id),
-                      .certainty = e->exact || clear ? Certainty::kCertain : Certainty::kLikely,
+                      .certainty = e->exact || (clear && e->everywhere) ? Certainty::kCertain : Certainty::kLikely,
                       .evidence = fmt::format("{}, computed from the candidate's own inputs, gives {}", e->how, what),
                       .what = std::string(e->mistake->what),
                       .remedy = std::string(e->mistake->remedy)});
