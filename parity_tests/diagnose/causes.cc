@@ -1,13 +1,16 @@
 #include "parity_tests/diagnose/causes.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <utility>
 
 #include "engine/tokenizer/tokenizer.h"
 #include "parity_tests/mistakes/mistake.h"
+#include "reference/capture/quote.h"
 
 namespace parity {
 
@@ -33,6 +36,45 @@ std::vector<Cause> Causes::Sorted() const {
   return sorted;
 }
 
+namespace {
+
+// What is left where no known mistake gives the ids: the text that they spell.
+void SpellingCauses(const bitnet::Tokenizer& tokenizer, std::span<const int32_t> found, std::span<const int32_t> right,
+                    Causes& causes) {
+  const auto inside = [&tokenizer](int32_t id) { return id >= 0 && id < tokenizer.n_vocab(); };
+  const auto outside = std::find_if_not(found.begin(), found.end(), inside);
+  if (outside != found.end()) {
+    causes.Add("other_text", Certainty::kLikely,
+               fmt::format("id {} at position {} is outside the vocabulary of {}", *outside, outside - found.begin(),
+                           tokenizer.n_vocab()));
+    return;
+  }
+  if (!std::all_of(right.begin(), right.end(), inside)) return;
+  const std::string a = tokenizer.Decode(found, {.render_special = true});
+  const std::string b = tokenizer.Decode(right, {.render_special = true});
+  const auto at =
+      static_cast<size_t>(std::mismatch(found.begin(), found.end(), right.begin(), right.end()).first - found.begin());
+  if (a == b) {
+    const auto pieces = [&](std::span<const int32_t> ids) {
+      std::vector<std::string> some;
+      for (size_t i = at; i < std::min(at + 3, ids.size()); ++i) some.push_back(Quote(tokenizer.Piece(ids[i])));
+      return fmt::format("{}", fmt::join(some, " "));
+    };
+    causes.Add("same_text_split", Certainty::kLikely,
+               fmt::format("from position {} on the candidate has {} where the reference has {}", at, pieces(found),
+                           pieces(right)));
+    return;
+  }
+  const auto parts = static_cast<size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
+  constexpr size_t kShown = 16;
+  const size_t from = parts > kShown ? parts - kShown : 0;
+  causes.Add("other_text", Certainty::kLikely,
+             fmt::format("at byte {} of the text the candidate's ids spell {}, the reference's {}", parts,
+                         Quote(a.substr(from, 2 * kShown)), Quote(b.substr(from, 2 * kShown))));
+}
+
+}  // namespace
+
 void TokenCauses(const Captures& captures, const OwnModel& own, Causes& causes) {
   const std::vector<int32_t>&found = captures.candidate.tokens, &right = captures.reference.tokens;
   std::optional<bitnet::Tokenizer> tokenizer;
@@ -45,12 +87,20 @@ void TokenCauses(const Captures& captures, const OwnModel& own, Causes& causes) 
                        .tokenizer = tokenizer ? &*tokenizer : nullptr,
                        .file = own.model != nullptr ? &own.model->file : nullptr};
   if (found.empty()) return;
+  std::vector<std::pair<const Mistake*, std::string>> fit;
   for (const Mistake& mistake : AllMistakes()) {
     if (mistake.tokens == nullptr) continue;
     for (const TokenChange& change : mistake.tokens(site)) {
-      if (change.ids == found) causes.Add(mistake.id, Certainty::kCertain, change.how);
+      const bool known = !fit.empty() && fit.back().first == &mistake;
+      if (change.ids == found && !known) fit.emplace_back(&mistake, change.how);
     }
   }
+  // One prompt may not tell two mistakes apart.
+  const Certainty certainty = fit.size() == 1 ? Certainty::kCertain : Certainty::kLikely;
+  for (const auto& [mistake, how] : fit) {
+    causes.Add(mistake->id, certainty, fmt::format("{}: that gives all {} of the candidate's ids", how, found.size()));
+  }
+  if (fit.empty() && tokenizer) SpellingCauses(*tokenizer, found, right, causes);
 }
 
 void MaskCauses(const Captures& captures, Causes& causes) {

@@ -116,7 +116,10 @@ class Surveyor {
   void LookFor(Suspect& s) {
     std::optional<std::pair<Explained, HabitChoice>> known;
     for (auto& [layer, fit] : s.wrong) {
-      if (fit.worst() <= kFault) continue;
+      if (fit.worst() <= kFault) {
+        if (s.habits.parts.empty()) inexact_.push_back({s.point, layer});
+        continue;
+      }
       const auto op = Open(s.point, layer);
       const bool may_have_habits = s.habits.parts.empty() && static_cast<int>(s.wrong.size()) == s.traced;
       found_.push_back(Explain(*op, s.habits, std::move(fit), may_have_habits, known));
@@ -276,7 +279,7 @@ class Surveyor {
   Survey survey_;
   std::vector<Suspect> suspects_;
   std::vector<Found> found_;
-  std::vector<std::pair<Point, int>> inexact_;  // within rounding, and not every bit
+  std::vector<std::pair<Point, int>> inexact_;  // about as near as rounding allows, and not every bit
   std::vector<Found*> merged_;                  // the first of each finding
 };
 

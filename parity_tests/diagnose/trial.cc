@@ -133,6 +133,7 @@ bool IsHopeless(const TracedOperation& op, const Fit& null, const Parameters& p)
   constexpr double kFarOff = 100;  // times what rounding can do
   if (bitnet::InfoOf(op.point()).op != bitnet::Op::kProduct || PartsAreWrong(null)) return false;
   if (p.row_shift != 0 || p.product.quantizing.group == Quantizing::Group::kBatch) return false;
+  if (p.spoil) return false;  // it may round, and one row alone is summed in another order
   const Cell* worst = WorstCell(null);
   return worst != nullptr && op.ErrorAt(p, static_cast<size_t>(worst->position)) > kFarOff;
 }

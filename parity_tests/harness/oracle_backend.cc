@@ -65,9 +65,10 @@ class OracleSession : public Session {
     if (writer != nullptr && request_.trace != "none") sink_.emplace(request_, writer);
     n_cells_ = (static_cast<size_t>(n_ctx) + 255) / 256 * 256;
     PassOptions options{.n_cells = n_cells_, .change = {}, .trace = sink_ ? &*sink_ : nullptr};
-    if (mistake_ != nullptr && mistake_->changes != nullptr) {
-      options.change = [this](Point point, int layer, Parameters& p) { MakeMistake(point, layer, p); };
-    }
+    options.change = [this](Point point, int layer, Parameters& p) {
+      if (mistake_ != nullptr && mistake_->changes != nullptr) MakeMistake(point, layer, p);
+      if (spec_.change) spec_.change(loaded_->model, point, layer, p);
+    };
     pass_.emplace(loaded_->model, *arithmetic_, std::move(options));
   }
   std::span<const float> Forward(std::span<const int32_t> tokens, bool) override {
@@ -125,6 +126,7 @@ class OracleBackend : public InProcessBackend {
   }
   std::string Identity(const FileHasher& hash) override {
     static const std::string program = hash("/proc/self/exe");
+    if (spec_.change) throw std::logic_error("an oracle with a change has no name under which captures may be kept");
     return fmt::format("oracle {} {} {} {} {}", spec_.mistake, spec_.layer, spec_.order, spec_.kernels, program);
   }
 

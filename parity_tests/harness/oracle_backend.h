@@ -8,9 +8,11 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_HARNESS_ORACLE_BACKEND_H_
 #define BITNET_PARITY_PARITY_TESTS_HARNESS_ORACLE_BACKEND_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 
+#include "parity_tests/oracle/parameters.h"
 #include "reference/engines/backend.h"
 
 namespace parity {
@@ -21,6 +23,8 @@ struct OracleSpec {
   int layer = -1;            // of a mistake that is in the layers: one of them, or kEveryLayer
   std::string order = {};    // as for MakeNativeBackend
   bool kernels = false;      // the engine's kernels in place of the scalar definitions
+  // Beside the mistake: any change of an operation's parameters; layer -1 outside the layers.
+  std::function<void(const bitnet::Model&, Point, int layer, Parameters&)> change = {};
 };
 
 // Throws std::runtime_error on a mistake that the oracle cannot make, and where a layer is missing or not wanted.
