@@ -61,46 +61,57 @@ void SpellingCauses(const bitnet::Tokenizer& tokenizer, std::span<const int32_t>
       return fmt::format("{}", fmt::join(some, " "));
     };
     causes.Add("same_text_split", Certainty::kLikely,
-               fmt::format("from position {} on the candidate has {} where the reference has {}", at, pieces(found),
-                           pieces(right)));
+               fmt::format("from position {} on it is {}, expected {}", at, pieces(found), pieces(right)));
     return;
   }
   const auto parts = static_cast<size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
   constexpr size_t kShown = 16;
   const size_t from = parts > kShown ? parts - kShown : 0;
   causes.Add("other_text", Certainty::kLikely,
-             fmt::format("at byte {} of the text the candidate's ids spell {}, the reference's {}", parts,
+             fmt::format("at byte {} of the text the ids spell {}, expected {}", parts,
                          Quote(a.substr(from, 2 * kShown)), Quote(b.substr(from, 2 * kShown))));
 }
 
 }  // namespace
 
-void TokenCauses(const Captures& captures, const OwnModel& own, Causes& causes) {
-  const std::vector<int32_t>&found = captures.candidate.tokens, &right = captures.reference.tokens;
+AtFault TokenCauses(const Captures& captures, const OwnModel& own, Causes& causes) {
+  const Request& request = captures.reference.request;
   std::optional<bitnet::Tokenizer> tokenizer;
   if (own.model != nullptr && own.model->file.Has("tokenizer.ggml.tokens")) {
     tokenizer = bitnet::Tokenizer::FromGguf(own.model->file, own.dialect);
   }
-  const TokenSite site{.request = captures.reference.request,
+  std::span<const int32_t> found = captures.candidate.tokens, right = captures.reference.tokens;
+  AtFault side = AtFault::kUnknown;
+  if (tokenizer && !request.token_ids) {
+    const std::vector<int32_t> ours =
+        tokenizer->Encode(request.text, {.add_special = request.add_special, .parse_special = request.parse_special});
+    if (std::ranges::equal(ours, right)) side = AtFault::kCandidate;
+    if (std::ranges::equal(ours, found)) side = AtFault::kReference;
+  }
+  if (side == AtFault::kReference) std::swap(found, right);
+  if (found.empty()) return side;
+  const TokenSite site{.request = request,
                        .right = right,
                        .found = found,
                        .tokenizer = tokenizer ? &*tokenizer : nullptr,
                        .file = own.model != nullptr ? &own.model->file : nullptr};
-  if (found.empty()) return;
   std::vector<std::pair<const Mistake*, std::string>> fit;
   for (const Mistake& mistake : AllMistakes()) {
     if (mistake.tokens == nullptr) continue;
     for (const TokenChange& change : mistake.tokens(site)) {
       const bool known = !fit.empty() && fit.back().first == &mistake;
-      if (change.ids == found && !known) fit.emplace_back(&mistake, change.how);
+      if (!known && std::ranges::equal(change.ids, found)) fit.emplace_back(&mistake, change.how);
     }
   }
   // One prompt may not tell two mistakes apart.
   const Certainty certainty = fit.size() == 1 ? Certainty::kCertain : Certainty::kLikely;
   for (const auto& [mistake, how] : fit) {
-    causes.Add(mistake->id, certainty, fmt::format("{}: that gives all {} of the candidate's ids", how, found.size()));
+    causes.Add(mistake->id, certainty,
+               fmt::format("{}: that gives all {} of the {}'s ids", how, found.size(),
+                           side == AtFault::kReference ? "reference" : "candidate"));
   }
   if (fit.empty() && tokenizer) SpellingCauses(*tokenizer, found, right, causes);
+  return side;
 }
 
 void MaskCauses(const Captures& captures, Causes& causes) {

@@ -23,7 +23,8 @@ class Causes {
 };
 
 // Ids: every known mistake in the prompt's ids, made on purpose.
-void TokenCauses(const Captures& captures, const OwnModel& own, Causes& causes);
+// Our own tokenizer is the third opinion: says whose ids are not its, and looks for that side's mistake.
+AtFault TokenCauses(const Captures& captures, const OwnModel& own, Causes& causes);
 
 // The keys that each position attends, as both engines report them.
 void MaskCauses(const Captures& captures, Causes& causes);

@@ -77,7 +77,7 @@ Diagnosis Diagnose(const DiagnosisInput& input) {
   if (input.candidate_again != nullptr) RunCauses(captures.candidate, *input.candidate_again, causes);
   if (failed == Rung::kTokens) {
     result.location.position = static_cast<int>(input.verdict->rung(Rung::kTokens).position);
-    TokenCauses(captures, input.own, causes);
+    result.at_fault = TokenCauses(captures, input.own, causes);
   } else if (failed) {
     result.location = input.location ? *input.location : FirstDifference(inside.candidate, inside.reference);
     MaskCauses(captures, causes);

@@ -123,10 +123,26 @@ void SurveyBoth(Backend& candidate, Backend& reference, const Request& request, 
   explanation.reference = SurveyOf(reference, captures.reference, request, own, least, options);
 }
 
+// Nothing is wrong with the candidate: what does not follow on the other side is the cause.
+void AddCausesOfReference(Explanation& e) {
+  std::vector<Cause>& causes = e.diagnosis.causes;
+  causes.clear();
+  for (const SurveyFinding& f : e.reference->findings) {
+    for (const Cause& cause : f.causes) {
+      const auto same = [&cause](const Cause& c) { return c.id == cause.id; };
+      if (std::none_of(causes.begin(), causes.end(), same)) causes.push_back(cause);
+    }
+  }
+  e.diagnosis.location = e.reference->findings.front().place;
+  e.diagnosis.at_fault = AtFault::kReference;
+}
+
 // The survey looked at every layer, position and head; what the diagnosis says of one tensor stands where it has no
 // cause, and what it says of ids, masks and runs stands beside it.
 void AddCausesOfSurvey(Explanation& e) {
+  if (e.reference && !e.reference->findings.empty() && !e.baseline) return AddCausesOfReference(e);
   if (!e.candidate) return;
+  if (!e.candidate->findings.empty()) e.diagnosis.at_fault = AtFault::kCandidate;
   std::vector<Cause>& causes = e.diagnosis.causes;
   const auto add = [&causes](const Cause& cause, bool first) {
     std::erase_if(causes, [&cause](const Cause& c) { return c.id == cause.id; });

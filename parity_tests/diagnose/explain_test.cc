@@ -125,5 +125,27 @@ TEST_F(ExplainTest, TheMistakeOfAnEngineThatShowsNoTensors) {
   EXPECT_THAT(e.diagnosis.causes[0].evidence, HasSubstr("in layer 1"));
 }
 
+// Candidate, reference, and our own computation of the model: two against one say who is wrong.
+TEST_F(ExplainTest, WhichSideIsAtFault) {
+  const auto sound = MakeNativeBackend("llama.cpp-avx512");
+  const auto wrong =
+      MakeOracleBackend({.mistake = "activation_function", .layer = 1, .order = "llama.cpp-avx512", .kernels = true});
+  const Request request = TinyRequest();
+  for (const bool reference_is_wrong : {true, false}) {
+    Backend &candidate = reference_is_wrong ? *sound : *wrong, &reference = reference_is_wrong ? *wrong : *sound;
+    const Captures captures = {candidate.Run(request), reference.Run(request)};
+    const Explanation e = ExplainBits(candidate, reference, request, captures);
+    EXPECT_EQ(e.diagnosis.at_fault, reference_is_wrong ? AtFault::kReference : AtFault::kCandidate);
+    ASSERT_EQ(e.diagnosis.causes.size(), 1u);
+    EXPECT_EQ(e.diagnosis.causes[0].id, "activation_function");
+    EXPECT_EQ(e.location().point, Point::kFfnAct);
+    EXPECT_EQ(e.location().layer, 1);
+  }
+  // Two orders of rounding: nobody.
+  const auto other = MakeNativeBackend("llama.cpp-avx2");
+  const Captures captures = {other->Run(request), sound->Run(request)};
+  EXPECT_EQ(ExplainBits(*other, *sound, request, captures).diagnosis.at_fault, AtFault::kUnknown);
+}
+
 }  // namespace
 }  // namespace parity

@@ -203,10 +203,11 @@ class Surveyor {
     };
     std::stable_sort(choices.begin(), choices.end(),
                      [&](const HabitChoice& a, const HabitChoice& b) { return known(a) && !known(b); });
+    const std::vector<Way> promising = PromisingWays(op, f.null);
     for (const HabitChoice& choice : choices) {
       Fit null = op.Compare(With(choice, op), choice.slack());
       const bool cheap = bitnet::InfoOf(op.point()).op != bitnet::Op::kProduct;
-      std::vector<Explained> explained = TryMistakes(op, choice, null, cheap);
+      std::vector<Explained> explained = TryMistakes(op, choice, null, cheap, &promising);
       if (null.wrong() == 0 || explained.empty()) continue;
       AddHabits(op.point(), choice);
       f.null = std::move(null);

@@ -33,7 +33,7 @@ class TokenCausesTest : public testing::Test {
   }
   static Ids Encode(const std::string& text) { return tokenizer().Encode(text, {}); }
 
-  // The causes of an engine that gives `found` for `text`, the most certain first.
+  // The causes of an engine that gives `found` for `text`, the most certain first: the same on either side.
   std::vector<std::string> Named(const std::string& text, const Ids& found) {
     Captures captures;
     captures.reference.request.prompt = captures.reference.request.text = text;
@@ -41,7 +41,12 @@ class TokenCausesTest : public testing::Test {
     captures.candidate.tokens = found;
     EXPECT_NE(found, captures.reference.tokens) << text;
     Causes causes;
-    TokenCauses(captures, {.model = &model(), .order = nullptr, .problem = {}}, causes);
+    const OwnModel own = {.model = &model(), .order = nullptr, .problem = {}};
+    EXPECT_EQ(TokenCauses(captures, own, causes), AtFault::kCandidate);
+    std::swap(captures.reference.tokens, captures.candidate.tokens);
+    parity::Causes of_reference;
+    EXPECT_EQ(TokenCauses(captures, own, of_reference), AtFault::kReference);
+    EXPECT_EQ(of_reference.Sorted().size(), causes.Sorted().size());
     std::vector<std::string> ids;
     for (const Cause& c : causes.Sorted()) ids.push_back(c.id);
     evidence_ = causes.Sorted().empty() ? "" : causes.Sorted().front().evidence;

@@ -162,6 +162,10 @@ std::optional<Explained> TryChange(const TracedOperation& op, const HabitChoice&
   return e;
 }
 
+bool IsTriedAt(const Mistake& mistake, const TracedOperation& op) {
+  return mistake.tried && mistake.changes != nullptr && mistake.slack == 0 && mistake.points.Has(op.point());
+}
+
 bool Better(const Explained& a, const Explained& b) {
   if (a.exact != b.exact) return a.exact;
   if (a.everywhere != b.everywhere) return a.everywhere;
@@ -193,13 +197,40 @@ Parameters With(const HabitChoice& habits, const TracedOperation& op) {
   return p;
 }
 
-std::vector<Explained> TryMistakes(const TracedOperation& op, const HabitChoice& habits, const Fit& null, bool solve) {
+std::vector<Way> PromisingWays(const TracedOperation& op, const Fit& null) {
+  const Cell* worst = WorstCell(null);
+  std::vector<Way> ways;
+  if (worst == nullptr) return ways;
+  const auto position = static_cast<size_t>(worst->position);
+  const bool product = bitnet::InfoOf(op.point()).op == bitnet::Op::kProduct;
+  for (const Mistake& mistake : AllMistakes()) {
+    if (!IsTriedAt(mistake, op)) continue;
+    const std::vector<Change> changes = mistake.changes(SiteOf(op));
+    for (size_t way = 0; way < changes.size(); ++way) {
+      Parameters p = op.parameters();
+      changes[way].apply(p);
+      try {
+        // What depends on the batch is not seen in one row.
+        const bool whole = !product || p.row_shift != 0 || p.product.quantizing.group == Quantizing::Group::kBatch;
+        const double left = whole ? Judge(null, op.Compare(p)).error : op.ErrorAt(p, position);
+        if (left <= worst->error / 2) ways.push_back({&mistake, way});
+      } catch (const std::runtime_error&) {
+        continue;  // it reads a tensor that the engine did not leave, or one of another width
+      }
+    }
+  }
+  return ways;
+}
+
+std::vector<Explained> TryMistakes(const TracedOperation& op, const HabitChoice& habits, const Fit& null, bool solve,
+                                   const std::vector<Way>* among) {
   std::vector<Explained> found;
   const Site site = SiteOf(op);
   for (const Mistake& mistake : AllMistakes()) {
-    if (!mistake.tried || mistake.changes == nullptr || mistake.slack > 0 || !mistake.points.Has(op.point())) continue;
+    if (!IsTriedAt(mistake, op)) continue;
     const std::vector<Change> changes = mistake.changes(site);
     for (size_t way = 0; way < changes.size(); ++way) {
+      if (among != nullptr && std::find(among->begin(), among->end(), Way{&mistake, way}) == among->end()) continue;
       std::optional<Explained> e = TryChange(op, habits, null, changes[way]);
       if (!e) continue;
       e->mistake = &mistake;
@@ -308,7 +339,7 @@ std::vector<Cause> CausesOf(const std::vector<Explained>& found, const TracedOpe
                        PointName(op.point()), where, n, null.worst());
     causes.push_back({.id = std::string(e->mistake->id),
                       .certainty = e->exact || (clear && e->everywhere) ? Certainty::kCertain : Certainty::kLikely,
-                      .evidence = fmt::format("{}, computed from the candidate's own inputs, gives {}", e->how, what),
+                      .evidence = fmt::format("{}, computed from the engine's own inputs, gives {}", e->how, what),
                       .what = std::string(e->mistake->what),
                       .remedy = std::string(e->mistake->remedy)});
   }

@@ -44,11 +44,21 @@ struct Explained {
 // The same cells, wrong wherever a bit differs: of an engine that is exact elsewhere.
 Fit ByBits(Fit fit);
 
+// One way of making a mistake.
+struct Way {
+  const Mistake* mistake = nullptr;
+  size_t way = 0;
+  bool operator==(const Way&) const = default;
+};
+
+// The ways that leave at most half of the worst error of `null`: those that a habit may hide.
+std::vector<Way> PromisingWays(const TracedOperation& op, const Fit& null);
+
 // Every mistake of the table that explains the cells which are wrong in `null`, the best first: bit for bit before the
 // rest, then what holds everywhere. Empty where none does.
-// `solve`: look for numbers where no row fits as it stands.
+// `solve`: look for numbers where no row fits as it stands. `among`: only these ways are tried.
 std::vector<Explained> TryMistakes(const TracedOperation& op, const HabitChoice& habits, const Fit& null,
-                                   bool solve = true);
+                                   bool solve = true, const std::vector<Way>* among = nullptr);
 
 // The same for one that was found in another layer.
 std::optional<Explained> TryAgain(const TracedOperation& op, const HabitChoice& habits, const Fit& null,

@@ -10,10 +10,14 @@
 
 namespace parity {
 
+// Whose outputs do not follow from its inputs, by a third opinion: our own computation of the same model.
+enum class AtFault { kUnknown, kCandidate, kReference };
+std::string_view AtFaultName(AtFault side);  // "unknown", "candidate", "reference"
+
 enum class Certainty {
   kPossible,  // fits where the divergence is, nothing more
   kLikely,    // the figures point at it
-  kCertain,   // the mistake, made on purpose on the same inputs, gives the candidate's output
+  kCertain,   // the mistake, made on purpose on the same inputs, gives the engine's output
 };
 std::string_view CertaintyName(Certainty certainty);  // "possible", "likely", "certain"
 
@@ -27,7 +31,8 @@ struct Cause {
 
 struct Diagnosis {
   Place location;
-  std::vector<Cause> causes;  // the most certain first
+  std::vector<Cause> causes;  // the most certain first; of the side that is at fault
+  AtFault at_fault = AtFault::kUnknown;
 };
 
 }  // namespace parity

@@ -70,6 +70,11 @@ std::string_view BisectVerdictName(BisectVerdict verdict) {
   return kNames[static_cast<size_t>(verdict)];
 }
 
+std::string_view AtFaultName(AtFault side) {
+  constexpr std::string_view kNames[] = {"unknown", "candidate", "reference"};
+  return kNames[static_cast<size_t>(side)];
+}
+
 std::string_view CertaintyName(Certainty certainty) {
   constexpr std::string_view kNames[] = {"possible", "likely", "certain"};
   return kNames[static_cast<size_t>(certainty)];
@@ -84,6 +89,7 @@ bool Explanation::located_by_survey() const {
 
 Place Explanation::location() const {
   if (located_by_survey()) return candidate->findings.front().place;
+  if (diagnosis.at_fault == AtFault::kReference) return diagnosis.location;
   return bisection && bisection->place.position >= 0 ? bisection->place : diagnosis.location;
 }
 

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "parity_tests/findings/diagnosis.h"
 #include "parity_tests/findings/metrics.h"
 #include "parity_tests/findings/profile.h"
 #include "parity_tests/findings/rung.h"
@@ -65,6 +66,7 @@ struct Verdict {
   Profile profile;
   std::vector<RungResult> rungs;  // all of them, in order
   std::vector<std::string> notes;
+  AtFault at_fault = AtFault::kUnknown;  // where the engines part, or a bit differs, and both were looked into
 
   std::optional<Rung> failed_rung() const;
   bool parity() const;  // both engines were there, and no stage failed

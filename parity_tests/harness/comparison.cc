@@ -158,6 +158,7 @@ Climbed Comparison::Climb(const Request& request, const ClimbOptions& options) {
         parity::Climb(captures.candidate, captures.reference, {.profile = ExactProfile(), .piece_of = {}});
     climbed.explanation = Explain(request, captures, exact, /*first_bit=*/true);
   }
+  verdict.at_fault = climbed.explanation->diagnosis.at_fault;
   return climbed;
 }
 

@@ -43,6 +43,14 @@ std::vector<std::string> BisectionLines(const Explanation& e) {
   }
   const Bisection& b = *e.bisection;
   std::vector<std::string> lines;
+  if (e.diagnosis.at_fault == AtFault::kReference && e.reference) {
+    const Place at = e.location();
+    lines.push_back(
+        fmt::format("{} at position {}: the first operation of the reference whose output does not follow "
+                    "from its inputs",
+                    PlaceText(at.layer, at.point), at.position));
+    return lines;
+  }
   // What the outputs show first may be a habit, or the last to suffer: the operations say where it is wrong.
   if (const Place at = e.location(); e.located_by_survey() && at != b.place) {
     lines.push_back(fmt::format("{} at position {}: the first operation whose output does not follow from its inputs",
@@ -115,7 +123,9 @@ std::vector<std::string> WhereLines(const Explanation& e) {
 
 std::string CausesText(const Diagnosis& d, bool color) {
   std::string out = Paint("Why", Color::kBold, color) + "\n";
-  if (d.causes.empty()) out += "  no known mistake gives what the candidate computed\n";
+  if (d.causes.empty())
+    out += fmt::format("  no known mistake gives what the {} computed\n",
+                       d.at_fault == AtFault::kReference ? "reference" : "candidate");
   for (size_t i = 0; i < d.causes.size(); ++i) {
     const Cause& cause = d.causes[i];
     out += fmt::format("  {}. {} ({}, {})\n     because {}\n     do: {}\n", i + 1, cause.what,

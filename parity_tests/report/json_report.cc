@@ -110,6 +110,7 @@ Json JsonReport(const Verdict& verdict) {
                   : preflight.status == Status::kFail ? "error"
                                                       : "divergence"},
       {"exit_code", ExitCode(verdict)},
+      {"at_fault", AtFaultName(verdict.at_fault)},
       {"candidate", BackendJson(verdict.candidate)},
       {"reference", BackendJson(verdict.reference)},
       {"model",

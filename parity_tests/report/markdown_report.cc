@@ -100,12 +100,7 @@ std::string TopTable(const RungResult& result, const Verdict& verdict) {
 
 std::string MarkdownReport(const Verdict& verdict, bool usual_causes) {
   const auto failed = verdict.failed_rung();
-  const bool skipped = verdict.rung(Rung::kPreflight).status == Status::kSkip;
-  std::string out =
-      fmt::format("## {}\n\n", verdict.parity()             ? "Parity"
-                               : skipped                    ? "Skipped"
-                               : failed == Rung::kPreflight ? "Error at preflight"
-                                                            : fmt::format("Divergence at {}", RungName(*failed)));
+  std::string out = fmt::format("## {}\n\n", Headline(verdict));
   out += Facts(verdict) + "\n" + Stages(verdict);
   if (!failed) return out;
 

@@ -23,12 +23,17 @@ std::string Headline(const Verdict& verdict) {
                                    [](const RungResult& result) { return result.status == Status::kPass; });
     const bool all = std::none_of(verdict.rungs.begin(), verdict.rungs.end(),
                                   [](const RungResult& result) { return result.status == Status::kNotReached; });
-    return all ? "PARITY" : fmt::format("PARITY up to {}", RungName(last->rung));
+    std::string headline = all ? "PARITY" : fmt::format("PARITY up to {}", RungName(last->rung));
+    if (verdict.at_fault == AtFault::kUnknown) return headline;
+    return fmt::format("{} within the limits of {}, and yet the {} is at fault", headline, verdict.profile.name,
+                       AtFaultName(verdict.at_fault));
   }
   const RungResult& preflight = verdict.rung(Rung::kPreflight);
   if (preflight.status == Status::kSkip) return "SKIPPED";
   if (preflight.status == Status::kFail) return "ERROR at preflight";
-  return fmt::format("DIVERGENCE at {}", RungName(*verdict.failed_rung()));
+  const std::string headline = fmt::format("DIVERGENCE at {}", RungName(*verdict.failed_rung()));
+  if (verdict.at_fault == AtFault::kUnknown) return headline;
+  return fmt::format("{}: the {} is at fault", headline, AtFaultName(verdict.at_fault));
 }
 
 std::string DescribeProfile(const Profile& profile) {

@@ -143,14 +143,14 @@ TEST_F(ReportTest, ErrorAndSkip) {
   Verdict verdict = NotClimbed(preflight, reference.request, options.profile);
   EXPECT_THAT(TextReport(verdict, {}), AllOf(StartsWith("SKIPPED\n"), HasSubstr("llama.cpp is not installed")));
   EXPECT_EQ(JsonReport(verdict)["verdict"], "skipped");
-  EXPECT_THAT(MarkdownReport(verdict), AllOf(StartsWith("## Skipped"), HasSubstr("llama.cpp is not installed")));
+  EXPECT_THAT(MarkdownReport(verdict), AllOf(StartsWith("## SKIPPED"), HasSubstr("llama.cpp is not installed")));
   preflight.status = Status::kFail;
   verdict = NotClimbed(preflight, reference.request, options.profile);
   EXPECT_THAT(TextReport(verdict, {}),
               AllOf(StartsWith("ERROR at preflight\n"), HasSubstr("llama.cpp is not installed")));
   EXPECT_EQ(JsonReport(verdict)["verdict"], "error");
   EXPECT_EQ(JsonReport(verdict)["exit_code"], 2);
-  EXPECT_THAT(MarkdownReport(verdict), StartsWith("## Error at preflight"));
+  EXPECT_THAT(MarkdownReport(verdict), StartsWith("## ERROR at preflight"));
 }
 
 TEST_F(ReportTest, StoppingEarlyIsNotFullParity) {
@@ -202,12 +202,12 @@ TEST_F(ReportTest, MarkdownKeepsItsTables) {
   reference.pieces[3] = candidate.pieces[3] = "|<b>*\n";
   At(candidate.logits, 3, 7) += 1;
   const std::string text = MarkdownReport(Climb());
-  EXPECT_THAT(text, StartsWith("## Divergence at positions\n"));
+  EXPECT_THAT(text, StartsWith("## DIVERGENCE at positions\n"));
   EXPECT_THAT(text, HasSubstr(R"(At position 3, token 7 "\|&lt;b>\*\\n")"));
   EXPECT_THAT(text, HasSubstr("| positions | fail | 6 positions of 64 logits |"));
   EXPECT_THAT(text, HasSubstr("| 5 | "));
   candidate = CaptureForTest("native");
-  EXPECT_THAT(MarkdownReport(Climb()), StartsWith("## Parity\n"));
+  EXPECT_THAT(MarkdownReport(Climb()), StartsWith("## PARITY\n"));
 }
 
 TEST(Figures, NothingIsRoundedUpToPerfect) {
