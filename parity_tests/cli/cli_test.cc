@@ -125,7 +125,7 @@ TEST_F(CliTest, JsonIsOneObjectOrOneForEachSchedule) {
 }
 
 TEST_F(CliTest, MarkdownAndVerbose) {
-  EXPECT_THAT(Ladder({"--format", "markdown"}).output, StartsWith("## Parity\n"));
+  EXPECT_THAT(Ladder({"--format", "markdown"}).output, StartsWith("## PARITY\n"));
   EXPECT_THAT(Ladder({"--verbose"}).output, HasSubstr("max_ulp"));
   EXPECT_THAT(Ladder({"--dump-ids"}).output, HasSubstr("candidate prompt ids (3): [2032, "));
 }

@@ -48,6 +48,7 @@ struct RungResult {
   std::vector<RowMetrics> rows;  // one for each position compared
   WorstRows worst;
   int64_t first_over = -1;  // the first position over a limit
+  int64_t tie = -1;         // decode: the generated token at which both sides tie and choose apart; the walk ends there
 
   // The position that the message is about: in tokens and decode the first difference, in first-logit and positions the
   // worst.

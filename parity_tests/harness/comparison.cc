@@ -130,6 +130,68 @@ LadderOptions Comparison::Limits(const Captures& captures, const ClimbOptions& o
           .models = models_ ? &*models_ : nullptr};
 }
 
+namespace {
+
+// The rest of a request, with the reference's tokens up to the tie as part of the prompt; nothing where none is left.
+std::optional<Request> BehindTie(const Request& request, const Capture& reference, size_t tie) {
+  Request rest = request;
+  const auto taken = static_cast<int>(tie) + 1;
+  if (request.max_tokens <= taken) return std::nullopt;
+  rest.token_ids = reference.tokens;
+  rest.token_ids->insert(rest.token_ids->end(), reference.generated.begin(), reference.generated.begin() + taken);
+  rest.max_tokens -= taken;
+  rest.positions = 0;
+  return rest;
+}
+
+// The rung as it stands, and what was found behind its tie.
+void AddRest(const Verdict& rest, RungResult& decode, int ties) {
+  const RungResult& more = rest.rung(Rung::kDecode);
+  const int64_t done = decode.tie + 1;
+  const auto equal = static_cast<int64_t>(decode.rows.size() + more.rows.size());
+  for (const std::string& note : more.notes) decode.notes.push_back(fmt::format("from there on: {}", note));
+  if (const std::optional<Rung> failed = rest.failed_rung()) {
+    const RungResult& result = rest.rung(*failed);
+    decode.status = Status::kFail;
+    decode.message =
+        fmt::format("behind the tie at generated token {}, {}: {}", decode.tie, RungName(*failed), result.message);
+    decode.checks = result.checks;
+    decode.top_candidate = result.top_candidate;
+    decode.top_reference = result.top_reference;
+    decode.token = result.token;
+    decode.token_text = result.token_text;
+    if (*failed == Rung::kDecode) decode.position = done + result.position;
+  }
+  for (const RowMetrics& row : more.rows) decode.rows.push_back(row);
+  decode.worst.Add(more.worst);
+  decode.compared = fmt::format("{} greedy tokens equal, {} tie{} at which both went on with the reference's token",
+                                equal, ties, ties == 1 ? "" : "s");
+  decode.tie = more.tie < 0 ? -1 : done + more.tie;
+}
+
+}  // namespace
+
+std::optional<Comparison::Continued> Comparison::GoOnBehindTies(const Request& request, const LadderOptions& limits,
+                                                                Climbed& climbed) {
+  constexpr int kMostTies = 16;
+  RungResult& decode = climbed.verdict.rungs[static_cast<size_t>(Rung::kDecode)];
+  std::optional<Continued> last;
+  int64_t tie = decode.tie;  // in the captures looked at last
+  for (int ties = 1; ties <= kMostTies && tie >= 0; ++ties) {
+    if (decode.status != Status::kPass || !candidate_->live() || !reference_->live()) break;
+    const Request& asked = last ? last->request : request;
+    const Captures& answered = last ? last->captures : *climbed.captures;
+    const std::optional<Request> rest = BehindTie(asked, answered.reference, static_cast<size_t>(tie));
+    if (!rest) break;
+    Captures captures = Run(*rest);
+    Verdict verdict = parity::Climb(captures.candidate, captures.reference, limits);
+    AddRest(verdict, decode, ties);
+    tie = verdict.rung(Rung::kDecode).tie;
+    last = Continued{*rest, std::move(captures), std::move(verdict)};
+  }
+  return last;
+}
+
 Climbed Comparison::Climb(const Request& request, const ClimbOptions& options) {
   Climbed climbed;
   try {
@@ -145,13 +207,21 @@ Climbed Comparison::Climb(const Request& request, const ClimbOptions& options) {
   ladder.piece_of = PieceLookup(request);  // a recorded capture names the model where it was recorded
   Verdict& verdict = climbed.verdict = parity::Climb(captures.candidate, captures.reference, ladder);
   if (!note.empty() && options.profile.name.empty()) verdict.notes.push_back(note);
+  std::optional<Continued> behind_tie;
+  try {
+    behind_tie = GoOnBehindTies(request, ladder, climbed);
+  } catch (const std::exception& error) {
+    verdict.notes.push_back(fmt::format("behind the tie nothing was compared: {}", error.what()));
+  }
   if (!options.explain) return climbed;
   // Where and why, if a stage failed; where the first bit differs, if none did.
   const WorstRows& figures = Figures(verdict);
   const bool identical = figures.rows() == 0 || figures.identical_share() == 1;
   const std::optional<Rung> failed = verdict.failed_rung();
   if (failed == Rung::kPreflight || (!failed && identical)) return climbed;
-  if (failed) {
+  if (failed && behind_tie && behind_tie->verdict.failed_rung()) {
+    climbed.explanation = Explain(behind_tie->request, behind_tie->captures, behind_tie->verdict);
+  } else if (failed) {
     climbed.explanation = Explain(request, captures, verdict);
   } else {
     const Verdict exact =

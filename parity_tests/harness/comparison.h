@@ -93,6 +93,16 @@ class Comparison {
   Backend& reference() { return *reference_; }
 
  private:
+  // What was asked and answered last, of a walk that went on behind a tie.
+  struct Continued {
+    Request request;
+    Captures captures;
+    Verdict verdict;
+  };
+  // Behind a tie the texts part: both engines go on from the reference's token, until no tie is left, and the decode
+  // rung is judged as a whole. Nothing where there was no tie, or an engine cannot be asked again.
+  std::optional<Continued> GoOnBehindTies(const Request& request, const LadderOptions& limits, Climbed& climbed);
+
   enum class Side { kCandidate, kReference };
   Capture CaptureOf(Side side, const Request& request);
 

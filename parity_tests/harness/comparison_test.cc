@@ -113,6 +113,55 @@ TEST(Comparison, WhatAnEngineCannotDoIsAVerdict) {
               AllOf(StartsWith("candidate exec:exit 4 #: "), HasSubstr("exited with code 4")));
 }
 
+// A sound engine that takes the second best of two tokens that nearly tie, and another text from there on; behind the
+// tie its logits are off by `error`.
+class CoinTosser : public Backend {
+ public:
+  explicit CoinTosser(float error) : error_(error) {}
+  std::string name() const override { return "coin tosser"; }
+  ProbeResult Probe() override { return {}; }
+  std::string Identity(const FileHasher&) override { return "coin tosser"; }
+  Capture Run(const Request& request) override {
+    Capture capture = MakeNativeBackend()->Run(request);
+    if (request.token_ids) {
+      for (float& logit : capture.decode_logits.data) logit += error_;
+      return capture;
+    }
+    float* row = capture.decode_logits.data.data() + capture.decode_logits.cols;
+    int32_t& taken = capture.generated[1];
+    int32_t second = taken == 0 ? 1 : 0;
+    for (int32_t id = 0; id < capture.decode_logits.cols; ++id) {
+      if (id != taken && row[id] > row[second]) second = id;
+    }
+    std::swap(row[taken], row[second]);
+    taken = second;
+    for (size_t i = 2; i < capture.generated.size(); ++i) capture.generated[i] = 7;
+    return capture;
+  }
+
+ private:
+  float error_;
+};
+
+TEST(Comparison, BehindATieBothGoOnWithTheReferencesToken) {
+  ClimbOptions options = {.profile = kShipped};
+  options.profile.thresholds = {"decode.tie=100"};
+  Request request = Hello();
+  request.max_tokens = 6;
+  Comparison sound([](const BackendInfo&) { return std::make_unique<CoinTosser>(0.0f); }, "native");
+  Climbed climbed = sound.Climb(request, options);
+  const RungResult* decode = &climbed.verdict.rung(Rung::kDecode);
+  EXPECT_EQ(decode->status, Status::kPass) << decode->message;
+  EXPECT_EQ(decode->compared, "5 greedy tokens equal, 1 tie at which both went on with the reference's token");
+  EXPECT_EQ(decode->rows.size(), 5u);
+
+  Comparison wrong([](const BackendInfo&) { return std::make_unique<CoinTosser>(1.0f); }, "native");
+  climbed = wrong.Climb(request, options);
+  decode = &climbed.verdict.rung(Rung::kDecode);
+  EXPECT_EQ(decode->status, Status::kFail);
+  EXPECT_THAT(decode->message, HasSubstr("behind the tie at generated token 1"));
+}
+
 // The candidate's own file: other bytes are no reason to stop, other values are named.
 TEST(Comparison, TheCandidateMayReadItsOwnFile) {
   const std::string models = PARITY_BINARY_DIR "/fixtures/models/";

@@ -2,6 +2,7 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_JUDGE_CAPTURE_FOR_TEST_H_
 #define BITNET_PARITY_PARITY_TESTS_JUDGE_CAPTURE_FOR_TEST_H_
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string>
@@ -43,6 +44,7 @@ inline Capture CaptureForTest(const std::string& backend) {
   for (int i = 0; i < kPositions; ++i) c.shapes.attends.push_back({{0, i}});
   c.logits = fill(kPositions);
   c.decode_logits = fill(kGenerated);
+  std::copy_n(c.logits.row(kPositions - 1), kVocab, c.decode_logits.data.begin());
   for (int i = 0; i < kGenerated; ++i) {
     c.generated.push_back(Argmax({c.decode_logits.row(i), kVocab}));
     c.generated_pieces.push_back("g" + std::to_string(c.generated.back()));

@@ -66,10 +66,16 @@ std::string DescribeCheck(const Check& check, const WorstRows& worst, std::strin
                      check.position, check.limit);
 }
 
+// Logits of generated tokens keep to those of prompt positions where a profile says nothing else.
+Limits LimitsOf(const Profile& profile, Rung rung) {
+  const auto found = profile.limits.find(rung);
+  if (found != profile.limits.end() && !found->second.empty()) return found->second;
+  return rung == Rung::kDecode ? LimitsOf(profile, Rung::kPositions) : Limits();
+}
+
 // Judges result.rows by the profile's limits for result.rung: checks, worst, first_over, position, status, message.
 void Judge(const Profile& profile, const Matrix& c, const Matrix& r, RungResult& result) {
-  const auto found = profile.limits.find(result.rung);
-  const Limits limits = found != profile.limits.end() ? found->second : Limits();
+  const Limits limits = LimitsOf(profile, result.rung);
   const std::string_view where = PositionName(result.rung);
   for (size_t i = 0; i < result.rows.size(); ++i) {
     result.worst.Add(result.rows[i], static_cast<int64_t>(i), c.cols);
@@ -148,6 +154,18 @@ std::string Chosen(const Capture& capture, size_t i) {
   return fmt::format("{} {}", capture.generated[i], Quote(piece));
 }
 
+// One side's own consistency: the first token is taken from the logits of the last prompt position. "" if all is well.
+std::string OtherLastRow(const Capture& capture, std::string_view side, const Profile& profile) {
+  const Matrix &prompt = capture.logits, &decode = capture.decode_logits;
+  if (prompt.rows != static_cast<int64_t>(capture.tokens.size()) || prompt.cols != decode.cols) return "";
+  const RowMetrics row = CompareRows(Row(decode, 0), Row(prompt, prompt.rows - 1));
+  if (row.non_finite > 0 || Meets(row, LimitsOf(profile, Rung::kDecode))) return "";
+  return fmt::format(
+      "the {}'s first row of decode logits is not its last row of prompt logits (max abs {:.3g}): the first token must "
+      "be taken from the logits of the last prompt position",
+      side, row.max_abs);
+}
+
 // Compares up to the first token that differs. Returns the number of equal tokens; a failure or a tie is in `result`.
 size_t WalkTokens(const Capture& candidate, const Capture& reference, const LadderOptions& options,
                   RungResult& result) {
@@ -164,6 +182,9 @@ size_t WalkTokens(const Capture& candidate, const Capture& reference, const Ladd
     const RowMetrics metrics = CompareRows(Row(c, row), Row(r, row));
     if (metrics.non_finite > 0) return fail(i, DescribeNonFinite("generated token", c, r, row));
     for (const auto& [capture, side] : {std::pair(&candidate, "candidate"), std::pair(&reference, "reference")}) {
+      if (std::string problem = i == 0 ? OtherLastRow(*capture, side, options.profile) : ""; !problem.empty()) {
+        return fail(i, std::move(problem));
+      }
       if (std::string problem = NotGreedy(*capture, side, i); !problem.empty()) return fail(i, std::move(problem));
     }
     const size_t a = static_cast<size_t>(candidate.generated[i]), b = static_cast<size_t>(reference.generated[i]);
@@ -183,12 +204,11 @@ size_t WalkTokens(const Capture& candidate, const Capture& reference, const Ladd
                               i, Chosen(candidate, i), Chosen(reference, i)));
     }
     if (gap_c <= tie && gap_r <= tie) {
-      result.position = row;
+      result.position = result.tie = row;
       result.notes.push_back(
           fmt::format("tie at generated token {}: candidate {}, reference {}; their logits are {:.2g} apart in "
-                      "the candidate and {:.2g} in the reference (a tie: up to {:g}). The {} tokens after it "
-                      "follow different texts and were not compared",
-                      i, Chosen(candidate, i), Chosen(reference, i), gap_c, gap_r, tie, steps - i - 1));
+                      "the candidate and {:.2g} in the reference (a tie: up to {:g})",
+                      i, Chosen(candidate, i), Chosen(reference, i), gap_c, gap_r, tie));
       return i;
     }
     return fail(
@@ -257,6 +277,7 @@ RungResult CompareDecode(const Capture& candidate, const Capture& reference, con
   const int64_t at = result.position;
   const bool tokens_pass = result.status == Status::kPass;
   result.compared = fmt::format("{} of {} greedy tokens equal", equal, reference.generated.size());
+  if (result.tie >= 0) result.compared += "; behind the tie the texts part, and nothing is compared";
   const std::string message = result.message;
   Judge(options.profile, candidate.decode_logits, reference.decode_logits, result);
   if (!tokens_pass) {  // what the tokens say comes before what their logits say

@@ -78,7 +78,7 @@ class HtmlReportTest : public testing::Test {
       for (int i = 0; i < n; ++i) c->shapes.attends[static_cast<size_t>(i)] = {{0, i}};
       c->shapes.logits[0] = n;
       c->shapes.n_ctx = c->shapes.kv_cells = (n + 4 + 255) / 256 * 256;
-      const std::vector<float> row(c->logits.row(1), c->logits.row(2));
+      const std::vector<float> row(c->logits.row(5), c->logits.row(6));
       c->logits = {n, 64, {}};
       for (int i = 0; i < n; ++i) c->logits.data.insert(c->logits.data.end(), row.begin(), row.end());
     }
