@@ -30,6 +30,13 @@ struct Found {
   SurveyFinding finding;
 };
 
+// Before the layers, by layer, behind them.
+std::pair<int, int> Order(const Found& f) {
+  const bool in_layer = bitnet::InfoOf(f.point).in_layer;
+  const int layer = in_layer ? f.layer : f.point == Point::kEmbeddings ? -1 : 1 << 20;
+  return {layer, static_cast<int>(f.point)};
+}
+
 class Surveyor {
  public:
   Surveyor(const OwnModel& own, const Capture& capture, const std::function<void(const std::string&)>& progress,
@@ -54,13 +61,6 @@ class Surveyor {
   }
 
  private:
-  // Before the layers, by layer, behind them.
-  static std::pair<int, int> Order(const Found& f) {
-    const bool in_layer = bitnet::InfoOf(f.point).in_layer;
-    const int layer = in_layer ? f.layer : f.point == Point::kEmbeddings ? -1 : 1 << 20;
-    return {layer, static_cast<int>(f.point)};
-  }
-
   // Nothing where it was not traced.
   std::unique_ptr<TracedOperation> Open(Point point, int layer) {
     try {

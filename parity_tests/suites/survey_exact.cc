@@ -214,7 +214,7 @@ constexpr Oddity kOddities[] = {
     {"its square root, with its sign", [](size_t, float y) { return std::copysign(std::sqrt(std::fabs(y)), y); }},
     {"its hyperbolic tangent", [](size_t, float y) { return std::tanh(y); }},
     {"its magnitude", [](size_t, float y) { return std::fabs(y); }},
-    {"x / (1 + |x|)", [](size_t, float y) { return y / (1 + std::fabs(y)); }},
+    {"x / (1 + abs x)", [](size_t, float y) { return y / (1 + std::fabs(y)); }},
     {"every seventh number three times", [](size_t i, float y) { return i % 7 == 3 ? 3 * y : y; }},
     {"every other number with its sign turned", [](size_t i, float y) { return i % 2 == 1 ? -y : y; }},
     {"a wave added", [](size_t i, float y) { return y + 0.05f * std::sin(0.3f * static_cast<float>(i)); }},
