@@ -78,7 +78,7 @@ std::optional<Explained> TurnDial(const TracedOperation& op, const HabitChoice& 
     if (!product) return Distance(null, fit_with(value));
     Parameters p = right;
     dial.set(p, value);
-    return std::log1p(op.ErrorAt(p, static_cast<size_t>(WorstCell(null)->position)));
+    return std::log1p(op.ErrorAt(p, static_cast<size_t>(WorstCell(null)->position), WorstCell(null)->element));
   };
   const double low = std::log(dial.low), high = std::log(dial.high), step = (high - low) / kDialSteps;
   double at = low, best = std::numeric_limits<double>::infinity();
@@ -129,13 +129,13 @@ bool PartsAreWrong(const Fit& null) {
 }
 
 // A product of many rows is tried on its worst one first.
-bool IsHopeless(const TracedOperation& op, const Fit& null, const Parameters& p) {
+bool IsHopeless(const TracedOperation& op, const Fit& null, const Parameters& p, double slack = 0) {
   constexpr double kFarOff = 100;  // times what rounding can do
   if (bitnet::InfoOf(op.point()).op != bitnet::Op::kProduct || PartsAreWrong(null)) return false;
   if (p.row_shift != 0 || p.product.quantizing.group == Quantizing::Group::kBatch) return false;
   if (p.spoil) return false;  // it may round, and one row alone is summed in another order
   const Cell* worst = WorstCell(null);
-  return worst != nullptr && op.ErrorAt(p, static_cast<size_t>(worst->position)) > kFarOff;
+  return worst != nullptr && op.ErrorAt(p, static_cast<size_t>(worst->position), worst->element, slack) > kFarOff;
 }
 
 std::optional<Explained> TryChange(const TracedOperation& op, const HabitChoice& habits, const Fit& null,
@@ -212,7 +212,7 @@ std::vector<Way> PromisingWays(const TracedOperation& op, const Fit& null) {
       try {
         // What depends on the batch is not seen in one row.
         const bool whole = !product || p.row_shift != 0 || p.product.quantizing.group == Quantizing::Group::kBatch;
-        const double left = whole ? Judge(null, op.Compare(p)).error : op.ErrorAt(p, position);
+        const double left = whole ? Judge(null, op.Compare(p)).error : op.ErrorAt(p, position, worst->element);
         if (left <= worst->error / 2) ways.push_back({&mistake, way});
       } catch (const std::runtime_error&) {
         continue;  // it reads a tensor that the engine did not leave, or one of another width
@@ -291,9 +291,14 @@ std::vector<HabitChoice> PossibleHabits(const TracedOperation& op) {
 HabitChoice FindHabits(const std::vector<const TracedOperation*>& layers) {
   HabitChoice best;
   size_t best_cleared = 0, best_wrong = 0;
-  for (const TracedOperation* op : layers) best_wrong += op->Compare(op->parameters()).wrong();
+  std::vector<Fit> nulls;
+  for (const TracedOperation* op : layers) {
+    nulls.push_back(op->Compare(op->parameters()));
+    best_wrong += nulls.back().wrong();
+  }
   const size_t wrong_without = best_wrong;
   for (const HabitChoice& choice : PossibleHabits(*layers.front())) {
+    if (IsHopeless(*layers.front(), nulls.front(), With(choice, *layers.front()), choice.slack())) continue;
     size_t cleared = 0, wrong = 0;
     for (const TracedOperation* op : layers) {
       const size_t n = op->Compare(With(choice, *op), choice.slack()).wrong();

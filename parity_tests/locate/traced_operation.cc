@@ -118,8 +118,11 @@ Tensor TracedOperation::ComputePart(const Parameters& p, const Part& part) const
 
 Tensor TracedOperation::Compute(const Parameters& p) const {
   Tensor all;
+  // The weights are read once, not once a batch.
+  Parameters read = p;
+  read.product = p.product.Read();
   for (const Part& part : parts_) {
-    const Tensor y = ComputePart(p, part);
+    const Tensor y = ComputePart(read, part);
     for (size_t i = 0; i < y.n(); ++i) all.Append(y.row(i));
   }
   return all;
@@ -139,15 +142,28 @@ double TracedOperation::LimitOf(const Parameters& p, std::span<const float> row,
   return limit;
 }
 
-double TracedOperation::ErrorAt(const Parameters& p, size_t position) const {
+double TracedOperation::ErrorAt(const Parameters& p, size_t position, int64_t element, double slack) const {
+  constexpr size_t kSample = 64;  // rows of a matrix
   Inputs in{.batch = {position, 1}};
   Tensor a = Tensor::Uniform(Values(a_.row(position).begin(), a_.row(position).end()), 1);
   if (p.reads[0] != Point::kUnknown) a = traced_.InputsOf(point_, layer_, {position, 1}, &p).a;
   in.a = &a;
-  const Tensor ours = arithmetic_.Compute(point_, p, in);
-  const std::span<const float> row = output_.row(position), mine = ours.row(0);
+  std::span<const float> row = output_.row(position);
+  double largest = 0;
+  for (const float v : row) largest = std::isfinite(v) ? std::max(largest, static_cast<double>(std::fabs(v))) : largest;
+  const double limit = LimitOf(p, row, a.data.data()) + slack * largest;
+  Parameters sample = p;
+  const size_t rows = p.product.w.rows;
+  // What changes the row as a whole needs all of it.
+  if (bitnet::InfoOf(point_).op == Op::kProduct && element >= 0 && rows > 2 * kSample && !p.spoil &&
+      row.size() == rows) {
+    const size_t first = std::min(static_cast<size_t>(element) / kSample * kSample, (rows - kSample) / 8 * 8);
+    sample.product = p.product.Rows(first, kSample);
+    row = row.subspan(first, kSample);
+  }
+  const Tensor ours = arithmetic_.Compute(point_, sample, in);
+  const std::span<const float> mine = ours.row(0);
   if (row.size() != mine.size()) return kInfinite;
-  const double limit = LimitOf(p, row, a.data.data());
   double worst = 0;
   for (size_t j = 0; j < row.size(); ++j) {
     const double difference = std::fabs(static_cast<double>(row[j]) - mine[j]);

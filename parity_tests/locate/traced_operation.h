@@ -61,9 +61,9 @@ class TracedOperation {
   // `within`: of cells that are wrong there, only the stretch of a row that is.
   Fit Compare(const Parameters& p, double slack = 0, const Fit* within = nullptr) const;
 
-  // The largest error at one position, computed by itself: a first look at a product that is large. Its rounding may be
-  // that of another schedule.
-  double ErrorAt(const Parameters& p, size_t position) const;
+  // The largest error at one position, computed by itself, in some numbers around one: a first look at a product that
+  // is large. Its rounding may be that of another schedule.
+  double ErrorAt(const Parameters& p, size_t position, int64_t element, double slack = 0) const;
 
   // Our result and the engine's, a row a position.
   Tensor Compute(const Parameters& p) const;

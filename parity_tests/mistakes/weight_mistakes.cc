@@ -27,28 +27,22 @@ const bitnet::WeightMatrix& MatrixAt(const Site& site) {
 
 bool IsTernary(const Site& site) { return bitnet::FormatOf(MatrixAt(site).type).is_ternary(); }
 
-// Other weights; what the activations are rounded to stays.
-void SetWeights(Parameters& p, const ProductParameters& changed) {
-  p.product.w = changed.w;
-  p.product.bytes = changed.bytes;
-}
-
 Changes LinearOrder(const Site& site) {
   if (!IsTernary(site)) return {};
   const size_t codes = MatrixAt(site).type == bitnet::TensorType::kTQ1_0 ? 5 : 4;
   return {{fmt::format("the weights with {} neighbours read from each byte", codes == 4 ? "four" : "five"),
-           [](Parameters& p) { SetWeights(p, ReadLinearly(p.product.w)); }}};
+           [](Parameters& p) { ReadLinearly(p.product); }}};
 }
 
 Changes ScaleDropped(const Site& site) {
   if (!IsTernary(site)) return {};
-  return {{"the weights with scale 1", [](Parameters& p) { SetWeights(p, WithoutScale(p.product.w)); }}};
+  return {{"the weights with scale 1", [](Parameters& p) { ReadWithoutScale(p.product); }}};
 }
 
 Changes CodesSwapped(const Site& site) {
   if (!IsTernary(site)) return {};
   return {{"the weights with codes 0 and 2 exchanged", [](Parameters& p) {
-             SetWeights(p, WithCodes(p.product.w, [](uint8_t code) { return static_cast<uint8_t>(2 - code); }));
+             ReadWithCodes(p.product, [](uint8_t code) { return static_cast<uint8_t>(2 - code); });
            }}};
 }
 
@@ -59,7 +53,7 @@ Changes BlockOrder(const Site& site) {
   Changes changes;
   const auto add = [&](const char* how, size_t least, std::function<size_t(size_t)> from) {
     if (block < least) return;
-    changes.push_back({how, [from = std::move(from)](Parameters& p) { SetWeights(p, WithOrder(p.product.w, from)); }});
+    changes.push_back({how, [from = std::move(from)](Parameters& p) { ReadInOrder(p.product, from); }});
   };
   add("the four codes of a byte in reverse order", 128,
       [](size_t i) { return i / 128 * 128 + (3 - i % 128 / 32) * 32 + i % 32; });
@@ -85,9 +79,8 @@ Changes CodeMap(const Site& site) {
     if (std::string_view(map) == "012") continue;
     changes.push_back(
         {fmt::format("codes 0, 1, 2 as {}, {}, {}", map[0] - '1', map[1] - '1', map[2] - '1'), [map](Parameters& p) {
-           SetWeights(p, WithCodes(p.product.w, [map](uint8_t code) {
-                        return code > 2 ? code : static_cast<uint8_t>(map[code] - '0');
-                      }));
+           ReadWithCodes(p.product,
+                         [map](uint8_t code) { return code > 2 ? code : static_cast<uint8_t>(map[code] - '0'); });
          }});
   }
   return changes;

@@ -28,6 +28,27 @@ bitnet::Source InputOf(const Parameters& p, const bitnet::PointInfo& info, size_
   return layer == 0 ? bitnet::Source{Point::kEmbeddings, -1} : bitnet::Source{read, layer - 1};
 }
 
+ProductParameters ProductParameters::Rows(size_t first, size_t n) const {
+  ProductParameters part = *this;
+  part.w.data += first * bitnet::RowBytes(w.type, w.cols);
+  part.w.rows = n;
+  if (w.bias != nullptr) part.w.bias += first;
+  if (read_row) part.read_row = [read = read_row, first](size_t r, float* values) { read(first + r, values); };
+  return part;
+}
+
+ProductParameters ProductParameters::Read() const {
+  if (!read_block) return *this;
+  ProductParameters own = *this;
+  const bitnet::Format& format = bitnet::FormatOf(w.type);
+  std::vector<std::byte> read(w.data, w.data + bitnet::TensorBytes(w.type, w.rows, w.cols));
+  for (size_t b = 0; b < w.rows * w.cols / format.block_weights; ++b) read_block(read.data() + b * format.block_bytes);
+  own.bytes = std::make_shared<const std::vector<std::byte>>(std::move(read));
+  own.w.data = own.bytes->data();
+  own.read_block = nullptr;
+  return own;
+}
+
 Parameters ParametersOf(const bitnet::Model& model, Point point, int layer) {
   const bitnet::Hyperparameters& h = model.hyperparameters;
   const bitnet::PointInfo& info = bitnet::InfoOf(point);

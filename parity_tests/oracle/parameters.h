@@ -66,10 +66,16 @@ struct ProductParameters {
   // Row r of the weights as float32 [cols], where no format holds what is multiplied. The product is then computed in
   // double, with activations as `w.type` and `quantizing` say.
   std::function<void(size_t r, float* values)> read_row;
+  // What the engine makes of a block of the file's bytes before it multiplies with it.
+  std::function<void(std::byte* block)> read_block;
   bool narrow = false;  // sums of int8 products wrap at 16 bits; ternary weights alone
   bool Plain() const {
     return read_row || narrow || quantizing.none || quantizing.to_f16 || quantizing.group == Quantizing::Group::kBlock;
   }
+  // The product with these rows of the matrix alone.
+  ProductParameters Rows(size_t first, size_t n) const;
+  // The same product, with bytes of its own in place of `read_block`.
+  ProductParameters Read() const;
 };
 
 // The embeddings: the row of token id + shift, times a factor.

@@ -1,62 +1,73 @@
 #include "parity_tests/oracle/ternary.h"
 
+#include <array>
+#include <memory>
+#include <stdexcept>
+
 #include "engine/formats/format.h"
 
 namespace parity {
 namespace {
 
-using bitnet::Format;
-using bitnet::WeightMatrix;
+constexpr size_t kMostWeights = 256;  // of a block
+using Codes = std::array<uint8_t, kMostWeights>;
 
-// A copy of the matrix whose blocks `change` has seen.
-template <typename Change>
-ProductParameters Changed(const WeightMatrix& w, Change change) {
-  const Format& format = bitnet::FormatOf(w.type);
-  std::vector<std::byte> bytes(w.data, w.data + bitnet::TensorBytes(w.type, w.rows, w.cols));
-  for (size_t b = 0; b < w.rows * w.cols / format.block_weights; ++b) {
-    change(format, bytes.data() + b * format.block_bytes);
+const bitnet::TernaryBlock& TernaryOf(const ProductParameters& p) {
+  const bitnet::Format& format = bitnet::FormatOf(p.w.type);
+  if (format.ternary == nullptr || format.block_weights > kMostWeights) {
+    throw std::logic_error("no ternary format of blocks of up to 256 weights");
   }
-  ProductParameters own;
-  own.bytes = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
-  own.w = w;
-  own.w.data = own.bytes->data();
-  return own;
+  return *format.ternary;
+}
+
+// Behind what is done to a block already.
+void Then(ProductParameters& p, std::function<void(std::byte*)> change) {
+  if (!p.read_block) {
+    p.read_block = std::move(change);
+    return;
+  }
+  p.read_block = [first = p.read_block, then = std::move(change)](std::byte* block) {
+    first(block);
+    then(block);
+  };
 }
 
 }  // namespace
 
-ProductParameters WithCodes(const WeightMatrix& w, const std::function<uint8_t(uint8_t)>& map) {
-  return Changed(w, [&](const Format& format, std::byte* block) {
-    std::vector<uint8_t> codes(format.block_weights);
-    format.ternary->unpack(block, codes.data());
-    for (uint8_t& code : codes) code = map(code);
-    format.ternary->pack(codes.data(), block);
+void ReadWithCodes(ProductParameters& p, const std::function<uint8_t(uint8_t)>& map) {
+  std::array<uint8_t, 256> to;
+  for (size_t code = 0; code < to.size(); ++code) to[code] = map(static_cast<uint8_t>(code));
+  Then(p, [&ternary = TernaryOf(p), to](std::byte* block) {
+    Codes codes = {};
+    ternary.unpack(block, codes.data());
+    for (uint8_t& code : codes) code = to[code];
+    ternary.pack(codes.data(), block);
   });
 }
 
-ProductParameters WithOrder(const WeightMatrix& w, const std::function<size_t(size_t i)>& from) {
-  return Changed(w, [&](const Format& format, std::byte* block) {
-    std::vector<uint8_t> codes(format.block_weights), read(format.block_weights);
-    format.ternary->unpack(block, codes.data());
-    for (size_t i = 0; i < read.size(); ++i) read[i] = codes[from(i)];
-    format.ternary->pack(read.data(), block);
+void ReadInOrder(ProductParameters& p, const std::function<size_t(size_t i)>& from) {
+  std::vector<uint16_t> order(bitnet::FormatOf(p.w.type).block_weights);
+  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<uint16_t>(from(i));
+  Then(p, [&ternary = TernaryOf(p), order = std::move(order)](std::byte* block) {
+    Codes codes, read;
+    ternary.unpack(block, codes.data());
+    for (size_t i = 0; i < order.size(); ++i) read[i] = codes[order[i]];
+    ternary.pack(read.data(), block);
   });
 }
 
-ProductParameters ReadLinearly(const WeightMatrix& w) {
-  return Changed(w, [](const Format& format, std::byte* block) {
-    std::vector<uint8_t> codes(format.block_weights);
-    format.ternary->unpack_linear(block, codes.data());
-    format.ternary->pack(codes.data(), block);
+void ReadLinearly(ProductParameters& p) {
+  Then(p, [&ternary = TernaryOf(p)](std::byte* block) {
+    Codes codes;
+    ternary.unpack_linear(block, codes.data());
+    ternary.pack(codes.data(), block);
   });
 }
 
-ProductParameters WithoutScale(const WeightMatrix& w) {
-  ProductParameters own = Changed(w, [](const Format& format, std::byte* block) {
-    if (format.ternary->scale_at >= 0) SetBlockScale(*format.ternary, 1.0f, block);
-  });
-  own.w.scale = 1.0f;
-  return own;
+void ReadWithoutScale(ProductParameters& p) {
+  const bitnet::TernaryBlock& ternary = TernaryOf(p);
+  p.w.scale = 1;
+  if (ternary.scale_at >= 0) Then(p, [&ternary](std::byte* block) { SetBlockScale(ternary, 1.0f, block); });
 }
 
 }  // namespace parity

@@ -6,6 +6,7 @@
 //   survey_exact unknown             mistakes that no row describes
 //   survey_exact pairs 50            two mistakes at once, at random
 //   survey_exact --write-page        all of them, into docs/faults-exact.md
+//   survey_exact explain M.gguf      how long the ladder and its explanation take on a model, mistake by mistake
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -22,6 +23,7 @@
 #include <sstream>
 
 #include "parity_tests/diagnose/survey.h"
+#include "parity_tests/harness/comparison.h"
 #include "parity_tests/harness/loaded_model.h"
 #include "parity_tests/harness/oracle_backend.h"
 #include "parity_tests/harness/orders.h"
@@ -348,6 +350,50 @@ int Pairs(int n) {
   return 0;
 }
 
+// The whole answer that a user waits for: both engines, the ladder, where and why.
+int ExplainOn(const std::string& path, const std::string& only) {
+  Request request;
+  request.model = path;
+  request.prompt = request.text = "In the beginning God created the heaven and the earth.";
+  request.max_tokens = 2;
+  request.threads = 2;
+  const std::shared_ptr<const LoadedModel> loaded = LoadModel(SourceOf(request));
+  const bitnet::GraphShape shape = bitnet::ShapeOf(loaded->model.hyperparameters);
+  std::vector<double> all;
+  for (const char* id : {"rope_base", "norm_epsilon", "gqa_mapping", "activation_function", "weights_code_map",
+                         "softmax_scale", "residual", "kv_wrong_cell", "weights_of_another_layer", "logits_changed"}) {
+    if (!only.empty() && only != id) continue;
+    const std::vector<Fault> faults = FaultsOf(loaded->model, FindMistake(id));
+    for (const Fault& fault : faults) {
+      const bool layer = fault.layer == kEveryLayer || fault.layer == static_cast<int>(shape.n_layer) / 2;
+      if (fault.how != faults.front().how || !layer) continue;
+      Comparison comparison(
+          [&fault](const BackendInfo&) {
+            return MakeOracleBackend(
+                {.kernels = true, .change = [&fault](const auto& model, Point point, int layer, Parameters& p) {
+                   if (fault.In(point, layer)) fault.change(model, point, layer, p);
+                 }});
+          },
+          "native");
+      const auto now = [] { return std::chrono::steady_clock::now(); };
+      const auto start = now();
+      comparison.Climb(request, {});
+      const auto between = now();
+      const Climbed climbed = comparison.Climb(request, {.profile = {}, .explain = true});
+      const double ladder = std::chrono::duration<double>(between - start).count();
+      const double explanation = std::chrono::duration<double>(now() - between).count() - ladder;
+      all.push_back(explanation);
+      const auto& causes = climbed.explanation ? climbed.explanation->diagnosis.causes : std::vector<Cause>{};
+      fmt::print("{} ({}), layer {}: ladder {:.1f} s, explanation {:.1f} s: {}\n", fault.id, fault.how, fault.layer,
+                 ladder, explanation, causes.empty() ? "no cause" : causes[0].id);
+      std::fflush(stdout);
+    }
+  }
+  std::sort(all.begin(), all.end());
+  if (!all.empty()) fmt::print("median {:.1f} s, {:.1f} s at most\n", all[all.size() / 2], all.back());
+  return 0;
+}
+
 int Tables(const std::string& only, bool write_page) {
   const bool known_alone = !only.empty() && only != "unknown", unknown_alone = only == "unknown";
   std::string known, unknown;
@@ -378,6 +424,7 @@ int Tables(const std::string& only, bool write_page) {
 
 int main(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
+  if (mode == "explain" && argc > 2) return parity::ExplainOn(argv[2], argc > 3 ? argv[3] : "");
   if (mode == "pairs") return parity::Pairs(argc > 2 ? std::atoi(argv[2]) : 20);
   const bool write_page = mode == "--write-page";
   return parity::Tables(write_page ? "" : mode, write_page);
