@@ -22,10 +22,8 @@ size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple
 // The decoded weights as a float32 matrix.
 std::vector<std::byte> Decoded(const bitnet::WeightMatrix& w) {
   std::vector<std::byte> bytes(w.rows * w.cols * sizeof(float));
-  bitnet::WeightMatrix decoded = w;
   auto* values = reinterpret_cast<float*>(bytes.data());
-  const size_t data_bytes = bitnet::TensorBytes(w.type, w.rows, w.cols);
-  bitnet::DequantizeTensor(decoded.type, {w.data, data_bytes}, w.rows, w.cols, {values, w.rows * w.cols});
+  for (size_t r = 0; r < w.rows; ++r) bitnet::WeightRow(w, r, values + r * w.cols);
   return bytes;
 }
 
