@@ -18,6 +18,7 @@ void AddInspectCommand(CLI::App& app, int& exit_code);
 void AddLadderCommand(CLI::App& app, int& exit_code);
 void AddMakeRequestCommand(CLI::App& app, int& exit_code);
 void AddMatrixCommand(CLI::App& app, int& exit_code);
+void AddMergeCommand(CLI::App& app, int& exit_code);
 void AddSweepCommand(CLI::App& app, int& exit_code);
 void AddCheckCaptureCommand(CLI::App& app, int& exit_code);
 void AddPreflightCommand(CLI::App& app, int& exit_code);

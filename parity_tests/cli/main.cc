@@ -36,6 +36,7 @@ int main(int argc, char** argv) {
   parity::AddLadderCommand(app, exit_code);
   parity::AddMatrixCommand(app, exit_code);
   parity::AddSweepCommand(app, exit_code);
+  parity::AddMergeCommand(app, exit_code);
   parity::AddGenerateCommand(app, exit_code);
   parity::AddInspectCommand(app, exit_code);
   parity::AddCompatCheckCommand(app, exit_code);

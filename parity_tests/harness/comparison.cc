@@ -145,12 +145,17 @@ Climbed Comparison::Climb(const Request& request, const ClimbOptions& options) {
   ladder.piece_of = PieceLookup(request);  // a recorded capture names the model where it was recorded
   Verdict& verdict = climbed.verdict = parity::Climb(captures.candidate, captures.reference, ladder);
   if (!note.empty() && options.profile.name.empty()) verdict.notes.push_back(note);
-  if (!options.explain) return climbed;
-  // Where and why, if a stage failed; where the first bit differs, if none did.
+  if (options.explain) AddExplanation(request, climbed);
+  return climbed;
+}
+
+void Comparison::AddExplanation(const Request& request, Climbed& climbed) {
+  const Verdict& verdict = climbed.verdict;
   const WorstRows& figures = Figures(verdict);
   const bool identical = figures.rows() == 0 || figures.identical_share() == 1;
   const std::optional<Rung> failed = verdict.failed_rung();
-  if (failed == Rung::kPreflight || (!failed && identical)) return climbed;
+  if (!climbed.captures || failed == Rung::kPreflight || (!failed && identical)) return;
+  const Captures& captures = *climbed.captures;
   if (failed) {
     climbed.explanation = Explain(request, captures, verdict);
   } else {
@@ -158,7 +163,6 @@ Climbed Comparison::Climb(const Request& request, const ClimbOptions& options) {
         parity::Climb(captures.candidate, captures.reference, {.profile = ExactProfile(), .piece_of = {}});
     climbed.explanation = Explain(request, captures, exact, /*first_bit=*/true);
   }
-  return climbed;
 }
 
 Explanation Comparison::Explain(const Request& request, const Captures& captures, const Verdict& verdict,

@@ -84,6 +84,10 @@ class Comparison {
   // Runs both and climbs. Never throws for what an engine does: that is a verdict too. Both engines must be there.
   Climbed Climb(const Request& request, const ClimbOptions& options);
 
+  // Adds to what the last Climb returned where and why the engines part, if a stage failed or a bit differs. Both run
+  // again, some of them many times.
+  void AddExplanation(const Request& request, Climbed& climbed);
+
   // Where and why the captures of the last Run part. `verdict`: the ladder's, of these captures. first_bit: see
   // BisectOptions.
   Explanation Explain(const Request& request, const Captures& captures, const Verdict& verdict, bool first_bit = false);
