@@ -21,6 +21,7 @@
 #include "reference/capture/hash.h"
 #include "reference/capture/temporary_directory.h"
 #include "reference/capture/trace_selection.h"
+#include "reference/capture/whole_file.h"
 #include "reference/engines/machine.h"
 #include "reference/engines/process.h"
 

@@ -3,14 +3,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+
+#include "reference/capture/whole_file.h"
 
 namespace parity {
 namespace {
@@ -28,24 +26,6 @@ std::string PlanFile(const std::string& directory) { return directory + "/" + kP
 bool SameResult(const CaseResult& a, const CaseResult& b) { return ToJson(a) == ToJson(b); }
 
 }  // namespace
-
-void WriteWhole(const std::string& path, const std::string& text) {
-  std::string temporary = path + ".XXXXXX";
-  const int fd = mkstemp(temporary.data());
-  const auto fail = [&](const char* what) {
-    const int error = errno;
-    if (fd >= 0) unlink(temporary.c_str());
-    throw std::runtime_error(fmt::format("{}: {}: {}", path, what, std::strerror(error)));
-  };
-  if (fd < 0) fail("cannot be made");
-  close(fd);
-  std::ofstream out(temporary, std::ios::binary);
-  out << text;
-  out.close();
-  if (!out) fail("cannot be written");
-  chmod(temporary.c_str(), 0644);
-  if (rename(temporary.c_str(), path.c_str()) != 0) fail("cannot be renamed to");
-}
 
 RunFolder::RunFolder(std::string directory) : directory_(std::move(directory)) {
   if (!fs::exists(PlanFile(directory_))) {

@@ -17,9 +17,6 @@
 
 namespace parity {
 
-// Writes a file beside `path` and renames it when it is whole. Throws, naming the file.
-void WriteWhole(const std::string& path, const std::string& text);
-
 class RunFolder {
  public:
   RunFolder(std::string directory, RunPlan plan) : directory_(std::move(directory)), plan_(std::move(plan)) {}
