@@ -307,6 +307,47 @@ TEST_F(SweepTest, GnuParallelRunsTheShards) {
   ExpectSameFiles("serial", "parallel");
 }
 
+// An array of three jobs on a Slurm of one node: one of them runs another build of the reference, one is killed and
+// submitted again.
+TEST_F(SweepTest, SlurmRunsTheShards) {
+  const std::string go = Out("go");
+  const std::string engine = Engine("engine", fmt::format(R"(if [ "$SLURM_ARRAY_TASK_ID" = 3 ]; then
+  {0} "$@" && exec sed -i 's/"simd": "[^"]*"/"simd": "another"/' "$2/capture.json"
+fi
+while [ "$SLURM_ARRAY_TASK_ID" = 2 ] && [ ! -e {1} ]; do sleep 0.1; done)",
+                                                          NOT_EXACT_ENGINE, go));
+  std::string sweep = BITNET_PARITY_PROGRAM;
+  for (const std::string& word :
+       Command("shared", {"--reference", engine, "--profile", "cosine", "--schedule", "batch", "--trace", "none"})) {
+    sweep += " " + word;
+  }
+  WriteProgram(Out("jobs"), fmt::format(R"sh(#!/bin/sh -ex
+submit() {{ sbatch --output={0}/job-%a.txt --array=$1 $2 --wrap '{1} --shard '"\$SLURM_ARRAY_TASK_ID"'/3 --resume'; }}
+first=$(submit 1-3 --parsable)
+for i in $(seq 600); do
+  [ "$(ls {0}/shared/*/case.json 2>/dev/null | wc -l)" = 2 ] && break
+  sleep 0.1
+done
+scancel --signal=KILL --full "${{first}}_2"
+while squeue --noheader --array | grep -q .; do sleep 0.2; done
+ls {0}/shared/*/case.json | wc -l > {0}/before
+touch {2}
+submit 2 --wait
+)sh",
+                                        root_.path(), sweep, go));
+  const ProcessResult jobs = RunProcess(
+      {PARITY_SOURCE_DIR "/parity_tests/cli/one_node_slurm.sh", Out("slurm"), Out("jobs")}, std::chrono::seconds(110));
+  if (jobs.exit_code == 77) GTEST_SKIP() << jobs.last_words;
+  EXPECT_EQ(jobs.exit_code, 0) << jobs.last_words << ReadFile(Out("job-2.txt"));
+  EXPECT_EQ(ReadFile(Out("before")), "2\n");
+  const nlohmann::json summary = Json("shared");
+  EXPECT_EQ(summary["missing"], 0);
+  EXPECT_EQ(summary["exit_code"], 0);
+  ASSERT_EQ(summary["rows"].size(), 2u) << summary["rows"].dump(2);
+  EXPECT_NE(summary["rows"][0]["builds"], summary["rows"][1]["builds"]);
+  EXPECT_EQ(summary["rows"][0]["climbs"].get<int>() + summary["rows"][1]["climbs"].get<int>(), 3);
+}
+
 TEST_F(SweepTest, CasesAreListedAndRunOneByOne) {
   const ProcessResult listed = Sweep("list", {"--list-cases"});
   EXPECT_EQ(listed.exit_code, 0) << listed.last_words;

@@ -12,6 +12,7 @@
 #include "parity_tests/report/json_report.h"
 #include "parity_tests/report/numbers.h"
 #include "parity_tests/report/phrases.h"
+#include "reference/capture/hash.h"
 
 namespace parity {
 namespace {
@@ -22,6 +23,24 @@ std::string FirstLine(const std::string& text) { return text.substr(0, text.find
 void AddBits(const WorstRows& worst, std::vector<std::string>& line) {
   line.push_back(worst.rows() > 0 ? FormatShare(worst.identical_share()) : "-");
   line.push_back(worst.rows() > 0 ? FormatMetric(Metric::kMaxUlp, worst.value(Metric::kMaxUlp)) : "-");
+}
+
+// What tells builds of one engine apart. The native candidate's build follows the reference's; that of a reference is
+// too long for a table, and stands for itself as a hash.
+std::string CandidateBuild(const CaseResult& r) {
+  return r.candidate.backend.name.empty() ? "" : DescribeBackend(r.candidate.backend);
+}
+std::string ReferenceBuild(const CaseResult& r) {
+  const BackendInfo& b = r.reference.backend;
+  if (b.name.empty()) return "";
+  return b.build.empty() || b.name == "native"
+             ? DescribeBackend(b)
+             : fmt::format("{} [{}]", DescribeBackend(b), HashText(b.build).substr(0, 6));
+}
+
+std::string WithoutBars(std::string text) {
+  for (size_t at = text.find('|'); at != std::string::npos; at = text.find('|', at + 2)) text.insert(at, "\\");
+  return text;
 }
 
 nlohmann::json Figure(const WorstRows& worst, Metric metric) {
@@ -47,11 +66,11 @@ void Summary::Add(const SummaryGroup& group, const std::string& prompt, const Ve
 bool Summary::ManyBuilds() const {
   std::map<std::string, std::string> builds;  // of an engine
   for (const CaseResult& r : results_) {
-    for (const auto& [side, backend] :
-         {std::pair("candidate ", &r.candidate.backend), {"reference ", &r.reference.backend}}) {
-      if (backend->name.empty()) continue;
-      const auto [found, added] = builds.try_emplace(side + backend->name, DescribeBackend(*backend));
-      if (!added && found->second != DescribeBackend(*backend)) return true;
+    for (const auto& [engine, build] :
+         {std::pair(std::string("candidate"), CandidateBuild(r)), {r.names.reference, ReferenceBuild(r)}}) {
+      if (build.empty()) continue;
+      const auto [found, added] = builds.try_emplace(engine, build);
+      if (!added && found->second != build) return true;
     }
   }
   return false;
@@ -62,9 +81,7 @@ std::vector<Summary::Row> Summary::Rows() const {
   std::vector<Row> rows;
   for (const CaseResult& r : results_) {
     const SummaryGroup group = {r.names.reference, r.names.model, r.names.schedule};
-    const std::string builds =
-        many_builds ? fmt::format("{}, {}", DescribeBackend(r.candidate.backend), DescribeBackend(r.reference.backend))
-                    : "";
+    const std::string builds = many_builds ? CandidateBuild(r) + ", " + ReferenceBuild(r) : "";
     auto row =
         std::find_if(rows.begin(), rows.end(), [&](const Row& x) { return x.group == group && x.builds == builds; });
     if (row == rows.end()) {
@@ -219,7 +236,9 @@ std::string Summary::Table() const {
   const std::vector<std::vector<std::string>> cells = Cells();
   std::string out;
   for (size_t i = 0; i < cells.size(); ++i) {
-    out += fmt::format("| {} |\n", fmt::join(cells[i], " | "));
+    out += "|";
+    for (const std::string& cell : cells[i]) out += " " + WithoutBars(cell) + " |";
+    out += "\n";
     if (i > 0) continue;
     for (size_t column = 0; column < cells[0].size(); ++column) out += "| --- ";
     out += "|\n";
