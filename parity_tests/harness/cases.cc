@@ -41,7 +41,10 @@ std::vector<Piece> Pieces(const std::vector<std::string>& groups, const std::vec
   return pieces;
 }
 
-// Prompt and generated tokens. Where the vocabulary cannot be read, as many bytes a token as English has.
+// As many tokens as English has in so many bytes.
+uint64_t BytesAsTokens(const std::string& text) { return text.size() / 4 + 1; }
+
+// Prompt and generated tokens. An estimate where the vocabulary cannot be read.
 uint64_t TokensOf(const Request& request) {
   const auto generated = static_cast<uint64_t>(request.max_tokens);
   if (request.token_ids) return request.token_ids->size() + generated;
@@ -51,7 +54,7 @@ uint64_t TokensOf(const Request& request) {
            tokenizer->Encode(request.text, {.add_special = request.add_special, .parse_special = request.parse_special})
                .size();
   } catch (const std::exception&) {
-    return generated + request.text.size() / 4 + 1;
+    return generated + BytesAsTokens(request.text);
   }
 }
 
@@ -103,6 +106,22 @@ std::vector<RunCase> ShareOf(const std::vector<RunCase>& cases, Shard shard) {
   std::vector<RunCase> mine;
   for (const size_t i : ShareOf(groups, weights, shard)) mine.push_back(cases[i]);
   return mine;
+}
+
+void KeepShard(ParityMatrix& matrix, Shard shard) {
+  std::vector<std::string> groups;
+  std::vector<uint64_t> weights;
+  for (const Case& c : matrix.cases) {
+    const Prompt& prompt = matrix.prompts[c.prompt];
+    groups.push_back(matrix.models[c.model].id);
+    std::error_code error;
+    const uint64_t bytes = std::filesystem::file_size(matrix.models[c.model].path, error);
+    const int generated = matrix.max_tokens.value_or(prompt.max_tokens.value_or(kMaxTokens));
+    weights.push_back((error ? 1 : bytes) * (BytesAsTokens(prompt.text) + static_cast<uint64_t>(generated)));
+  }
+  std::vector<Case> kept;
+  for (const size_t i : ShareOf(groups, weights, shard)) kept.push_back(matrix.cases[i]);
+  matrix.cases = std::move(kept);
 }
 
 void AddContent(RunCase& c, const std::function<std::string(const std::string&)>& hash) {

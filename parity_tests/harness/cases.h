@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "parity_tests/findings/case_result.h"
+#include "parity_tests/harness/matrix.h"
 #include "reference/capture/request.h"
 
 namespace parity {
@@ -39,6 +40,9 @@ std::vector<size_t> ShareOf(const std::vector<std::string>& groups, const std::v
 uint64_t WeightOf(const RunCase& c);
 
 std::vector<RunCase> ShareOf(const std::vector<RunCase>& cases, Shard shard);
+
+// Leaves the shard's cases of a matrix, those of a model together.
+void KeepShard(ParityMatrix& matrix, Shard shard);
 
 // Fills in what a case depends on: the hash of its model, and of its request with the contents of files in place of
 // their paths. `hash`: of a file.
