@@ -9,9 +9,11 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "parity_tests/cli/climb.h"
 #include "parity_tests/cli/common.h"
+#include "parity_tests/cli/receipts.h"
 #include "parity_tests/harness/isolate.h"
 #include "parity_tests/harness/loaded_model.h"
 #include "parity_tests/harness/run_folder.h"
@@ -19,6 +21,7 @@
 #include "parity_tests/report/explanation_report.h"
 #include "parity_tests/report/report.h"
 #include "reference/capture/hash.h"
+#include "reference/capture/json_fields.h"
 #include "reference/capture/temporary_directory.h"
 #include "reference/capture/trace_selection.h"
 #include "reference/capture/whole_file.h"
@@ -44,6 +47,9 @@ std::string Steady(std::string text) {
   }
   return text;
 }
+
+// A case's part of a receipt, with times: the one file of a case that differs from run to run, beside the captures.
+constexpr const char* kReceipt = "receipt.json";
 
 // True for an engine of the registry that may not be installed; what a user named by a path or a command is there, or
 // it is a mistake.
@@ -158,6 +164,11 @@ class CaseRunner {
   void KeepCandidate(const RunCase& c, const Capture& candidate) {
     const std::string directory = folder_.CaseDirectory(c.planned.names.id);
     if (run_.keep_captures) WriteCapture(candidate, directory + "/candidate");
+    Verdict alone = Refuse(Status::kSkip, EngineOf(c).absent, c.request, run_.profile.Load(c.profile));
+    alone.candidate = candidate.backend;
+    alone.model = candidate.model;
+    const Captures captures = {candidate, {}};
+    WriteWhole(directory + "/" + kReceipt, Steady(DumpJson(RunOfReceipt(alone, &captures))));
     CaseResult result = CandidateOnly(c.planned.names, candidate, run_.profile.Load(c.profile));
     Complete(c, result);
     KeepTexts(result, CaseText(result));
@@ -180,6 +191,8 @@ class CaseRunner {
     WriteWhole(directory + "/verdict.json", Steady(DumpJson(ClimbJson(climbed))));
     const HtmlClimb page = HtmlClimbOf(climbed);
     WriteWhole(directory + "/report.html", Steady(HtmlReport({&page, 1})));
+    WriteWhole(directory + "/" + kReceipt,
+               Steady(DumpJson(RunOfReceipt(climbed.verdict, climbed.captures ? &*climbed.captures : nullptr))));
     if (!whole) return WriteWhole(directory + "/" + kUnexplained, DumpJson(ToJson(result)));
     Publish(result);
   }
@@ -233,10 +246,18 @@ RunPlan PlanOf(const CasesRun& run) {
 }
 
 void CheckRequests(const std::vector<RunCase>& cases) {
-  std::map<std::string, bool> models;
+  std::set<std::string> models, ids;
   for (const RunCase& c : cases) {
+    const std::string& id = c.planned.names.id;
+    if (id.find('/') != std::string::npos || id.starts_with('.') || id.starts_with("summary.") || id == "run.json") {
+      throw std::runtime_error(
+          fmt::format("case '{}': found an id that cannot be the name of its folder; rename the prompt", id));
+    }
+    if (!ids.insert(id).second) {
+      throw std::runtime_error(fmt::format("case '{}': found two of that name; rename a prompt or a model", id));
+    }
     TraceSelection selection(c.request.trace);
-    if (models.emplace(c.request.model, true).second) OpenModel(SourceOf(c.request));
+    if (models.insert(c.request.model).second) OpenModel(SourceOf(c.request));
   }
 }
 
@@ -251,6 +272,7 @@ void CasesOptions::AddTo(Options& options) {
   options.Add("--scenario-timeout", timeout_seconds,
               "seconds that one case may take, all runs of both engines together (180)",
               {.range = {{1, 86400}}, .show_default = false});
+  AddReceiptOption(options, receipt);
 }
 
 std::vector<RunCase> ChosenCases(const std::vector<RunCase>& cases, const CasesOptions& options) {
@@ -339,9 +361,12 @@ RunReport RunCases(CasesRun run, const CasesOptions& options) {
   if (done > 0) fmt::print(stderr, "{} of {} cases were done before\n", done, chosen.size());
   RunReport report = {folder.plan(), {}};
   report.plan.cases = planned;
+  std::vector<nlohmann::json> receipts;
   for (const RunCase& c : chosen) {
     if (std::optional<CaseResult> result = folder.Find(c.planned)) report.results.push_back(std::move(*result));
+    receipts.push_back(ReadJsonFile(folder.CaseDirectory(c.planned.names.id) + "/" + kReceipt));
   }
+  WriteReceipt(options.receipt, run.command, std::move(receipts));
   return report;
 }
 

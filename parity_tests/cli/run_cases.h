@@ -12,12 +12,14 @@
 
 namespace parity {
 
-// Which cases, where, and for how long: --case, --shard, --list-cases, --resume, --scenario-timeout.
+// Which cases, where, and for how long: --case, --shard, --list-cases, --resume, --scenario-timeout,
+// --receipt.
 struct CasesOptions {
   std::vector<std::string> only;  // ids; empty: all
   std::string shard;              // "2/3"; empty: all
   std::string list;               // "jsonl", "github"; empty: cases run
   bool resume = false;
+  std::string receipt;      // file of the receipt of this run
   int timeout_seconds = 0;  // of one case; 0: CROSSVAL_TIMEOUT_SECS, or 180
 
   void AddTo(Options& options);

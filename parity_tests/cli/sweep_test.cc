@@ -15,6 +15,7 @@
 
 #include "parity_tests/cli/cli_for_test.h"
 #include "reference/capture/capture.h"
+#include "reference/capture/hash.h"
 #include "reference/capture/temporary_directory.h"
 
 namespace parity {
@@ -48,13 +49,13 @@ class SweepTest : public testing::Test {
   bool Done(const std::string& out, const std::string& id) const {
     return fs::exists(Out(out) + "/" + id + "/case.json");
   }
-  // Every file of a run by its name, but for the captures, which hold times.
+  // Every file of a run by its name, but for receipts and captures, which hold times.
   std::map<std::string, std::string> Files(const std::string& out) const {
     std::map<std::string, std::string> files;
     for (const auto& entry : fs::recursive_directory_iterator(Out(out))) {
       const std::string name = fs::relative(entry.path(), Out(out)).string();
-      if (!entry.is_regular_file() || name.find("/candidate/") != std::string::npos ||
-          name.find("/reference/") != std::string::npos) {
+      if (!entry.is_regular_file() || name.ends_with("/receipt.json") ||
+          name.find("/candidate/") != std::string::npos || name.find("/reference/") != std::string::npos) {
         continue;
       }
       files[name] = ReadFile(entry.path());
@@ -161,12 +162,16 @@ TEST_F(SweepTest, WithoutAReferenceTheCandidateRunsAlone) {
 TEST_F(SweepTest, WhatIsKnownToBeWrongIsSaidBeforeItStarts) {
   const std::string no_gguf = Out("no.gguf");
   std::ofstream(no_gguf) << "hello";
+  const std::string prompts = Out("up.json");
+  std::ofstream(prompts) << R"({"schema": "bitnet-parity/prompts/1", "prompts": [
+    {"id": "../up", "text": "In", "template": "raw"}]})";
   const std::map<std::string, std::vector<std::string>> wrong = {
       {"/no/such/engine", {"--reference", "exec:/no/such/engine"}},
       {"is no program", {"--candidate", "exec:/no/such/engine"}},
       {"bogus", {"--trace", "bogus"}},
       {"no.gguf", {"--model", no_gguf}},
       {"'nothing' is no prompt", {"--prompt", "nothing"}},
+      {"case '../up.batch'", {"--prompts", prompts}},
       {"--case: 'x'", {"--case", "x"}},
       {"found '4/3', expected i/n", {"--shard", "4/3"}},
       {"threshold \"positions.mse\"", {"--threshold", "positions.mse"}}};
@@ -395,6 +400,45 @@ for suite in xml:
                                      "{0}.kjv-bitnet.tq2_0.gguf count.batch [] False [True] True\n",
                                      engine))
       << read.last_words;
+}
+
+TEST_F(SweepTest, AReceiptIsLeftAndChecked) {
+  const std::string file = Out("receipt.json");
+  ASSERT_EQ(Sweep("receipts", {"--receipt", file}).exit_code, 0);
+  const nlohmann::json receipt = nlohmann::json::parse(ReadFile(file));
+  ASSERT_EQ(receipt["runs"].size(), 6u);
+  EXPECT_EQ(receipt["command"], "sweep");
+  EXPECT_EQ(receipt["runs"][0]["model"]["blake3"], HashFile(kTrainedModel));
+  EXPECT_GT(receipt["runs"][0]["candidate"]["kernels"].size(), 4u);
+  EXPECT_EQ(RunParity({"verify-receipt", file}).exit_code, 0);
+  EXPECT_EQ(
+      RunParity({"verify-receipt", file, "--require-kernel", "matmul.TQ2_0.*", "--model", kTrainedModel}).exit_code, 0);
+  const ProcessResult gpu = RunParity({"verify-receipt", file, "--require-gpu-kernels"});
+  EXPECT_EQ(gpu.exit_code, 1);
+  EXPECT_THAT(gpu.output, HasSubstr("none is of a GPU"));
+  EXPECT_THAT(RunParity({"receipts", "ls", root_.path()}).output,
+              AllOf(HasSubstr("sweep  PARITY"), HasSubstr("sound  receipt.json")));
+  EXPECT_THAT(RunParity({"receipts", "diff", file, file}).output, HasSubstr("equal but for times"));
+  std::string changed = ReadFile(file);
+  changed.replace(changed.find("\"seed\": 42"), 10, "\"seed\": 43");
+  std::ofstream(Out("changed.json")) << changed;
+  EXPECT_EQ(RunParity({"verify-receipt", Out("changed.json")}).exit_code, 1);
+  const ProcessResult diff = RunParity({"receipts", "diff", file, Out("changed.json")});
+  EXPECT_EQ(diff.exit_code, 1);
+  EXPECT_THAT(diff.output, testing::StartsWith("runs[0].seed: 42 / 43"));
+  std::ofstream(Out("broken.json")) << "{";
+  EXPECT_EQ(RunParity({"verify-receipt", Out("broken.json")}).exit_code, 2);
+  EXPECT_EQ(RunParity({"receipts", "burn"}).exit_code, 2);
+}
+
+TEST_F(SweepTest, ABenchmarkMeasuresByTurns) {
+  const std::string file = Out("benchmark.json");
+  const ProcessResult result = RunParity({"benchmark", "--model", kTrainedModel, "--reference", "native", "--rounds",
+                                          "2", "--max-tokens", "4", "--threads", "1", "--receipt", file});
+  EXPECT_EQ(result.exit_code, 0) << result.last_words;
+  EXPECT_THAT(result.output, AllOf(HasSubstr("candidate native"), HasSubstr("2 rounds by turns"), HasSubstr("PARITY")));
+  EXPECT_EQ(nlohmann::json::parse(ReadFile(file))["runs"].size(), 2u);
+  EXPECT_EQ(RunParity({"verify-receipt", file}).exit_code, 0);
 }
 
 TEST_F(SweepTest, AMatrixKeepsItsCasesToo) {

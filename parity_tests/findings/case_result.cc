@@ -84,7 +84,8 @@ json SideToJson(const CaseSide& side) {
   return {{"name", TextToJson(b.name)},   {"version", TextToJson(b.version)},
           {"build", TextToJson(b.build)}, {"simd", TextToJson(b.simd)},
           {"threads", b.threads},         {"generated", side.generated},
-          {"pieces", Texts(side.pieces)}, {"traces", side.traces}};
+          {"pieces", Texts(side.pieces)}, {"traces", side.traces},
+          {"kernels", side.kernels}};
 }
 
 CaseSide SideFromJson(JsonFields fields) {
@@ -97,6 +98,8 @@ CaseSide SideFromJson(JsonFields fields) {
   fields.Read("generated", &side.generated);
   fields.Read("pieces", &side.pieces);
   fields.Read("traces", &side.traces);
+  JsonFields kernels = fields.Object("kernels");
+  for (const std::string& name : kernels.Keys()) kernels.Read(name, &side.kernels[name]);
   return side;
 }
 

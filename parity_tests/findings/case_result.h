@@ -7,6 +7,7 @@
 #define BITNET_PARITY_PARITY_TESTS_FINDINGS_CASE_RESULT_H_
 
 #include <cstdint>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
@@ -53,6 +54,7 @@ struct CaseSide {
   std::vector<int32_t> generated = {};
   std::vector<std::string> pieces = {};
   int64_t traces = 0;
+  std::map<std::string, uint64_t> kernels = {};  // that ran, where the engine's capture says so, and how often
   std::string Text() const;
 };
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/trace_diff.h"
@@ -17,10 +18,15 @@ namespace parity {
 namespace {
 
 CaseSide SideOf(const Capture& capture) {
-  return {.backend = capture.backend,
-          .generated = capture.generated,
-          .pieces = capture.generated_pieces,
-          .traces = static_cast<int64_t>(capture.traces.size())};
+  CaseSide side = {.backend = capture.backend,
+                   .generated = capture.generated,
+                   .pieces = capture.generated_pieces,
+                   .traces = static_cast<int64_t>(capture.traces.size())};
+  if (!capture.extra->is_object() || !capture.extra->contains("kernels")) return side;
+  for (const auto& [name, calls] : capture.extra->at("kernels").items()) {
+    if (calls.is_number_unsigned()) side.kernels[name] = calls;
+  }
+  return side;
 }
 
 void AddRequest(const Verdict& verdict, CaseResult& r) {
