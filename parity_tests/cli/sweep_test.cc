@@ -326,6 +326,12 @@ while [ "$SLURM_ARRAY_TASK_ID" = 2 ] && [ ! -e {1} ]; do sleep 0.1; done)",
        Command("shared", {"--reference", engine, "--profile", "cosine", "--schedule", "batch", "--trace", "none"})) {
     sweep += " " + word;
   }
+  // And once more to folders of their own, the native engine against itself: merged, it is one run.
+  std::string parts = BITNET_PARITY_PROGRAM;
+  for (const std::string& word : Command("", {})) {
+    if (word != "--out" && word != Out("")) parts += " " + word;
+  }
+  parts += " --out " + root_.path();
   WriteProgram(Out("jobs"), fmt::format(R"sh(#!/bin/sh -ex
 submit() {{ sbatch --output={0}/job-%a.txt --array=$1 $2 --wrap '{1} --shard '"\$SLURM_ARRAY_TASK_ID"'/3 --resume'; }}
 first=$(submit 1-3 --parsable)
@@ -338,8 +344,9 @@ while squeue --noheader --array | grep -q .; do sleep 0.2; done
 ls {0}/shared/*/case.json | wc -l > {0}/before
 touch {2}
 submit 2 --wait
+sbatch --wait --array=1-3 --wrap '{3}/part"$SLURM_ARRAY_TASK_ID" --shard "$SLURM_ARRAY_TASK_ID"/3'
 )sh",
-                                        root_.path(), sweep, go));
+                                        root_.path(), sweep, go, parts));
   const ProcessResult jobs = RunProcess(
       {PARITY_SOURCE_DIR "/parity_tests/cli/one_node_slurm.sh", Out("slurm"), Out("jobs")}, std::chrono::seconds(110));
   if (jobs.exit_code == 77) GTEST_SKIP() << jobs.last_words;
@@ -351,6 +358,9 @@ submit 2 --wait
   ASSERT_EQ(summary["rows"].size(), 2u) << summary["rows"].dump(2);
   EXPECT_NE(summary["rows"][0]["builds"], summary["rows"][1]["builds"]);
   EXPECT_EQ(summary["rows"][0]["climbs"].get<int>() + summary["rows"][1]["climbs"].get<int>(), 3);
+  ASSERT_EQ(Sweep("serial").exit_code, 0);
+  EXPECT_EQ(RunParity({"merge", Out("part1"), Out("part2"), Out("part3"), "--out", Out("merged")}).exit_code, 0);
+  ExpectSameFiles("serial", "merged");
 }
 
 TEST_F(SweepTest, CasesAreListedAndRunOneByOne) {
