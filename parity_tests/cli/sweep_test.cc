@@ -171,7 +171,7 @@ TEST_F(SweepTest, WhatIsKnownToBeWrongIsSaidBeforeItStarts) {
       {"bogus", {"--trace", "bogus"}},
       {"no.gguf", {"--model", no_gguf}},
       {"'nothing' is no prompt", {"--prompt", "nothing"}},
-      {"case '../up.batch'", {"--prompts", prompts}},
+      {"../up", {"--prompts", prompts}},
       {"--case: 'x'", {"--case", "x"}},
       {"found '4/3', expected i/n", {"--shard", "4/3"}},
       {"threshold \"positions.mse\"", {"--threshold", "positions.mse"}}};
