@@ -1,6 +1,7 @@
 #include "engine/kernels/activations.h"
 
 #include <fmt/format.h>
+#include "engine/kernels/counts.h"
 
 #include <algorithm>
 #include <cmath>
@@ -200,6 +201,8 @@ void Activations::Resize(ActivationKind k, size_t n_rows, size_t n_cols) {
 }
 
 void Activations::Prepare(const float* x, size_t n_rows, size_t n_cols, ActivationKind k, ThreadPool& pool) {
+  static KernelCounter counter("activations");
+  counter.Add();
   const auto for_rows = [&](const auto& rows) { ParallelRanges(pool, n_rows, 1, n_cols * kElementWork, rows); };
   switch (k) {
     case ActivationKind::kF32:

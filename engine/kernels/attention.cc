@@ -1,6 +1,7 @@
 #include "engine/kernels/attention.h"
 
 #include <fmt/format.h>
+#include "engine/kernels/counts.h"
 
 #include <algorithm>
 #include <atomic>
@@ -288,6 +289,8 @@ void ForQueries(const AttentionCall& call, const KvView& kv, const AttentionShap
 
 void Attention(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
                const ArithmeticOrder& order, float* out, ThreadPool& pool, const AttentionTrace& trace) {
+  static KernelCounter counter("attention");
+  counter.Add();
   if (trace.keys_attended != nullptr) std::fill_n(trace.keys_attended, n, 0);
   if (trace.first_key != nullptr) std::fill_n(trace.first_key, n, std::numeric_limits<int>::max());
   ForQueries({.n = n, .first = first, .n_keys = {}, .q = q, .out = out, .trace = trace}, kv, shape, order,

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <vector>
+#include "engine/kernels/counts.h"
 
 #include "engine/formats/half.h"
 
@@ -139,6 +140,8 @@ void GeluMul(const float* gate, const float* up, size_t n, float* out) {
 
 void GateMul(Activation activation, const float* gate, const float* up, size_t n, const ArithmeticOrder& order,
              float* out) {
+  static KernelCounter counter("gate");
+  counter.Add();
   switch (activation) {
     case Activation::kSilu:
       return SiluMul(gate, up, n, order, out);
@@ -149,7 +152,11 @@ void GateMul(Activation activation, const float* gate, const float* up, size_t n
   }
 }
 
-void AddRows(const float* a, const float* b, size_t n, float* out) { HWY_DYNAMIC_DISPATCH(AddAll)(a, b, n, out); }
+void AddRows(const float* a, const float* b, size_t n, float* out) {
+  static KernelCounter counter("add");
+  counter.Add();
+  HWY_DYNAMIC_DISPATCH(AddAll)(a, b, n, out);
+}
 
 void RoundToF16(const float* x, size_t n, uint16_t* out) {
   HWY_DYNAMIC_DISPATCH(RoundToF16Bits)(x, n, reinterpret_cast<hwy::float16_t*>(out));

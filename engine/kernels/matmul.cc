@@ -4,12 +4,25 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
+#include <memory>
 #include <stdexcept>
 
+#include "engine/kernels/counts.h"
 #include "engine/kernels/matmul_internal.h"
 
 namespace bitnet {
 namespace {
+
+KernelCounter& CounterOf(TensorType type) {
+  static const auto counters = [] {
+    std::map<TensorType, std::unique_ptr<KernelCounter>> made;
+    for (const MatMulKernel& k : kMatMulKernels)
+      made[k.type] = std::make_unique<KernelCounter>("matmul." + TypeName(k.type));
+    return made;
+  }();
+  return *counters.at(type);
+}
 
 MatMulRows* KernelOf(TensorType type) {
   const auto* kernel = std::find_if(std::begin(kMatMulKernels), std::end(kMatMulKernels),
@@ -45,6 +58,7 @@ void MatMul(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& 
   }
   MatMulRows* const rows = KernelOf(w.type);
   if (rows == nullptr) throw std::logic_error(fmt::format("matrix product: none for {}", TypeName(w.type)));
+  CounterOf(w.type).Add();
   ParallelRanges(pool, w.rows, 16, x.n * w.cols, [&](size_t begin, size_t end) {
     rows(w, x, order, begin, end, y);
     FinishRows(w, x.n, begin, end, y);

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "engine/kernels/counts.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/rms_norm.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
@@ -64,6 +65,8 @@ namespace bitnet {
 HWY_EXPORT(RmsNormRows);
 
 void RmsNorm(const float* x, size_t n, size_t cols, const float* gamma, float eps, float* y, ThreadPool& pool) {
+  static KernelCounter counter("rms_norm");
+  counter.Add();
   ParallelRanges(pool, n, 8, cols * kElementWork, [&](size_t begin, size_t end) {
     HWY_DYNAMIC_DISPATCH(RmsNormRows)(x + begin * cols, end - begin, cols, gamma, eps, y + begin * cols);
   });

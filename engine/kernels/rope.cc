@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include "engine/kernels/counts.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/rope.cc"
@@ -113,6 +114,8 @@ RopeAngles ComputeRopeAngles(int position, size_t n_rot, float base, const RopeS
 }
 
 void Rope(float* x, size_t n_heads, size_t head_dim, size_t n_rot, const RopeAngles& angles, RopeLayout layout) {
+  static KernelCounter counter("rope");
+  counter.Add();
   if (layout == RopeLayout::kNeox) {
     HWY_DYNAMIC_DISPATCH(RopeHeads)(x, n_heads, head_dim, n_rot / 2, angles.cos.data(), angles.sin.data());
   } else {

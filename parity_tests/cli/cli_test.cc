@@ -222,53 +222,6 @@ TEST_F(CliTest, TheEnvironmentSpeaksAndAFlagWins) {
   unsetenv("CROSSVAL_TIMEOUT_SECS");
 }
 
-TEST_F(CliTest, SweepKeepsEverythingAPromptAndSchedule) {
-  const auto sweep = [](const std::string& out, const std::vector<std::string>& more) {
-    std::vector<std::string> arguments = {
-        "sweep",     "--model", Model(), "--tokenizer", kTrainedTokenizer, "--out", directory + "/" + out,
-        "--threads", "1"};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return RunParity(arguments);
-  };
-  const auto summary = [](const std::string& out) {
-    return nlohmann::json::parse(std::ifstream(directory + "/" + out + "/summary.json"));
-  };
-  const ProcessResult parity = sweep("sweep", {"--reference", "native"});
-  EXPECT_EQ(parity.exit_code, 0) << parity.last_words;
-  EXPECT_THAT(parity.output, HasSubstr("PARITY: 6 of 6 climbs passed"));
-  EXPECT_EQ(summary("sweep")["exit_code"], 0);
-  for (const char* prompt : {"sum", "hello", "count"}) {
-    for (const char* schedule : {"batch", "token"}) {
-      const std::string climb = fmt::format("{}/sweep/{}.{}", directory, prompt, schedule);
-      for (const char* file : {"report.txt", "report.html", "verdict.json"}) {
-        EXPECT_TRUE(std::filesystem::exists(climb + "/" + file)) << climb << " " << file;
-      }
-      for (const char* side : {"candidate", "reference"}) {
-        const Capture capture = ReadCapture(climb + "/" + side);
-        EXPECT_EQ(capture.generated.size(), 4u);
-        EXPECT_FALSE(capture.traces.empty());
-      }
-    }
-  }
-  // A divergence says where and why in what it keeps.
-  const ProcessResult divergence =
-      sweep("other_order", {"--reference", "native:llama.cpp-avx2", "--candidate", "native:llama.cpp-avx512",
-                            "--profile", "exact", "--prompt", "count", "--schedule", "batch"});
-  EXPECT_EQ(divergence.exit_code, 1) << divergence.last_words;
-  std::ifstream verdict(directory + "/other_order/count.batch/verdict.json");
-  EXPECT_TRUE(nlohmann::json::parse(verdict).contains("explanation"));
-  // Without a reference nothing was compared, and the candidate's capture is there.
-  const ProcessResult alone = sweep("alone", {"--reference", "exec:/no/such/engine", "--prompt", "hello"});
-  EXPECT_EQ(alone.exit_code, 2);
-  EXPECT_THAT(alone.output, HasSubstr("the candidate alone was run"));
-  EXPECT_EQ(ReadCapture(directory + "/alone/hello.token/candidate").generated.size(), 4u);
-  EXPECT_THAT(sweep("tiny.gguf", {"--reference", "native"}).last_words, HasSubstr("--out: "));  // a file stands there
-  const ProcessResult no_prompt = sweep("none", {"--prompt", "nothing"});
-  EXPECT_EQ(no_prompt.exit_code, 2);
-  EXPECT_THAT(no_prompt.last_words, AllOf(HasSubstr("'nothing' is no prompt"), HasSubstr("sum, hello, count")));
-  EXPECT_FALSE(std::filesystem::exists(directory + "/none"));
-}
-
 TEST_F(CliTest, MatrixIsOneTableWithAVerdict) {
   const std::string prompts = directory + "/prompts.json", matrix = directory + "/matrix.json";
   std::ofstream(prompts) << R"({"schema": "bitnet-parity/prompts/1", "prompts": [

@@ -9,6 +9,7 @@
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
 #include "parity_tests/cli/prompt_options.h"
+#include "parity_tests/cli/receipts.h"
 #include "parity_tests/harness/comparison.h"
 #include "parity_tests/harness/engines.h"
 #include "parity_tests/judge/rungs.h"
@@ -25,7 +26,7 @@ struct LadderCommand {
   std::string rung{RungName(kLastRung)}, schedule = "batch", format = "text";
   int positions = 0, max_tokens = 8;
   bool dump_ids = false, dump_ref_ids = false, verbose = false, noise = false, no_explanation = false;
-  std::string keep, trace = "none", candidate_model, baseline;
+  std::string keep, trace = "none", candidate_model, baseline, receipt;
   bool dump_raw = false;
   ProfileChoice profile;
 };
@@ -136,6 +137,13 @@ int Run(const LadderCommand& command) {
       climbs.push_back(ClimbLadder(command, comparison, request));
     }
   }
+  if (!command.receipt.empty()) {
+    std::vector<nlohmann::json> runs;
+    for (const LadderClimb& climbed : climbs) {
+      runs.push_back(RunOfReceipt(climbed.verdict, climbed.captures ? &*climbed.captures : nullptr));
+    }
+    WriteReceipt(command.receipt, "ladder", std::move(runs));
+  }
   fmt::print("{}", Print(command, climbs));
   int exit_code = 0;
   for (const LadderClimb& climbed : climbs) exit_code = std::max(exit_code, ExitCode(climbed.verdict));
@@ -171,6 +179,7 @@ void AddLadderCommand(CLI::App& app, int& exit_code) {
   options.Add("--keep", command->keep, "directory for both captures; --reference recorded:DIR reads them again");
   options.Add("--trace", command->trace, "with --keep: none, core, full or a selection, of both engines");
   options.Flag("--dump-raw", command->dump_raw, "with --keep: traced tensors as .npy too");
+  AddReceiptOption(options, command->receipt);
   AddProfileOptions(options, command->profile);
   options.Run(exit_code, [command] { return Run(*command); });
 }

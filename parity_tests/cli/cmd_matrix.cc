@@ -7,10 +7,10 @@
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
-#include "parity_tests/harness/comparison.h"
+#include "parity_tests/cli/run_cases.h"
 #include "parity_tests/harness/matrix.h"
+#include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/settings.h"
-#include "parity_tests/report/summary.h"
 
 namespace parity {
 namespace {
@@ -20,6 +20,9 @@ struct MatrixCommand {
   std::string matrix_file, prompts_file, models;  // empty: what is built in and shipped
   std::string captures;
   std::vector<std::string> references, only_models, only_prompts;
+  std::string out, trace = "none";
+  bool explain = false;
+  CasesOptions cases;
   RunOptions run;
   ProfileChoice profile;
 };
@@ -28,55 +31,66 @@ bool Selected(const std::vector<std::string>& only, const std::string& name) {
   return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
 }
 
-// The verdict of one case. What an engine could not do is a verdict too: it fails, or is skipped where the matrix
-// foresees it.
-Verdict ClimbCase(const MatrixCommand& command, const ParityMatrix& matrix, const Case& c, Comparison& comparison) {
-  Request request = MakeRequest(matrix, c);
-  request.seed = command.run.seed;
-  request.cpu_variant = command.run.cpu_variant;
-  request.override_kv = command.run.override_kv;
-  request.i2s_layout = command.run.i2s_layout;
-  if (command.run.threads > 0) request.threads = command.run.threads;
-  Climbed climbed = comparison.Climb(
-      request, {.profile = command.profile, .expected = matrix.profile, .elsewhere = matrix.profile_elsewhere});
-  const auto& foreseen = matrix.models[c.model].not_supported_by;
-  const auto reason = foreseen.find(c.reference);
-  if (!climbed.not_supported || reason == foreseen.end()) return std::move(climbed.verdict);
-  return Refuse(Status::kSkip, reason->second, request, climbed.verdict.profile);
+RunCase MakeCase(const MatrixCommand& command, const ParityMatrix& matrix, const Case& c) {
+  const MatrixModel& model = matrix.models[c.model];
+  RunCase made;
+  made.request = MakeRequest(matrix, c);
+  made.request.seed = command.run.seed;
+  made.request.cpu_variant = command.run.cpu_variant;
+  made.request.override_kv = command.run.override_kv;
+  made.request.i2s_layout = command.run.i2s_layout;
+  made.request.trace = command.trace;
+  if (command.run.threads > 0) made.request.threads = command.run.threads;
+  made.reference_spec = ReferenceSpec(matrix, c.reference);
+  made.profile = matrix.profile;
+  made.profile_elsewhere = matrix.profile_elsewhere;
+  if (const auto reason = model.not_supported_by.find(c.reference); reason != model.not_supported_by.end()) {
+    made.not_supported = reason->second;
+  }
+  made.planned.names = {.id = CaseName(matrix, c),
+                        .reference = c.reference,
+                        .model = model.id,
+                        .prompt = matrix.prompts[c.prompt].id,
+                        .schedule = std::string(ScheduleName(c.schedule))};
+  return made;
+}
+
+std::string Print(const RunReport& report, const std::string& format) {
+  if (format == "json") return DumpJson(RunJson(report));
+  if (format == "markdown") return report.summary().Markdown();
+  if (format == "html") return RunHtml(report);
+  return format == "junit" ? RunJunit(report) : RunText(report);
 }
 
 int Run(const MatrixCommand& command) {
   command.run.ApplyTimeout();
   ParityMatrix matrix = LoadMatrix(command.matrix_file, command.prompts_file, command.models);
   command.profile.Load(matrix.profile);  // a mistake in a threshold is said before an engine runs
-  std::erase_if(matrix.cases, [&](const Case& c) {
-    return !Selected(command.references, c.reference) || !Selected(command.only_models, matrix.models[c.model].id) ||
-           !Selected(command.only_prompts, matrix.prompts[c.prompt].id);
-  });
-  if (matrix.cases.empty()) {
+  std::vector<RunCase> cases;
+  for (const Case& c : matrix.cases) {
+    if (Selected(command.references, c.reference) && Selected(command.only_models, matrix.models[c.model].id) &&
+        Selected(command.only_prompts, matrix.prompts[c.prompt].id)) {
+      cases.push_back(MakeCase(command, matrix, c));
+    }
+  }
+  if (cases.empty()) {
     throw std::runtime_error(fmt::format("{}: no case of that reference, model and prompt",
                                          SettingsName(command.matrix_file, "parity_matrix.json")));
   }
-  Summary summary;
-  Progress progress;
-  std::map<std::string, std::unique_ptr<Comparison>> comparisons;
-  for (size_t i = 0; i < matrix.cases.size(); ++i) {
-    const Case& c = matrix.cases[i];
-    std::unique_ptr<Comparison>& comparison = comparisons[c.reference];
-    if (comparison == nullptr) {
-      comparison =
-          std::make_unique<Comparison>(command.candidate, ReferenceSpec(matrix, c.reference), command.captures);
-      if (const std::optional<RungResult> problem = comparison->Probe()) throw std::runtime_error(problem->message);
-    }
-    progress.Show(fmt::format("[{}/{}] {}", i + 1, matrix.cases.size(), CaseName(matrix, c)));
-    summary.Add({c.reference, matrix.models[c.model].id, std::string(ScheduleName(c.schedule))},
-                matrix.prompts[c.prompt].id, ClimbCase(command, matrix, c, *comparison));
+  if (!command.cases.list.empty()) {
+    fmt::print("{}", ListOfCases(ChosenCases(cases, command.cases), command.cases.list));
+    return 0;
   }
-  progress.Show("");
-  fmt::print("{}", command.format == "json"       ? DumpJson(summary.Json())
-                   : command.format == "markdown" ? summary.Markdown()
-                                                  : summary.Text());
-  return summary.ExitCode();
+  const RunReport report = RunCases({.command = "matrix",
+                                     .candidate = command.candidate,
+                                     .profile = command.profile,
+                                     .store = command.captures,
+                                     .out = command.out,
+                                     .explain = command.explain,
+                                     .cases = std::move(cases)},
+                                    command.cases);
+  fmt::print("{}", Print(report, command.format));
+  return report.exit_code();
 }
 
 }  // namespace
@@ -93,7 +107,13 @@ void AddMatrixCommand(CLI::App& app, int& exit_code) {
   AddSettingsOption(options, "--prompts", command->prompts_file, "file of prompts");
   options.Add("--captures", command->captures,
               "directory in which captures are kept and found again; without it every run is live");
-  AddFormatOption(options, command->format, {"text", "json", "markdown"});
+  options.Add("--out", command->out, "directory for the reports of every case, the summary, and --resume",
+              {.show_default = false});
+  options.Add("--trace", command->trace,
+              "what is traced of both engines, for the pictures: none, core, full or a selection");
+  options.Flag("--explain", command->explain, "find where and why the engines part in every case that fails");
+  AddFormatOption(options, command->format, {"text", "json", "markdown", "html", "junit"});
+  command->cases.AddTo(options);
   command->run.AddTo(options);
   AddProfileOptions(options, command->profile);
   options.Run(exit_code, [command] { return Run(*command); });

@@ -3,118 +3,86 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
 
-#include "parity_tests/cli/climb.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
-#include "parity_tests/harness/comparison.h"
-#include "parity_tests/harness/engines.h"
-#include "parity_tests/harness/matrix.h"
-#include "parity_tests/judge/settings.h"
-#include "parity_tests/report/explanation_report.h"
-#include "parity_tests/report/report.h"
-#include "parity_tests/report/summary.h"
+#include "parity_tests/cli/run_cases.h"
+#include "parity_tests/judge/ladder.h"
 
 namespace parity {
 namespace {
 
-namespace fs = std::filesystem;
+// Of the engines, where nobody says otherwise: shares that ran on machines with more cores than this are one run.
+constexpr int kMostThreads = 4;
 
 struct SweepCommand {
   PromptOptions prompt;
   std::string candidate = "native", reference = "llama.cpp", out = "parity-sweep", schedule = "both", trace = "core";
   std::string prompts_file;  // empty: the built-in prompts
-  std::vector<std::string> only_prompts = {"sum", "hello", "count"};
-  int max_tokens = 4;
+  std::vector<std::string> only_prompts;
+  int max_tokens = -1;  // -1: each prompt's own
   bool dump_raw = false;
-  ClimbOptions climb = {.profile = {}, .explain = true};
+  ProfileChoice profile;
+  CasesOptions cases;
 };
 
-Request RequestFor(const SweepCommand& command, const Prompt& scenario, Schedule schedule) {
-  Request request = command.prompt.MakeRequest(scenario);
-  request.max_tokens = command.max_tokens;
-  request.schedule = schedule;
-  request.trace = command.trace;
-  request.raw_tensors = command.dump_raw;
-  return request;
+// The prompts that are asked for; without any all of the user's file, or the three scenarios of the built-in one.
+std::vector<Prompt> Scenarios(const SweepCommand& command) {
+  std::vector<std::string> ids = command.only_prompts;
+  if (ids.empty() && command.prompts_file.empty()) ids = {"sum", "hello", "count"};
+  return ChoosePrompts(command.prompts_file, ids);
 }
 
-void Write(const std::string& file, const std::string& text) {
-  std::ofstream out(file, std::ios::binary);
-  out << text;
-  out.close();
-  if (!out) throw std::runtime_error(fmt::format("{}: cannot write", file));
-}
-
-// The files of one climb.
-void Keep(const Climbed& climbed, const std::string& directory) {
-  fs::create_directories(directory);
-  if (climbed.captures) {
-    WriteCapture(climbed.captures->candidate, directory + "/candidate");
-    WriteCapture(climbed.captures->reference, directory + "/reference");
+std::vector<RunCase> CasesOf(const SweepCommand& command) {
+  std::vector<RunCase> cases;
+  for (const Prompt& scenario : Scenarios(command)) {
+    for (const Schedule schedule : SchedulesOf(command.schedule)) {
+      RunCase& c = cases.emplace_back();
+      c.request = command.prompt.MakeRequest(scenario);
+      c.request.max_tokens = command.max_tokens >= 0 ? command.max_tokens : scenario.max_tokens.value_or(kMaxTokens);
+      c.request.schedule = schedule;
+      c.request.trace = command.trace;
+      c.request.raw_tensors = command.dump_raw;
+      if (command.prompt.run.threads == 0 && !command.prompt.run.deterministic) {
+        c.request.threads = std::min(kMostThreads, command.prompt.run.Threads());
+      }
+      c.reference_spec = command.reference;
+      c.profile = "strict";
+      c.profile_elsewhere = "cosine";
+      const std::string name(ScheduleName(schedule));
+      c.planned.names = {.id = scenario.id + "." + name,
+                         .reference = command.reference,
+                         .model = std::filesystem::path(c.request.model).filename().string(),
+                         .prompt = scenario.id,
+                         .schedule = name};
+    }
   }
-  const std::optional<Explanation>& why = climbed.explanation;
-  Write(directory + "/report.txt",
-        TextReport(climbed.verdict, {.verbose = true}) + (why ? "\n" + ExplanationText(*why, /*color=*/false) : ""));
-  Write(directory + "/verdict.json", DumpJson(ClimbJson(climbed)));
-  const HtmlClimb page = HtmlClimbOf(climbed);
-  Write(directory + "/report.html", HtmlReport({&page, 1}));
-}
-
-// Where the reference is missing, what the candidate says is kept all the same.
-Climbed CandidateAlone(const SweepCommand& command, const Request& request, const std::string& problem,
-                       const std::string& directory) {
-  Climbed climbed;
-  std::string message = problem;
-  try {
-    fs::create_directories(directory);
-    WriteCapture(MakeEngine(command.candidate)->Run(request), directory + "/candidate");
-    message += "\nthe candidate alone was run; its capture is kept";
-  } catch (const std::exception& error) {
-    message += fmt::format("\nthe candidate alone: {}", error.what());
-  }
-  climbed.verdict = Refuse(Status::kFail, message, request, command.climb.profile.Load("strict"));
-  return climbed;
+  return cases;
 }
 
 int Run(const SweepCommand& command) {
   command.prompt.run.ApplyTimeout();
-  command.climb.profile.Load("strict");  // a mistake in a threshold is said before an engine runs
-  const std::vector<Prompt> scenarios = ChoosePrompts(command.prompts_file, command.only_prompts);
-  const std::vector<Schedule> schedules = SchedulesOf(command.schedule);
-  // What stands in the way of the first climb, or of keeping it, is said before an engine runs.
-  RequestFor(command, scenarios.front(), schedules.front());
-  std::error_code error;
-  if (fs::create_directories(command.out, error); error) {
-    throw std::runtime_error(fmt::format("--out: {}: cannot be made: {}; name a directory that can be written to",
-                                         command.out, error.message()));
+  command.profile.Load("strict");  // a mistake in a threshold is said before an engine runs
+  std::vector<RunCase> cases = CasesOf(command);
+  if (!command.cases.list.empty()) {
+    fmt::print("{}", ListOfCases(ChosenCases(cases, command.cases), command.cases.list));
+    return 0;
   }
-
-  Comparison comparison(command.candidate, command.reference);
-  const std::optional<RungResult> problem = comparison.Probe();
-  Summary summary;
-  for (const Prompt& scenario : scenarios) {
-    for (const Schedule schedule : schedules) {
-      const Request request = RequestFor(command, scenario, schedule);
-      const std::string directory = fmt::format("{}/{}.{}", command.out, scenario.id, ScheduleName(schedule));
-      const Climbed climbed = problem ? CandidateAlone(command, request, problem->message, directory)
-                                      : ClimbOnce(comparison, request, command.climb);
-      Keep(climbed, directory);
-      summary.Add({comparison.reference().name(), fs::path(request.model).filename().string(),
-                   std::string(ScheduleName(schedule))},
-                  scenario.id, climbed.verdict);
-    }
-  }
-  Write(command.out + "/summary.md", summary.Markdown());
-  Write(command.out + "/summary.json", DumpJson(summary.Json()));
+  const RunReport report = RunCases({.command = "sweep",
+                                     .candidate = command.candidate,
+                                     .profile = command.profile,
+                                     .out = command.out,
+                                     .explain = true,
+                                     .keep_captures = true,
+                                     .candidate_only = true,
+                                     .cases = std::move(cases)},
+                                    command.cases);
   fmt::print(
-      "{}\n{}: summary.md, summary.json; of each prompt and schedule report.txt, report.html, verdict.json and "
-      "both captures\n",
-      summary.Text(), command.out);
-  return summary.ExitCode();
+      "{}\n{}: summary.md, summary.html, summary.json, junit.xml; a folder of reports, texts and captures for each "
+      "prompt and schedule\n",
+      RunText(report), command.out);
+  return report.exit_code();
 }
 
 }  // namespace
@@ -127,14 +95,18 @@ void AddSweepCommand(CLI::App& app, int& exit_code) {
   AddCandidateOption(options, command->candidate);
   AddReferenceOption(options, command->reference);
   options.Add("--out", command->out, "directory for reports and captures");
-  AddSettingsOption(options, "--prompts", command->prompts_file, "file of prompts");
-  options.Add("--prompt", command->only_prompts, "only these prompts, by their id");
+  AddSettingsOption(options, "--prompts", command->prompts_file, "file of prompts, with max_tokens of each");
+  options.Add("--prompt", command->only_prompts,
+              "only these prompts, by their id; without it and --prompts: sum, hello "
+              "and count, with 1, 2 and 4 tokens");
   AddScheduleOption(options, command->schedule, /*both=*/true);
-  options.Add("--max-tokens", command->max_tokens, "greedy tokens to generate", {.at_least = 0});
+  options.Add("--max-tokens", command->max_tokens, "greedy tokens to generate; without it each prompt's own, or 4",
+              {.at_least = 0, .show_default = false});
   options.Add("--trace", command->trace, "what is traced of both engines: none, core, full or a selection");
   options.Flag("--dump-raw", command->dump_raw, "traced tensors as .npy too");
+  command->cases.AddTo(options);
   command->prompt.run.AddTo(options);
-  AddProfileOptions(options, command->climb.profile);
+  AddProfileOptions(options, command->profile);
   options.Run(exit_code, [command] { return Run(*command); });
 }
 

@@ -10,6 +10,7 @@ class App;
 
 namespace parity {
 
+void AddBenchmarkCommand(CLI::App& app, int& exit_code);
 void AddCalibrateCommand(CLI::App& app, int& exit_code);
 void AddCompatCheckCommand(CLI::App& app, int& exit_code);
 void AddDiffModelsCommand(CLI::App& app, int& exit_code);
@@ -18,13 +19,16 @@ void AddInspectCommand(CLI::App& app, int& exit_code);
 void AddLadderCommand(CLI::App& app, int& exit_code);
 void AddMakeRequestCommand(CLI::App& app, int& exit_code);
 void AddMatrixCommand(CLI::App& app, int& exit_code);
+void AddMergeCommand(CLI::App& app, int& exit_code);
 void AddSweepCommand(CLI::App& app, int& exit_code);
 void AddCheckCaptureCommand(CLI::App& app, int& exit_code);
 void AddPreflightCommand(CLI::App& app, int& exit_code);
+void AddReceiptsCommand(CLI::App& app, int& exit_code);
 void AddRecordCommand(CLI::App& app, int& exit_code);
 void AddTokenizeCommand(CLI::App& app, int& exit_code);
 void AddTraceDiffCommand(CLI::App& app, int& exit_code);
 void AddReplayCommand(CLI::App& app, int& exit_code);
+void AddVerifyReceiptCommand(CLI::App& app, int& exit_code);
 void AddWhatbugCommand(CLI::App& app, int& exit_code);
 void AddBisectCommand(CLI::App& app, int& exit_code);
 void AddNoiseCommand(CLI::App& app, int& exit_code);

@@ -36,6 +36,7 @@ int main(int argc, char** argv) {
   parity::AddLadderCommand(app, exit_code);
   parity::AddMatrixCommand(app, exit_code);
   parity::AddSweepCommand(app, exit_code);
+  parity::AddMergeCommand(app, exit_code);
   parity::AddGenerateCommand(app, exit_code);
   parity::AddInspectCommand(app, exit_code);
   parity::AddCompatCheckCommand(app, exit_code);
@@ -51,6 +52,9 @@ int main(int argc, char** argv) {
   parity::AddWhatbugCommand(app, exit_code);
   parity::AddNoiseCommand(app, exit_code);
   parity::AddCalibrateCommand(app, exit_code);
+  parity::AddBenchmarkCommand(app, exit_code);
+  parity::AddVerifyReceiptCommand(app, exit_code);
+  parity::AddReceiptsCommand(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -14,7 +14,8 @@ CLI::Option* AddOption(CLI::App& command, const std::string& names, T& value, co
   if (rules.at_least) option->check(*rules.at_least == 0 ? CLI::NonNegativeNumber : CLI::PositiveNumber);
   if (!rules.environment.empty()) option->envname(rules.environment);
   if (!rules.excludes.empty()) option->excludes(command.get_option(rules.excludes));
-  if (rules.show_default && !rules.required) option->capture_default_str();
+  if (rules.show_default && !rules.required && rules.without_value.empty()) option->capture_default_str();
+  if (!rules.without_value.empty()) option->expected(0, 1)->default_str(rules.without_value);
   return option->required(rules.required);
 }
 
@@ -47,6 +48,9 @@ void Options::Add(const std::string& names, std::vector<std::string>& values, co
   CLI::Option* option = command_->add_option(names, values, help)->expected(1)->take_all();
   if (rules.commas) option->delimiter(',');
   if (rules.show_default && !values.empty()) option->capture_default_str();
+}
+void Options::Files(const std::string& name, std::vector<std::string>& values, const std::string& help) {
+  command_->add_option(name, values, help)->required();
 }
 void Options::Add(const std::string& names, std::vector<int32_t>& values, const std::string& help, const Rules& rules) {
   CLI::Option* option = command_->add_option(names, values, help)->delimiter(',');

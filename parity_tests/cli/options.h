@@ -26,10 +26,11 @@ struct Rules {
   std::optional<std::pair<int, int>> range = {};  // of a number
   std::optional<int> at_least = {};               // of a number: 0 or 1
   bool required = false;
-  bool commas = false;           // of texts: one value may be several, separated by commas
-  bool show_default = true;      // in the help
-  std::string environment = {};  // a variable of the same meaning; the flag wins
-  std::string excludes = {};     // an option that may not stand beside it
+  bool commas = false;             // of texts: one value may be several, separated by commas
+  bool show_default = true;        // in the help
+  std::string environment = {};    // a variable of the same meaning; the flag wins
+  std::string excludes = {};       // an option that may not stand beside it
+  std::string without_value = {};  // of a text: what the option alone means
 };
 
 class Options {
@@ -47,6 +48,8 @@ class Options {
   // May be given more than once.
   void Add(const std::string& names, std::vector<std::string>& values, const std::string& help,
            const Rules& rules = {});
+  // Files or folders that stand without a flag, at least one.
+  void Files(const std::string& name, std::vector<std::string>& values, const std::string& help);
   // Separated by commas.
   void Add(const std::string& names, std::vector<int32_t>& values, const std::string& help, const Rules& rules = {});
   void Flag(const std::string& names, bool& value, const std::string& help, const std::string& environment = "");

@@ -56,43 +56,45 @@ void WorstRows::Add(const RowMetrics& row, int64_t position, int64_t columns) {
   for (const Metric metric : kMetrics) {
     const size_t i = static_cast<size_t>(metric);
     const double value = MetricValue(row, metric);
-    if (position_[i] < 0 || !Meets(metric, value, worst_[i])) {
-      worst_[i] = value;
-      position_[i] = position;
+    if (parts_.position[i] < 0 || !Meets(metric, value, parts_.worst[i])) {
+      parts_.worst[i] = value;
+      parts_.position[i] = position;
     }
   }
-  ++rows_;
-  values_ += columns;
-  differing_ += row.differing;
-  non_finite_ += row.non_finite;
+  ++parts_.rows;
+  parts_.values += columns;
+  parts_.differing += row.differing;
+  parts_.non_finite += row.non_finite;
   AddFurthest(row.furthest, row.max_ulp, position);
 }
 
 void WorstRows::AddFurthest(const ValuePair& pair, double ulp, int64_t position) {
-  if (pair.column < 0 || (furthest_.column >= 0 && ulp <= furthest_ulp_)) return;
-  furthest_ = pair;
-  furthest_ulp_ = ulp;
-  furthest_position_ = position;
+  if (pair.column < 0 || (parts_.furthest.column >= 0 && ulp <= parts_.furthest_ulp)) return;
+  parts_.furthest = pair;
+  parts_.furthest_ulp = ulp;
+  parts_.furthest_position = position;
 }
 
 void WorstRows::Add(const WorstRows& other) {
-  if (other.rows_ == 0) return;
+  if (other.parts_.rows == 0) return;
   for (const Metric metric : kMetrics) {
     const size_t i = static_cast<size_t>(metric);
-    if (position_[i] < 0 || !Meets(metric, other.worst_[i], worst_[i])) {
-      worst_[i] = other.worst_[i];
-      position_[i] = other.position_[i];
+    if (parts_.position[i] < 0 || !Meets(metric, other.parts_.worst[i], parts_.worst[i])) {
+      parts_.worst[i] = other.parts_.worst[i];
+      parts_.position[i] = other.parts_.position[i];
     }
   }
-  rows_ += other.rows_;
-  values_ += other.values_;
-  differing_ += other.differing_;
-  non_finite_ += other.non_finite_;
-  AddFurthest(other.furthest_, other.furthest_ulp_, other.furthest_position_);
+  parts_.rows += other.parts_.rows;
+  parts_.values += other.parts_.values;
+  parts_.differing += other.parts_.differing;
+  parts_.non_finite += other.parts_.non_finite;
+  AddFurthest(other.parts_.furthest, other.parts_.furthest_ulp, other.parts_.furthest_position);
 }
 
 double WorstRows::identical_share() const {
-  return values_ == 0 ? 1.0 : static_cast<double>(values_ - differing_) / static_cast<double>(values_);
+  return parts_.values == 0
+             ? 1.0
+             : static_cast<double>(parts_.values - parts_.differing) / static_cast<double>(parts_.values);
 }
 
 }  // namespace parity

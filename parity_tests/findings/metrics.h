@@ -45,35 +45,45 @@ bool Meets(Metric metric, double value, double limit);  // value <= limit, or >=
 // The worst of many rows, metric by metric, and where it was.
 class WorstRows {
  public:
+  // All that it knows, for files.
+  struct Parts {
+    int64_t rows = 0;
+    int64_t values = 0;
+    int64_t differing = 0;
+    int64_t non_finite = 0;
+    ValuePair furthest = {};
+    double furthest_ulp = 0;
+    int64_t furthest_position = -1;
+    std::array<double, kMetrics.size()> worst = {0, 0, 0, 0, 1, 1, 1, 0};
+    std::array<int64_t, kMetrics.size()> position = {-1, -1, -1, -1, -1, -1, -1, -1};
+  };
+
+  WorstRows() = default;
+  explicit WorstRows(const Parts& parts) : parts_(parts) {}
+
   // `columns`: length of the row that `row` describes.
   void Add(const RowMetrics& row, int64_t position, int64_t columns);
   void Add(const WorstRows& other);
 
-  int64_t rows() const { return rows_; }
-  double value(Metric metric) const { return worst_[static_cast<size_t>(metric)]; }
-  int64_t position(Metric metric) const { return position_[static_cast<size_t>(metric)]; }  // -1 before the first row
-  int64_t non_finite() const { return non_finite_; }
-  int64_t values() const { return values_; }
-  int64_t differing() const { return differing_; }
+  int64_t rows() const { return parts_.rows; }
+  double value(Metric metric) const { return parts_.worst[static_cast<size_t>(metric)]; }
+  // -1 before the first row.
+  int64_t position(Metric metric) const { return parts_.position[static_cast<size_t>(metric)]; }
+  int64_t non_finite() const { return parts_.non_finite; }
+  int64_t values() const { return parts_.values; }
+  int64_t differing() const { return parts_.differing; }
   // The values that value(kMaxUlp) is about, and the position of their row; column and position -1 if no bit
   // differs.
-  const ValuePair& furthest() const { return furthest_; }
-  int64_t furthest_position() const { return furthest_position_; }
+  const ValuePair& furthest() const { return parts_.furthest; }
+  int64_t furthest_position() const { return parts_.furthest_position; }
   // Share of all values that are bit-identical, over all rows; 1 before the first row.
   double identical_share() const;
+  const Parts& parts() const { return parts_; }
 
  private:
   void AddFurthest(const ValuePair& pair, double ulp, int64_t position);
 
-  int64_t rows_ = 0;
-  int64_t values_ = 0;
-  int64_t differing_ = 0;
-  int64_t non_finite_ = 0;
-  ValuePair furthest_;
-  double furthest_ulp_ = 0;
-  int64_t furthest_position_ = -1;
-  std::array<double, kMetrics.size()> worst_ = {0, 0, 0, 0, 1, 1, 1, 0};
-  std::array<int64_t, kMetrics.size()> position_ = {-1, -1, -1, -1, -1, -1, -1, -1};
+  Parts parts_;
 };
 
 }  // namespace parity

@@ -171,8 +171,8 @@ void AddRest(const Verdict& rest, RungResult& decode, int ties) {
 
 }  // namespace
 
-std::optional<Comparison::Continued> Comparison::GoOnBehindTies(const Request& request, const LadderOptions& limits,
-                                                                Climbed& climbed) {
+std::optional<Continued> Comparison::GoOnBehindTies(const Request& request, const LadderOptions& limits,
+                                                    Climbed& climbed) {
   constexpr int kMostTies = 16;
   RungResult& decode = climbed.verdict.rungs[static_cast<size_t>(Rung::kDecode)];
   std::optional<Continued> last;
@@ -207,18 +207,23 @@ Climbed Comparison::Climb(const Request& request, const ClimbOptions& options) {
   ladder.piece_of = PieceLookup(request);  // a recorded capture names the model where it was recorded
   Verdict& verdict = climbed.verdict = parity::Climb(captures.candidate, captures.reference, ladder);
   if (!note.empty() && options.profile.name.empty()) verdict.notes.push_back(note);
-  std::optional<Continued> behind_tie;
   try {
-    behind_tie = GoOnBehindTies(request, ladder, climbed);
+    climbed.behind_tie = GoOnBehindTies(request, ladder, climbed);
   } catch (const std::exception& error) {
     verdict.notes.push_back(fmt::format("behind the tie nothing was compared: {}", error.what()));
   }
-  if (!options.explain) return climbed;
-  // Where and why, if a stage failed; where the first bit differs, if none did.
+  if (options.explain) AddExplanation(request, climbed);
+  return climbed;
+}
+
+void Comparison::AddExplanation(const Request& request, Climbed& climbed) {
+  Verdict& verdict = climbed.verdict;
   const WorstRows& figures = Figures(verdict);
   const bool identical = figures.rows() == 0 || figures.identical_share() == 1;
   const std::optional<Rung> failed = verdict.failed_rung();
-  if (failed == Rung::kPreflight || (!failed && identical)) return climbed;
+  if (!climbed.captures || failed == Rung::kPreflight || (!failed && identical)) return;
+  const Captures& captures = *climbed.captures;
+  const std::optional<Continued>& behind_tie = climbed.behind_tie;
   if (failed && behind_tie && behind_tie->verdict.failed_rung()) {
     climbed.explanation = Explain(behind_tie->request, behind_tie->captures, behind_tie->verdict);
   } else if (failed) {
@@ -229,7 +234,6 @@ Climbed Comparison::Climb(const Request& request, const ClimbOptions& options) {
     climbed.explanation = Explain(request, captures, exact, /*first_bit=*/true);
   }
   verdict.at_fault = climbed.explanation->diagnosis.at_fault;
-  return climbed;
 }
 
 Explanation Comparison::Explain(const Request& request, const Captures& captures, const Verdict& verdict,

@@ -43,9 +43,17 @@ struct ClimbOptions {
   bool explain = false;  // run the engines again to find where and why they part
 };
 
+// What was asked and answered last, of a walk that went on behind a tie.
+struct Continued {
+  Request request;
+  Captures captures;
+  Verdict verdict;
+};
+
 struct Climbed {
   Verdict verdict;
-  std::optional<Captures> captures;        // nothing where an engine could not answer
+  std::optional<Captures> captures;  // nothing where an engine could not answer
+  std::optional<Continued> behind_tie = {};
   std::optional<Explanation> explanation;  // where a stage fails or a bit differs
   bool not_supported = false;              // an engine is sound but cannot run this model
 };
@@ -84,6 +92,10 @@ class Comparison {
   // Runs both and climbs. Never throws for what an engine does: that is a verdict too. Both engines must be there.
   Climbed Climb(const Request& request, const ClimbOptions& options);
 
+  // Adds to what the last Climb returned where and why the engines part, if a stage failed or a bit differs. Both run
+  // again, some of them many times.
+  void AddExplanation(const Request& request, Climbed& climbed);
+
   // Where and why the captures of the last Run part. `verdict`: the ladder's, of these captures. first_bit: see
   // BisectOptions.
   Explanation Explain(const Request& request, const Captures& captures, const Verdict& verdict, bool first_bit = false);
@@ -93,12 +105,6 @@ class Comparison {
   Backend& reference() { return *reference_; }
 
  private:
-  // What was asked and answered last, of a walk that went on behind a tie.
-  struct Continued {
-    Request request;
-    Captures captures;
-    Verdict verdict;
-  };
   // Behind a tie the texts part: both engines go on from the reference's token, until no tie is left, and the decode
   // rung is judged as a whole. Nothing where there was no tie, or an engine cannot be asked again.
   std::optional<Continued> GoOnBehindTies(const Request& request, const LadderOptions& limits, Climbed& climbed);

@@ -149,6 +149,7 @@ std::vector<Prompt> LoadPrompts(const std::string& file) {
     fields.ReadIfPresent("system", &prompt.system);
     fields.ReadIfPresent("parse_special", &prompt.parse_special);
     fields.ReadIfPresent("comment", &comment);
+    if (fields.Has("max_tokens")) prompt.max_tokens = ReadCount(fields, "max_tokens");
     fields.RejectUnknown();
     try {
       if (bitnet::ParsePromptTemplate(prompt.prompt_template) == bitnet::PromptTemplate::kAuto) {
@@ -167,7 +168,7 @@ ParityMatrix LoadMatrix(const std::string& matrix_file, const std::string& promp
   ParityMatrix matrix;
   matrix.prompts = LoadPrompts(prompts_file);
   JsonFields root = ReadSettings(matrix_file, "parity_matrix.json", "bitnet-parity/matrix/1");
-  matrix.max_tokens = ReadCount(root, "max_tokens");
+  if (root.Has("max_tokens")) matrix.max_tokens = ReadCount(root, "max_tokens");
   matrix.n_ubatch = ReadCount(root, "n_ubatch");
   matrix.threads = ReadCount(root, "threads");
   root.Read("profile", &matrix.profile);
@@ -209,7 +210,7 @@ Request MakeRequest(const ParityMatrix& matrix, const Case& c) {
   Request request;
   request.model = matrix.models[c.model].path;
   SetPrompt(matrix.prompts[c.prompt], request);
-  request.max_tokens = matrix.max_tokens;
+  request.max_tokens = matrix.max_tokens.value_or(matrix.prompts[c.prompt].max_tokens.value_or(kMaxTokens));
   request.schedule = c.schedule;
   request.n_ubatch = matrix.n_ubatch;
   request.threads = matrix.threads;

@@ -7,6 +7,7 @@
 #define BITNET_PARITY_PARITY_TESTS_HARNESS_MATRIX_H_
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,11 @@ struct Prompt {
   std::string system;           // the system turn, where the template has one
   bool parse_special = true;
   std::string chat_template_file = {};  // a Jinja template in place of the model's own, for auto
+  std::optional<int> max_tokens = {};   // greedy tokens to generate, where nobody says otherwise
 };
+
+// Of a prompt that does not say.
+inline constexpr int kMaxTokens = 4;
 
 struct MatrixModel {
   std::string id;                    // "kjv-bitnet.tq2_0"
@@ -43,7 +48,7 @@ struct Case {
 };
 
 struct ParityMatrix {
-  int max_tokens = 0;
+  std::optional<int> max_tokens = {};  // of every prompt; nothing: each prompt's own
   int n_ubatch = 0;
   int threads = 0;
   std::string profile;            // judges where the reference's build has an order of operations that ours can follow
@@ -69,7 +74,8 @@ std::string ReferenceSpec(const ParityMatrix& matrix, const std::string& referen
 ParityMatrix LoadMatrix(const std::string& matrix_file, const std::string& prompts_file,
                         const std::string& models_directory);
 
-// The request of a case: its prompt in its template, every position, matrix.max_tokens greedy tokens.
+// The request of a case: its prompt in its template, every position, the greedy tokens of the matrix or else of the
+// prompt.
 Request MakeRequest(const ParityMatrix& matrix, const Case& c);
 
 // "llama_cpp.kjv_bitnet_tq2_0" and "llama_cpp.kjv_bitnet_tq2_0.capital_of_france.batch": what is no letter or digit

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 
+#include "engine/kernels/counts.h"
 #include "engine/kernels/targets.h"
 #include "engine/model/model.h"
 #include "parity_tests/harness/capture_sink.h"
@@ -50,6 +53,7 @@ class NativeSession : public Session {
                         .build = fmt::format("arithmetic of {}", context_->order().name),
                         .simd = bitnet::TargetName(),
                         .threads = request_.threads};
+    (*capture->extra)["kernels"] = bitnet::KernelCallsSince(kernels_before_);
     capture->model = loaded_->info;
     Shapes& s = capture->shapes;
     s.kv_cells = static_cast<int>(context_->n_cells());
@@ -69,6 +73,7 @@ class NativeSession : public Session {
   std::optional<CaptureSink> sink_;
   std::optional<bitnet::Context> context_;
   std::vector<float> logits_;
+  std::map<std::string, uint64_t> kernels_before_ = bitnet::KernelCalls();
 };
 
 class NativeBackend : public InProcessBackend {

@@ -4,12 +4,15 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "parity_tests/judge/ladder.h"
+#include "parity_tests/report/case_report.h"
 #include "parity_tests/report/json_report.h"
 #include "parity_tests/report/numbers.h"
 #include "parity_tests/report/phrases.h"
+#include "reference/capture/hash.h"
 
 namespace parity {
 namespace {
@@ -22,58 +25,122 @@ void AddBits(const WorstRows& worst, std::vector<std::string>& line) {
   line.push_back(worst.rows() > 0 ? FormatMetric(Metric::kMaxUlp, worst.value(Metric::kMaxUlp)) : "-");
 }
 
+// What tells builds of one engine apart. The native candidate's build follows the reference's; that of a reference is
+// too long for a table, and stands for itself as a hash.
+std::string CandidateBuild(const CaseResult& r) {
+  return r.candidate.backend.name.empty() ? "" : DescribeBackend(r.candidate.backend);
+}
+std::string ReferenceBuild(const CaseResult& r) {
+  const BackendInfo& b = r.reference.backend;
+  if (b.name.empty()) return "";
+  return b.build.empty() || b.name == "native"
+             ? DescribeBackend(b)
+             : fmt::format("{} [{}]", DescribeBackend(b), HashText(b.build).substr(0, 6));
+}
+
+std::string WithoutBars(std::string text) {
+  for (size_t at = text.find('|'); at != std::string::npos; at = text.find('|', at + 2)) text.insert(at, "\\");
+  return text;
+}
+
 nlohmann::json Figure(const WorstRows& worst, Metric metric) {
   return worst.rows() == 0 ? nlohmann::json() : JsonNumber(worst.value(metric));
 }
 
 }  // namespace
 
+void Summary::Add(const CaseResult& result) {
+  results_.push_back(result);
+  results_.back().tensors.clear();
+}
+
 void Summary::Add(const SummaryGroup& group, const std::string& prompt, const Verdict& verdict) {
-  auto row = std::find_if(rows_.begin(), rows_.end(), [&group](const Row& r) { return r.group == group; });
-  if (row == rows_.end()) {
-    Row added;
-    added.group = group;
-    added.profile = DescribeProfile(verdict.profile);
-    row = rows_.insert(rows_.end(), std::move(added));
+  CaseResult result = MakeCaseResult(
+      {.id = "", .reference = group.reference, .model = group.model, .prompt = prompt, .schedule = group.schedule},
+      verdict, nullptr, nullptr);
+  result.candidate.backend = verdict.candidate;
+  result.reference.backend = verdict.reference;
+  Add(result);
+}
+
+bool Summary::ManyBuilds() const {
+  std::map<std::string, std::string> builds;  // of an engine
+  for (const CaseResult& r : results_) {
+    for (const auto& [engine, build] :
+         {std::pair(std::string("candidate"), CandidateBuild(r)), {r.names.reference, ReferenceBuild(r)}}) {
+      if (build.empty()) continue;
+      const auto [found, added] = builds.try_emplace(engine, build);
+      if (!added && found->second != build) return true;
+    }
   }
-  for (const std::string& note : verdict.notes) {
-    if (std::find(row->notes.begin(), row->notes.end(), note) == row->notes.end()) row->notes.push_back(note);
+  return false;
+}
+
+std::vector<Summary::Row> Summary::Rows() const {
+  const bool many_builds = ManyBuilds();
+  std::vector<Row> rows;
+  for (const CaseResult& r : results_) {
+    const SummaryGroup group = {r.names.reference, r.names.model, r.names.schedule};
+    const std::string builds = many_builds ? CandidateBuild(r) + ", " + ReferenceBuild(r) : "";
+    auto row =
+        std::find_if(rows.begin(), rows.end(), [&](const Row& x) { return x.group == group && x.builds == builds; });
+    if (row == rows.end()) {
+      Row added;
+      added.group = group;
+      added.builds = builds;
+      added.profile = r.profile;
+      row = rows.insert(rows.end(), std::move(added));
+    }
+    const auto note = [&row](const std::string& text) {
+      if (std::find(row->notes.begin(), row->notes.end(), text) == row->notes.end()) row->notes.push_back(text);
+    };
+    for (const std::string& text : r.notes) note(text);
+    if (r.status == CaseStatus::kSkipped) {
+      ++row->skipped;
+      note(FirstLine(r.message));
+    } else if (r.status == CaseStatus::kCandidateOnly) {
+      ++row->alone;
+    } else {
+      ++row->climbs;
+      row->asked += r.max_tokens;
+      row->prompt.Add(r.prompt_rows);
+      row->decode.Add(r.decode_rows);
+      row->ties += r.ties;
+      row->passed += r.status == CaseStatus::kParity ? 1 : 0;
+    }
   }
-  const RungResult& preflight = verdict.rung(Rung::kPreflight);
-  if (preflight.status == Status::kSkip) {
-    ++row->skipped;
-    const std::string reason = FirstLine(preflight.message);
-    if (std::find(row->notes.begin(), row->notes.end(), reason) == row->notes.end()) row->notes.push_back(reason);
-    return;
+  return rows;
+}
+
+std::vector<const CaseResult*> Summary::Problems() const {
+  std::vector<const CaseResult*> problems;
+  for (const CaseResult& r : results_) {
+    if (r.exit_code() != 0) problems.push_back(&r);
   }
-  ++row->climbs;
-  row->asked += verdict.request.max_tokens;
-  row->prompt.Add(Figures(verdict));
-  const RungResult& decode = verdict.rung(Rung::kDecode);
-  row->decode.Add(decode.worst);
-  if (decode.status == Status::kPass) row->ties += static_cast<int>(decode.notes.size());
-  if (verdict.parity()) {
-    ++row->passed;
-    return;
-  }
-  const Rung failed = *verdict.failed_rung();
-  problems_.push_back({group, prompt, std::string(RungName(failed)), verdict.rung(failed).message});
-  exit_code_ = std::max(exit_code_, parity::ExitCode(verdict));
+  return problems;
 }
 
 int Summary::ExitCode() const {
-  const bool compared = std::any_of(rows_.begin(), rows_.end(), [](const Row& row) { return row.climbs > 0; });
-  return compared ? exit_code_ : 2;
+  int exit_code = 0;
+  bool some = false;
+  for (const CaseResult& r : results_) {
+    exit_code = std::max(exit_code, r.exit_code());
+    some = some || r.status != CaseStatus::kSkipped;
+  }
+  return some ? exit_code : 2;
 }
 
 std::vector<std::vector<std::string>> Summary::Cells() const {
+  const bool many_builds = ManyBuilds();
   std::vector<std::vector<std::string>> cells = {{"model", "reference", "schedule", "passed", "positions", "MSE",
                                                   "max abs", "KL", "top-5", "cosine", "bit-identical", "ULP",
                                                   "greedy tokens", "bit-identical", "ULP"}};
-  for (const Row& row : rows_) {
+  if (many_builds) cells[0].insert(cells[0].begin() + 3, "builds");
+  for (const Row& row : Rows()) {
     std::vector<std::string> line = {row.group.model, row.group.reference, row.group.schedule};
+    if (many_builds) line.push_back(row.builds);
     if (row.climbs == 0) {
-      line.push_back("skipped");
+      line.push_back(row.alone > 0 ? "candidate only" : "skipped");
     } else {
       line.push_back(fmt::format("{}/{}", row.passed, row.climbs));
       line.push_back(fmt::format("{}", row.prompt.rows()));
@@ -92,16 +159,23 @@ std::vector<std::vector<std::string>> Summary::Cells() const {
 }
 
 std::string Summary::Closing() const {
-  int climbs = 0, passed = 0, skipped = 0;
+  int climbs = 0, passed = 0, skipped = 0, alone = 0;
   std::vector<std::string> profiles;
-  for (const Row& row : rows_) {
+  for (const Row& row : Rows()) {
     climbs += row.climbs;
     passed += row.passed;
     skipped += row.skipped;
+    alone += row.alone;
     if (row.climbs > 0 && std::find(profiles.begin(), profiles.end(), row.profile) == profiles.end())
       profiles.push_back(row.profile);
   }
-  const std::string rest = skipped == 0 ? "" : fmt::format("; {} skipped", skipped);
+  std::string rest = skipped == 0 ? "" : fmt::format("; {} skipped", skipped);
+  if (alone > 0 && climbs > 0) rest += fmt::format("; {} without a reference", alone);
+  if (missing_ > 0) rest += fmt::format("; {} not run yet", missing_);
+  if (climbs == 0 && alone > 0) {
+    return fmt::format("CANDIDATE ONLY: {} cases ran without a reference, and nothing was compared{}", alone, rest);
+  }
+  if (climbs == 0) return fmt::format("NOTHING COMPARED{}", rest);
   const std::string by = fmt::format("profile {}", fmt::join(profiles, " and "));
   switch (ExitCode()) {
     case 0:
@@ -110,14 +184,14 @@ std::string Summary::Closing() const {
     case 1:
       return fmt::format("DIVERGENCE: {} of {} climbs passed, {}{}", passed, climbs, by, rest);
     default:
-      return climbs == 0 ? fmt::format("NOTHING COMPARED{}", rest)
-                         : fmt::format("ERROR: {} of {} climbs passed, {}{}", passed, climbs, by, rest);
+      return fmt::format("ERROR: {} of {} climbs passed, {}{}", passed, climbs, by, rest);
   }
 }
 
 std::vector<std::string> Summary::Notes() const {
   std::vector<std::pair<std::string, std::vector<std::string>>> notes;
-  for (const Row& row : rows_) {
+  const std::vector<Row> rows = Rows();
+  for (const Row& row : rows) {
     for (const std::string& note : row.notes) {
       auto entry = std::find_if(notes.begin(), notes.end(), [&note](const auto& e) { return e.first == note; });
       if (entry == notes.end()) entry = notes.insert(notes.end(), {note, {}});
@@ -126,7 +200,7 @@ std::vector<std::string> Summary::Notes() const {
   }
   std::vector<std::string> lines;
   for (const auto& [note, groups] : notes) {
-    lines.push_back(groups.size() == rows_.size() ? note : fmt::format("{} ({})", note, fmt::join(groups, ", ")));
+    lines.push_back(groups.size() == rows.size() ? note : fmt::format("{} ({})", note, fmt::join(groups, ", ")));
   }
   return lines;
 }
@@ -151,26 +225,33 @@ std::string Summary::Text() const {
       "greedy); "
       "ULP: the largest distance in units in the last place.\n";
   for (const std::string& note : Notes()) out += fmt::format("note: {}\n", note);
-  for (const Problem& p : problems_) {
-    out += fmt::format("failed at {}: {} {} {} {}\n  {}\n", p.rung, p.group.model, p.group.reference, p.group.schedule,
-                       p.prompt, p.message);
+  for (const CaseResult* p : Problems()) {
+    out += fmt::format("failed at {}: {} {} {} {}\n  {}\n", p->failed_stage, p->names.model, p->names.reference,
+                       p->names.schedule, p->names.prompt, p->message);
   }
   return out + "\n" + Closing() + "\n";
 }
 
-std::string Summary::Markdown() const {
+std::string Summary::Table() const {
   const std::vector<std::vector<std::string>> cells = Cells();
   std::string out;
   for (size_t i = 0; i < cells.size(); ++i) {
-    out += fmt::format("| {} |\n", fmt::join(cells[i], " | "));
+    out += "|";
+    for (const std::string& cell : cells[i]) out += " " + WithoutBars(cell) + " |";
+    out += "\n";
     if (i > 0) continue;
     for (size_t column = 0; column < cells[0].size(); ++column) out += "| --- ";
     out += "|\n";
   }
   for (const std::string& note : Notes()) out += fmt::format("\nNote: {}\n", note);
-  for (const Problem& p : problems_) {
-    out += fmt::format("\nFailed at {}: {}, {}, {}, {}: {}\n", p.rung, p.group.model, p.group.reference,
-                       p.group.schedule, p.prompt, FirstLine(p.message));
+  return out;
+}
+
+std::string Summary::Markdown() const {
+  std::string out = Table();
+  for (const CaseResult* p : Problems()) {
+    out += fmt::format("\nFailed at {}: {}, {}, {}, {}: {}\n", p->failed_stage, p->names.model, p->names.reference,
+                       p->names.schedule, p->names.prompt, FirstLine(p->message));
   }
   return out + "\n" + Closing() + "\n";
 }
@@ -178,7 +259,7 @@ std::string Summary::Markdown() const {
 nlohmann::json Summary::Json() const {
   nlohmann::json json = {{"schema", "bitnet-parity/summary/1"}, {"exit_code", ExitCode()}, {"closing", Closing()}};
   json["rows"] = json["problems"] = nlohmann::json::array();
-  for (const Row& row : rows_) {
+  for (const Row& row : Rows()) {
     nlohmann::json entry = {{"model", row.group.model},
                             {"reference", row.group.reference},
                             {"schedule", row.group.schedule},
@@ -186,6 +267,7 @@ nlohmann::json Summary::Json() const {
                             {"climbs", row.climbs},
                             {"passed", row.passed},
                             {"skipped", row.skipped},
+                            {"candidate_only", row.alone},
                             {"positions", row.prompt.rows()},
                             {"bit_identical_share", row.prompt.identical_share()},
                             {"greedy_tokens", row.decode.rows()},
@@ -194,16 +276,18 @@ nlohmann::json Summary::Json() const {
                             {"ties", row.ties},
                             {"notes", row.notes}};
     for (const Metric metric : kMetrics) entry["worst"][std::string(MetricName(metric))] = Figure(row.prompt, metric);
+    if (!row.builds.empty()) entry["builds"] = row.builds;
     json["rows"].push_back(std::move(entry));
   }
-  for (const Problem& p : problems_) {
-    json["problems"].push_back({{"model", p.group.model},
-                                {"reference", p.group.reference},
-                                {"schedule", p.group.schedule},
-                                {"prompt", p.prompt},
-                                {"stage", p.rung},
-                                {"message", p.message}});
+  for (const CaseResult* p : Problems()) {
+    json["problems"].push_back({{"model", p->names.model},
+                                {"reference", p->names.reference},
+                                {"schedule", p->names.schedule},
+                                {"prompt", p->names.prompt},
+                                {"stage", p->failed_stage},
+                                {"message", p->message}});
   }
+  json["missing"] = missing_;
   return json;
 }
 

@@ -65,6 +65,24 @@ TEST_F(SummaryTest, ParityOverGroups) {
               AllOf(HasSubstr("| tiny.tq2_0 | llama.cpp | batch | 2/2 |"), HasSubstr("PARITY: 3 of 3")));
 }
 
+// Figures of two builds of one engine are not mixed; a case that nobody answered is of no build.
+TEST_F(SummaryTest, MachinesWithOtherBuildsHaveRowsOfTheirOwn) {
+  summary.Add(kBatch, "hello", Climb());
+  EXPECT_THAT(summary.Text(), testing::Not(HasSubstr("builds")));
+  reference.backend.simd = "haswell";
+  At(candidate.logits, 4, 9) += 2e-4f;
+  summary.Add(kBatch, "count", Climb());
+  summary.Add(kBatch, "count", Climb());
+  const nlohmann::json rows = summary.Json()["rows"];
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0]["climbs"], 1);
+  EXPECT_EQ(rows[0]["worst"]["max_abs"], 0);
+  EXPECT_EQ(rows[1]["climbs"], 2);
+  EXPECT_THAT(rows[1]["builds"].get<std::string>(), HasSubstr("haswell"));
+  EXPECT_THAT(summary.Text(), AllOf(HasSubstr("builds"), HasSubstr("haswell")));
+  EXPECT_EQ(summary.ExitCode(), 0);
+}
+
 TEST_F(SummaryTest, ADivergenceIsNamed) {
   summary.Add(kBatch, "hello", Climb());
   At(candidate.logits, 4, 9) += 2;

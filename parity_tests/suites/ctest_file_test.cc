@@ -4,8 +4,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <string>
+
+#include "reference/capture/temporary_directory.h"
+#include "reference/engines/process.h"
 
 namespace parity {
 namespace {
@@ -22,6 +30,11 @@ const Case& Find(const ParityMatrix& matrix, const std::string& name) {
     if (CaseName(matrix, c) == name) return c;
   }
   throw std::runtime_error("no case " + name);
+}
+
+std::string ReadText(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 size_t Count(const std::string& text, const std::string& part) {
@@ -68,6 +81,41 @@ TEST(CtestFile, AModelThatAnEngineDoesNotKnowIsRunAllTheSame) {
       CtestFile(LadderTests(matrix, [](const std::string&) { return std::string(); }), "/bin/suites", "/answers");
   EXPECT_THAT(text, HasSubstr("LABELS [==[ladder;decode;llama.cpp;tq2_0;batch;skipped: too new]==]"));
   EXPECT_EQ(Count(text, "/bin/suites"), Rungs().size());
+}
+
+// What CDash shows of a test: ctest takes it out of the test's output.
+TEST(CtestFile, FiguresAreMeasurementsOfTheTest) {
+  const TemporaryDirectory root;
+  std::ofstream(root.path() + "/CTestTestfile.cmake")
+      << "add_test(positions [==[" LADDER_SUITES
+         "]==] [==[--gtest_filter=Positions.Passes/recorded__kjv_bitnet_tq2_0__hello__batch]==])\n";
+  std::ofstream(root.path() + "/DartConfiguration.tcl")
+      << "BuildDirectory: " << root.path() << "\nSourceDirectory: " << root.path() << "\nSite: here\nBuildName: test\n";
+  const ProcessResult run =
+      RunProcess({"ctest", "--test-dir", root.path(), "-D", "ExperimentalTest"}, std::chrono::seconds(60));
+  ASSERT_EQ(run.exit_code, 0) << run.output << run.last_words;
+  std::string xml;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root.path() + "/Testing")) {
+    if (entry.path().filename() == "Test.xml") xml = ReadText(entry.path());
+  }
+  EXPECT_THAT(
+      xml, testing::ContainsRegex("<NamedMeasurement type=\"numeric/double\" name=\"cosine\">[^<]*<Value>1</Value>"));
+  EXPECT_THAT(xml, HasSubstr("name=\"max_ulp\""));
+}
+
+TEST(CtestFile, AShardOfTheSuitesIsAShareOfTheirTests) {
+  const auto tests_of = [](const char* shard) {
+    setenv("PARITY_SHARD", shard, 1);
+    const ProcessResult listed = RunProcess({LADDER_SUITES, "--gtest_list_tests"}, std::chrono::seconds(60));
+    unsetenv("PARITY_SHARD");
+    return Count(listed.output, "Passes/");
+  };
+  const size_t all = tests_of(""), first = tests_of("1/2"), second = tests_of("2/2");
+  EXPECT_GT(first, 0u);
+  EXPECT_GT(second, 0u);
+  EXPECT_GE(first + second, all);  // preflight stands in both where a model is cut
+  EXPECT_LE(first + second, all + 2u);
+  EXPECT_EQ(tests_of("3/2"), 0u);
 }
 
 }  // namespace

@@ -88,6 +88,17 @@ Climbs& TheClimbs() {
   return climbs;
 }
 
+// The worst figures of a rung as CDash takes them out of a test's output.
+std::string Measurements(const RungResult& result) {
+  std::string out;
+  for (const Metric metric : kMetrics) {
+    if (result.worst.rows() == 0) break;
+    out += fmt::format("<DartMeasurement name=\"{}\" type=\"numeric/double\">{}</DartMeasurement>\n",
+                       MetricName(metric), result.worst.value(metric));
+  }
+  return out;
+}
+
 class RungTest : public testing::TestWithParam<Case> {
  protected:
   void Check(Rung rung) {
@@ -123,6 +134,7 @@ class RungTest : public testing::TestWithParam<Case> {
     const RungResult result = JudgeRung(rung, captures.candidate, captures.reference, options);
     const std::string report = RungReport(result, captures.candidate.backend.name, captures.reference.backend.name);
     if (!note.empty()) fmt::print("note: {}\n", note);
+    fmt::print("{}", Measurements(result));
     if (result.status == Status::kFail) {
       ADD_FAILURE() << report << Why(captures, options.profile);
     } else {

@@ -5,12 +5,15 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <fstream>
 #include <ostream>
 #include <stdexcept>
 #include <string_view>
+
+#include "parity_tests/harness/cases.h"
 
 namespace parity {
 namespace {
@@ -50,9 +53,13 @@ int Run(int argc, char** argv, const std::function<std::vector<CtestTest>()>& te
 }  // namespace
 
 const ParityMatrix& ShippedMatrix() {
-  static const ParityMatrix matrix =
-      LoadMatrix(PARITY_SOURCE_DIR "/fixtures/parity_matrix.json", PARITY_SOURCE_DIR "/fixtures/prompts.json",
-                 PARITY_BINARY_DIR "/fixtures/models");
+  static const ParityMatrix matrix = [] {
+    ParityMatrix loaded = LoadMatrix(PARITY_SOURCE_DIR "/fixtures/parity_matrix.json",
+                                     PARITY_SOURCE_DIR "/fixtures/prompts.json", PARITY_BINARY_DIR "/fixtures/models");
+    const char* shard = std::getenv("PARITY_SHARD");
+    if (shard != nullptr && *shard != '\0') KeepShard(loaded, ParseShard(shard, "PARITY_SHARD"));
+    return loaded;
+  }();
   return matrix;
 }
 

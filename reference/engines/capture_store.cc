@@ -7,34 +7,86 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+#include <thread>
 
 #include "reference/capture/hash.h"
+#include "reference/capture/whole_file.h"
+#include "reference/engines/process.h"
 
 namespace parity {
 namespace {
 
 namespace fs = std::filesystem;
 
-// An exclusive lock on a file, held while the object lives. The kernel releases it when its owner dies.
-class FileLock {
+// What names the processes of this machine: two containers that share a folder have other ones of the same number.
+std::string ProcessSpace() {
+  std::string boot;
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
+  std::error_code ignored;
+  return HashText(boot + fs::read_symlink("/proc/self/ns/pid", ignored).string()).substr(0, 12);
+}
+
+// A folder of this process in the store, removed with what is left in it.
+class Workplace {
  public:
-  explicit FileLock(const std::string& path) : fd_(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
-    if (fd_ < 0) throw std::runtime_error(fmt::format("{}: cannot open the lock file: {}", path, std::strerror(errno)));
-    while (flock(fd_, LOCK_EX) != 0) {
-      if (errno == EINTR) continue;
-      const int error = errno;
-      close(fd_);
-      throw std::runtime_error(fmt::format("{}: cannot lock: {}", path, std::strerror(error)));
+  Workplace(const std::string& store, const std::string& key) {
+    std::string pattern = fmt::format("{}/making/{}.{}.{}.XXXXXX", store, ProcessSpace(), getpid(), key.substr(0, 12));
+    if (!mkdtemp(pattern.data())) {
+      throw std::runtime_error(fmt::format("{}: cannot make a folder: {}", pattern, std::strerror(errno)));
+    }
+    path_ = pattern;
+  }
+  ~Workplace() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  Workplace(const Workplace&) = delete;
+  Workplace& operator=(const Workplace&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// Removes the workplaces of processes that were killed.
+void RemoveLeftovers(const std::string& making) {
+  const std::string here = ProcessSpace() + ".";
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(making, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(here)) continue;
+    const pid_t owner = std::atoi(name.c_str() + here.size());
+    if (owner > 0 && kill(owner, 0) != 0 && errno == ESRCH) fs::remove_all(entry.path(), ignored);
+  }
+}
+
+// Waits while another process makes the same capture, so that the engine runs once. A courtesy: nothing depends on it.
+// Whoever dies lets go; whoever stands still holds the others no longer than an engine may run; and where the file
+// system has no locks, nobody waits.
+class Turn {
+ public:
+  Turn(const std::string& path, const std::function<bool()>& done)
+      : fd_(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
+    const auto deadline = std::chrono::steady_clock::now() + TimeLimit();
+    while (fd_ >= 0 && flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+      if ((errno != EWOULDBLOCK && errno != EINTR) || done() || std::chrono::steady_clock::now() > deadline) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
   }
-  ~FileLock() { close(fd_); }
-  FileLock(const FileLock&) = delete;
-  FileLock& operator=(const FileLock&) = delete;
+  ~Turn() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
 
  private:
   int fd_;
@@ -47,8 +99,8 @@ bool IsHash(const std::string& text) {
 }  // namespace
 
 CaptureStore::CaptureStore(std::string directory) : directory_(std::move(directory)) {
-  fs::create_directories(directory_ + "/locks");
-  fs::create_directories(directory_ + "/file_hashes");
+  for (const char* folder : {"/locks", "/file_hashes", "/making"}) fs::create_directories(directory_ + folder);
+  RemoveLeftovers(directory_ + "/making");
 }
 
 std::string CaptureStore::FileHash(const std::string& path) const {
@@ -67,9 +119,7 @@ std::string CaptureStore::FileHash(const std::string& path) const {
   std::string hash;
   if (std::ifstream file(remembered); file && std::getline(file, hash) && IsHash(hash)) return hash;
   hash = HashFile(absolute);
-  const std::string temporary = fmt::format("{}.{}", remembered, getpid());
-  std::ofstream(temporary) << hash << '\n';
-  fs::rename(temporary, remembered);
+  WriteWhole(remembered, hash + "\n");
   return hash;
 }
 
@@ -91,17 +141,30 @@ Capture CaptureStore::Get(Backend& backend, const Request& request) {
     capture.model.path = request.model;
     return capture;
   };
-  const FileLock lock(directory_ + "/locks/" + key);
-  if (fs::exists(directory)) {
-    try {
-      return read();
-    } catch (const std::exception&) {
-      // Damaged from outside (a full disk, a deleted file): made again.
-      fs::remove_all(directory);
+  const auto exists = [&] { return fs::exists(directory + "/capture.json"); };
+  for (int tries = 0;; ++tries) {
+    if (exists()) {
+      try {
+        return read();
+      } catch (const std::exception&) {
+        if (tries >= 4) throw;
+        // Damaged from outside (a full disk, a deleted file): out of the way, and made again.
+        const Workplace aside(directory_, key);
+        std::error_code ignored;
+        fs::rename(directory, aside.path() + "/damaged", ignored);
+      }
+    }
+    const Turn turn(directory_ + "/locks/" + key, exists);
+    if (exists()) continue;
+    const Workplace work(directory_, key);
+    backend.RunTo(request, work.path() + "/capture");
+    // Who is first wins: a folder that is there and not empty cannot be renamed to, and holds the same.
+    std::error_code error;
+    fs::rename(work.path() + "/capture", directory, error);
+    if (error && !exists()) {
+      throw std::runtime_error(fmt::format("{}: cannot put a capture there: {}", directory, error.message()));
     }
   }
-  backend.RunTo(request, directory);
-  return read();
 }
 
 }  // namespace parity

@@ -1,4 +1,6 @@
-// Captures that are made once and shared, also between processes that run at the same time.
+// Captures that are made once and shared, also between processes that run at the same time, on one machine or on many
+// that share a folder. A capture appears whole, by one rename; who is killed while making one leaves nothing that
+// others see or wait for.
 //
 //   CaptureStore store("build/captures");
 //   Capture c = store.Get(*backend, request);    // runs the engine, or reads what another process has made
