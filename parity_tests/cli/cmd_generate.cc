@@ -50,7 +50,8 @@ double Seconds(Clock::time_point from, Clock::time_point to) {
 }
 
 // Nothing unless a trace directory is given. Without --trace: core, or what --trace-select lets through of everything.
-std::unique_ptr<DirectorySink> MakeTrace(const GenerateOptions& o) {
+// Throws where the model's layers and the run's positions have nothing of it.
+std::unique_ptr<DirectorySink> MakeTrace(const GenerateOptions& o, int n_layer, int positions) {
   if (o.trace_dir.empty()) {
     if (!o.trace.empty() || !o.trace_select.empty() || o.dump_raw) {
       throw std::runtime_error("--trace, --trace-select and --dump-raw need --trace-dir (or BITNET_TRACE_DIR)");
@@ -61,7 +62,21 @@ std::unique_ptr<DirectorySink> MakeTrace(const GenerateOptions& o) {
     throw std::runtime_error("--trace-dir: this build has no tracepoints; configure with -DPARITY_TRACEPOINTS=ON");
   }
   const std::string points = !o.trace.empty() ? o.trace : o.trace_select.empty() ? "core" : "full";
-  return std::make_unique<DirectorySink>(JoinTraceSpec(points, o.trace_select), o.trace_dir, o.dump_raw);
+  const std::string spec = JoinTraceSpec(points, o.trace_select);
+  const TraceSelection selection(spec);
+  bool any = false;
+  for (const bitnet::PointInfo& point : bitnet::kGraph) {
+    for (int layer = point.in_layer ? 0 : -1; layer < (point.in_layer ? n_layer : 0); ++layer) {
+      for (int position = 0; position < positions && !any; ++position)
+        any = selection.Wants(point.point, layer, position);
+    }
+  }
+  if (!any) {
+    throw std::runtime_error(
+        fmt::format("--trace-select: '{}' selects nothing: the model has layers 0 to {}, the run positions 0 to {}",
+                    spec, n_layer - 1, positions - 1));
+  }
+  return std::make_unique<DirectorySink>(spec, o.trace_dir, o.dump_raw);
 }
 
 void FinishTrace(const GenerateOptions& o, const bitnet::Model& model, const bitnet::Context& context,
@@ -102,7 +117,8 @@ void Generate(const GenerateOptions& o) {
     fmt::print(stderr, "note: the prompt begins with BOS more than once\n");
 
   const size_t needed = prompt.size() + static_cast<size_t>(o.max_tokens);
-  std::unique_ptr<DirectorySink> trace = MakeTrace(o);
+  std::unique_ptr<DirectorySink> trace =
+      MakeTrace(o, static_cast<int>(model.hyperparameters.n_layer), static_cast<int>(needed));
   bitnet::Context context(model, {.n_ctx = o.n_ctx > 0 ? static_cast<size_t>(o.n_ctx) : needed,
                                   .threads = static_cast<size_t>(o.run.Threads()),
                                   .order = &order,
@@ -189,7 +205,7 @@ void AddGenerateCommand(CLI::App& app, int& exit_code) {
   options.Add("--trace-select", o->trace_select, "Filters, as seq=0-3;layer=0,5-7;stage=attn_*",
               {.environment = "BITNET_TRACE_SELECT"});
   options.Flag("--dump-raw", o->dump_raw, "Keep the traced tensors as .npy too");
-  o->run.AddTo(options);
+  o->run.AddNativeTo(options);
   options.Run(exit_code, [o] {
     Generate(*o);
     return 0;

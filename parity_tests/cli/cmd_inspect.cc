@@ -1,5 +1,6 @@
 // `inspect`: are a model's norms and projections what a trained model's are?
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -17,6 +18,7 @@
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
 #include "reference/capture/json_fields.h"
+#include "reference/capture/suggest.h"
 
 namespace parity {
 namespace {
@@ -45,18 +47,28 @@ Gate AutoGate(const std::string& architecture) {
           {"output_norm", {0.05, 256}}};
 }
 
-// {"attn_norm": {"min": 0.004, "max": 16}, ...}
+// {"attn_norm": {"min": 0.004, "max": 16}, ...}; norms that it does not name have no limits.
 Gate ReadGate(const std::string& path) {
   if (!std::filesystem::exists(path)) {
     throw std::runtime_error(fmt::format("{}: cannot be read; --gate takes auto, none or a JSON file", path));
   }
   JsonFields fields = JsonFields::ReadFile(path);
   Gate gate;
+  std::vector<std::string> norms(std::begin(kNorms), std::end(kNorms));
+  norms.push_back("output_norm");
   for (const std::string& norm : fields.Keys()) {
+    if (std::find(norms.begin(), norms.end(), norm) == norms.end()) {
+      fields.Fail(norm,
+                  fmt::format("is no norm; expected some of {}{}", fmt::join(norms, ", "), DidYouMean(norm, norms)));
+    }
     JsonFields limits = fields.Object(norm);
-    limits.Read("min", &gate[norm].first);
-    limits.Read("max", &gate[norm].second);
+    auto& [least, most] = gate[norm];
+    limits.Read("min", &least);
+    limits.Read("max", &most);
+    limits.RejectUnknown();
+    if (!(least <= most)) limits.Fail("min", fmt::format("found {:g}, expected at most max, {:g}", least, most));
   }
+  if (gate.empty()) fields.Fail("", "found no norm; --gate none is the gate that refuses nothing");
   return gate;
 }
 

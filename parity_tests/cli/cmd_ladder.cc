@@ -15,6 +15,7 @@
 #include "parity_tests/locate/noise.h"
 #include "parity_tests/report/explanation_report.h"
 #include "parity_tests/report/report.h"
+#include "reference/capture/trace_selection.h"
 
 namespace parity {
 namespace {
@@ -29,6 +30,23 @@ struct LadderCommand {
   bool dump_raw = false;
   ProfileChoice profile;
 };
+
+// What is traced is kept, and nowhere but in --keep. A directory that cannot take it is named before an engine runs.
+void CheckKeep(const LadderCommand& command, const Request& request) {
+  const bool traces = command.trace != "none";
+  if (traces) TraceSelection check(command.trace);
+  if (traces && command.keep.empty()) throw std::runtime_error("--trace: needs --keep DIR, where the tensors go");
+  if (command.dump_raw && !traces) {
+    throw std::runtime_error("--dump-raw: needs --trace core, full or a selection, and --keep DIR");
+  }
+  if (command.keep.empty()) return;
+  CheckDirectory("--keep", command.keep);
+  for (const Schedule schedule : {Schedule::kBatch, Schedule::kTokenByToken}) {
+    for (const char* side : {"candidate", "reference"}) {
+      CheckHoldsNoOther("--keep", fmt::format("{}/{}/{}", command.keep, ScheduleName(schedule), side), request);
+    }
+  }
+}
 
 // A list of token ids to print, and what it is.
 using IdList = std::pair<std::string, std::vector<int32_t>>;
@@ -118,6 +136,8 @@ int Run(const LadderCommand& command) {
   request.max_tokens = command.max_tokens;
   request.trace = command.trace;
   request.raw_tensors = command.dump_raw;
+
+  CheckKeep(command, request);
 
   Comparison comparison(command.candidate, against_itself ? command.baseline : command.reference);
   comparison.baseline = against_itself;

@@ -30,6 +30,7 @@ struct Rules {
   bool show_default = true;      // in the help
   std::string environment = {};  // a variable of the same meaning; the flag wins
   std::string excludes = {};     // an option that may not stand beside it
+  std::string value = {};        // what it takes, in the help and for completion: FILE, DIR, ENGINE
 };
 
 class Options {

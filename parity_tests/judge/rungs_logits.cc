@@ -7,6 +7,7 @@
 
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/metrics.h"
+#include "parity_tests/judge/thresholds.h"
 #include "reference/capture/quote.h"
 
 namespace parity {
@@ -32,20 +33,6 @@ void KeepTop(const Matrix& c, const Matrix& r, int64_t i, const Capture& candida
   result.top_reference = top(r);
 }
 
-// How far over its limit a value is; at most 1 if it meets it.
-double Severity(const Check& check) {
-  const double value = HigherIsBetter(check.metric) ? 1 - check.worst : check.worst;
-  const double limit = HigherIsBetter(check.metric) ? 1 - check.limit : check.limit;
-  if (limit > 0) return value / limit;
-  return value > 0 ? std::numeric_limits<double>::infinity() : 0;
-}
-
-bool Meets(const RowMetrics& row, const Limits& limits) {
-  return row.non_finite == 0 && std::all_of(limits.begin(), limits.end(), [&row](const auto& limit) {
-           return Meets(limit.first, MetricValue(row, limit.first), limit.second);
-         });
-}
-
 int64_t CountNonFinite(std::span<const float> row) {
   return std::count_if(row.begin(), row.end(), [](float x) { return !std::isfinite(x); });
 }
@@ -54,6 +41,8 @@ std::string DescribeNonFinite(std::string_view where, const Matrix& c, const Mat
   return fmt::format("{} {}: NaN or infinity in {} of the candidate's and {} of the reference's {} logits", where, i,
                      CountNonFinite(Row(c, i)), CountNonFinite(Row(r, i)), c.cols);
 }
+
+double SeverityOf(const Check& check) { return Severity(check.metric, check.worst, check.limit); }
 
 bool IsAboutBits(const Check& check) {
   return check.metric == Metric::kBitIdentical || check.metric == Metric::kMaxUlp;
@@ -73,7 +62,8 @@ void Judge(const Profile& profile, const Matrix& c, const Matrix& r, RungResult&
   const std::string_view where = PositionName(result.rung);
   for (size_t i = 0; i < result.rows.size(); ++i) {
     result.worst.Add(result.rows[i], static_cast<int64_t>(i), c.cols);
-    if (result.first_over < 0 && !Meets(result.rows[i], limits)) result.first_over = static_cast<int64_t>(i);
+    if (result.first_over < 0 && GradeRow(result.rows[i], limits) == Grade::kFail)
+      result.first_over = static_cast<int64_t>(i);
   }
   const Check* worst_check = nullptr;
   for (const auto& [metric, limit] : limits) {
@@ -81,7 +71,7 @@ void Judge(const Profile& profile, const Matrix& c, const Matrix& r, RungResult&
     result.checks.push_back({metric, limit, worst, result.worst.position(metric), Meets(metric, worst, limit)});
   }
   for (const Check& check : result.checks) {
-    if (!check.pass && (worst_check == nullptr || Severity(check) > Severity(*worst_check))) worst_check = &check;
+    if (!check.pass && (worst_check == nullptr || SeverityOf(check) > SeverityOf(*worst_check))) worst_check = &check;
   }
   result.position = worst_check == nullptr      ? result.worst.position(Metric::kMse)
                     : IsAboutBits(*worst_check) ? result.worst.furthest_position()
