@@ -35,6 +35,7 @@ struct GenerateOptions {
   int max_tokens = 64;
   int n_ctx = 0;
   bool ignore_eos = false;
+  std::vector<int32_t> stop_ids;
   bool greedy = false;
   bool dump_ids = false;
   std::string trace_dir, trace, trace_select;
@@ -113,8 +114,7 @@ void Generate(const GenerateOptions& o) {
   const std::vector<int32_t> prompt =
       tokenizer.Encode(formatted.text, {.add_special = formatted.add_special, .parse_special = true});
   if (prompt.empty()) throw std::runtime_error("the prompt has no tokens; nothing can follow it");
-  if (bitnet::LeadingBosCount(prompt, tokenizer) > 1)
-    fmt::print(stderr, "note: the prompt begins with BOS more than once\n");
+  if (bitnet::LeadingBosCount(prompt, tokenizer) > 1) Note("note: the prompt begins with BOS more than once");
 
   const size_t needed = prompt.size() + static_cast<size_t>(o.max_tokens);
   std::unique_ptr<DirectorySink> trace =
@@ -143,6 +143,7 @@ void Generate(const GenerateOptions& o) {
   while (generated.size() < static_cast<size_t>(o.max_tokens)) {
     const int32_t id = sampler.Next(logits);
     if (!o.ignore_eos && tokenizer.IsEndOfGeneration(id)) break;
+    if (std::find(o.stop_ids.begin(), o.stop_ids.end(), id) != o.stop_ids.end()) break;
     generated.push_back(id);
     if (stream && !o.dump_ids) {
       fmt::print("{}", tokenizer.Decode({&id, 1}, {.render_special = true}));
@@ -155,14 +156,14 @@ void Generate(const GenerateOptions& o) {
   const Clock::time_point done = Clock::now();
   if (trace != nullptr) {
     FinishTrace(o, model, context, prompt, generated, *trace);
-    fmt::print(stderr, "{} traces in {}\n", trace->size(), o.trace_dir);
+    Note(fmt::format("{} traces in {}", trace->size(), o.trace_dir));
   }
   const double prompt_rate = static_cast<double>(prompt.size()) / Seconds(start, prompt_done);
   const double decode_rate = static_cast<double>(generated.size()) / Seconds(prompt_done, done);
   if (stream) {
     fmt::print("{}\n", o.dump_ids ? fmt::format("{}", fmt::join(generated, " ")) : "");
-    fmt::print(stderr, "prompt {} tokens, {:.1f} tokens/s; generated {}, {:.1f} tokens/s\n", prompt.size(), prompt_rate,
-               generated.size(), decode_rate);
+    Note(fmt::format("prompt {} tokens, {:.1f} tokens/s; generated {}, {:.1f} tokens/s", prompt.size(), prompt_rate,
+                     generated.size(), decode_rate));
     return;
   }
   const nlohmann::json json = {{"prompt_template", chosen},
@@ -195,6 +196,7 @@ void AddGenerateCommand(CLI::App& app, int& exit_code) {
   options.Add("--top-p", o->sampler.top_p, "Draw from the fewest tokens whose probabilities add up to p");
   options.Flag("--greedy", o->greedy, "The largest logit, whatever the other options say");
   options.Flag("--ignore-eos", o->ignore_eos, "Go on after an end-of-generation token");
+  options.Add("--stop-id", o->stop_ids, "Stop in front of one of these tokens, as 128009,128001");
   options.Flag("--dump-ids", o->dump_ids, "Print token ids in place of text");
   options.Add("--order", o->order,
               "Order of operations (llama.cpp-avx512, ...); without it the one of the weights' usual reference");

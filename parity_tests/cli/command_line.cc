@@ -31,7 +31,7 @@ std::string CpuName() {
 
 // This program's version, the engines that it finds with theirs, and the CPU.
 std::string Versions() {
-  std::string text = "bitnet-parity " PARITY_VERSION;
+  std::string text = fmt::format("bitnet-parity {}", ProgramVersion());
   for (const EngineRow& row : Engines()) {
     if (row.needs_argument) continue;
     const ProbeResult probe = MakeEngine(std::string(row.name))->Probe();
@@ -49,12 +49,6 @@ const std::string* FirstExtra(const CLI::App& app, const std::vector<std::string
   };
   const auto found = std::find_if(arguments.begin(), arguments.end(), is_extra);
   return found != arguments.end() ? &*found : nullptr;
-}
-
-std::string PositionalName(const CLI::Option& option) {
-  std::string name = option.get_name(/*positional=*/true);
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::toupper(c); });
-  return name;
 }
 
 std::vector<std::string> Positionals(const CLI::App& command) {
@@ -100,6 +94,8 @@ std::string UnexpectedArgument(const CLI::App& app, const std::string& extra) {
 
 }  // namespace
 
+std::string_view ProgramVersion() { return PARITY_VERSION; }
+
 std::string UsageError(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& arguments) {
   // A misspelt name is also why what it stands for is missing.
   const bool about_names =
@@ -124,11 +120,16 @@ void AddCommands(CLI::App& app, int& exit_code) {
   app.add_option("--color", console.color, "colours: auto (on a terminal, without NO_COLOR), always, never")
       ->check(CLI::IsMember({"auto", "always", "never"}));
   app.add_flag("--quiet", console.quiet, "no progress and no notes on standard error");
+  app.add_option("--error-exit-code", console.error_exit_code,
+                 "exit code of an error in place of 2; `git bisect run` passes over 125")
+      ->check(CLI::Range(2, 125));
   AddProjectFile(app);
-  for (auto* add : {AddLadderCommand, AddMatrixCommand, AddSweepCommand, AddGenerateCommand, AddInspectCommand,
-                    AddCompatCheckCommand, AddDiffModelsCommand, AddRecordCommand, AddPreflightCommand,
-                    AddCheckCaptureCommand, AddMakeRequestCommand, AddTokenizeCommand, AddTraceDiffCommand,
-                    AddReplayCommand, AddBisectCommand, AddWhatbugCommand, AddNoiseCommand, AddCalibrateCommand}) {
+  for (auto* add :
+       {AddLadderCommand,      AddMatrixCommand,     AddSweepCommand,     AddGenerateCommand,  AddInspectCommand,
+        AddCompatCheckCommand, AddDiffModelsCommand, AddRecordCommand,    AddPreflightCommand, AddCheckCaptureCommand,
+        AddMakeRequestCommand, AddTokenizeCommand,   AddTraceDiffCommand, AddReplayCommand,    AddBisectCommand,
+        AddWhatbugCommand,     AddNoiseCommand,      AddCalibrateCommand, AddSmokeCommand,     AddCtestInitCommand,
+        AddCompletionCommand,  AddManCommand}) {
     add(app, exit_code);
   }
 }

@@ -3,6 +3,7 @@
 #define BITNET_PARITY_PARITY_TESTS_CLI_COMMAND_LINE_H_
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace CLI {
@@ -11,6 +12,8 @@ class ParseError;
 }  // namespace CLI
 
 namespace parity {
+
+std::string_view ProgramVersion();
 
 // Adds them to `app`; `exit_code` takes what the command returns.
 void AddCommands(CLI::App& app, int& exit_code);

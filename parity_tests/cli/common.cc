@@ -55,11 +55,11 @@ void AddSettingsOption(Options& options, const char* flag, std::string& file, co
 }
 
 void AddCandidateOption(Options& options, std::string& spec, Which which) {
-  options.Add("--candidate", spec, "engine under test: " + EngineHelp(which));
+  options.Add("--candidate", spec, "engine under test: " + EngineHelp(which), {.value = "ENGINE"});
 }
 
 void AddReferenceOption(Options& options, std::string& spec, Which which) {
-  options.Add("--reference", spec, EngineHelp(which));
+  options.Add("--reference", spec, EngineHelp(which), {.value = "ENGINE"});
 }
 
 void AddScheduleOption(Options& options, std::string& word, bool both) {

@@ -27,7 +27,7 @@ int Run(CLI::App& app, const int& exit_code, int argc, char** argv) {
     return kError;
   }
   if (app.get_subcommands().empty()) {
-    fmt::print(stderr, "bitnet-parity: a subcommand is missing\n\n{}", app.help());
+    fmt::print(stderr, "{}\nbitnet-parity: a subcommand is missing\n", app.help());
     return kError;
   }
   return exit_code;
@@ -43,9 +43,10 @@ int main(int argc, char** argv) {
                  "bitnet-parity");
     int exit_code = 0;
     parity::AddCommands(app, exit_code);
-    return Run(app, exit_code, argc, argv);
+    const int code = Run(app, exit_code, argc, argv);
+    return code == kError ? parity::TheConsole().error_exit_code : code;
   } catch (const std::exception& error) {
     fmt::print(stderr, "bitnet-parity: {}\n", error.what());
-    return kError;
+    return parity::TheConsole().error_exit_code;
   }
 }

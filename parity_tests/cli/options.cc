@@ -94,6 +94,8 @@ Options::Options(CLI::App& app, const std::string& name, const std::string& what
   command_->fallthrough();  // --output and what else every command takes
 }
 
+void Options::Alias(const std::string& name) { command_->alias(name); }
+
 void Options::Add(const std::string& names, std::string& value, const std::string& help, const Rules& rules) {
   AddOption(*command_, names, value, help, rules);
 }

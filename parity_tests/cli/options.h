@@ -37,6 +37,8 @@ class Options {
  public:
   Options(CLI::App& app, const std::string& name, const std::string& what);
 
+  void Alias(const std::string& name);  // another name of the command
+
   // `names`: "--model", "model,--model", "--dump-ref-ids,--dump-cpp-ids".
   void Add(const std::string& names, std::string& value, const std::string& help, const Rules& rules = {});
   void Add(const std::string& names, int& value, const std::string& help, const Rules& rules = {});

@@ -25,7 +25,8 @@ class ProjectFile : public CLI::ConfigTOML {
 
   std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
     const std::string file = app_.get_config_ptr()->as<std::string>();
-    Note(fmt::format("note: options from {}", file));
+    // The options of the command line are not set yet, only counted.
+    if (app_.get_option("--quiet")->count() == 0) Note(fmt::format("note: options from {}", file));
     std::vector<CLI::ConfigItem> wanted;
     for (CLI::ConfigItem& item : CLI::ConfigTOML::from_config(input)) {
       if (item.name == "++" || item.name == "--") continue;

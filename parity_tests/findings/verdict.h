@@ -67,6 +67,7 @@ struct Verdict {
   Profile profile;
   std::vector<RungResult> rungs;  // all of them, in order
   std::vector<std::string> notes;
+  std::vector<int32_t> tokens;          // the prompt's, as the reference reads it
   Said said_candidate, said_reference;  // whatever stage was reached
 
   std::optional<Rung> failed_rung() const;

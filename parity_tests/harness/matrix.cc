@@ -204,6 +204,31 @@ ParityMatrix LoadMatrix(const std::string& matrix_file, const std::string& promp
   return matrix;
 }
 
+void AddModel(ParityMatrix& matrix, const std::string& id, const std::string& path) {
+  if (!std::filesystem::is_regular_file(path)) {
+    throw std::runtime_error(fmt::format("{}: no such file, expected a GGUF file", path));
+  }
+  MatrixModel model;
+  model.id = id;
+  model.path = path;
+  model.format = "own";
+  model.schedules = {Schedule::kBatch, Schedule::kTokenByToken};
+  for (const Prompt& prompt : matrix.prompts) model.prompts.push_back(prompt.id);
+  for (const MatrixModel& other : matrix.models) {
+    for (const std::string& reference : other.references) {
+      if (!Holds(model.references, reference)) model.references.push_back(reference);
+    }
+  }
+  matrix.models.push_back(model);
+  for (const std::string& reference : model.references) {
+    for (size_t p = 0; p < matrix.prompts.size(); ++p) {
+      for (const Schedule schedule : model.schedules) {
+        matrix.cases.push_back({reference, matrix.models.size() - 1, p, schedule});
+      }
+    }
+  }
+}
+
 void SetPrompt(const Prompt& prompt, Request& request, std::string* note) {
   const bitnet::PromptTemplate chosen = bitnet::ParsePromptTemplate(prompt.prompt_template);
   const auto [formatted, name] =

@@ -42,6 +42,7 @@ Verdict Climb(const Capture& candidate, const Capture& reference, const LadderOp
   verdict.model = candidate.model;
   verdict.request = candidate.request;
   verdict.profile = options.profile;
+  verdict.tokens = reference.tokens;
   verdict.said_candidate = WhatWasSaid(candidate, options);
   verdict.said_reference = WhatWasSaid(reference, options);
   std::optional<Rung> failed;

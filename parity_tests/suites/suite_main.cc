@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -50,9 +51,14 @@ int Run(int argc, char** argv, const std::function<std::vector<CtestTest>()>& te
 }  // namespace
 
 const ParityMatrix& ShippedMatrix() {
-  static const ParityMatrix matrix =
-      LoadMatrix(PARITY_SOURCE_DIR "/fixtures/parity_matrix.json", PARITY_SOURCE_DIR "/fixtures/prompts.json",
-                 PARITY_BINARY_DIR "/fixtures/models");
+  static const ParityMatrix matrix = [] {
+    ParityMatrix shipped = LoadMatrix(PARITY_SOURCE_DIR "/fixtures/parity_matrix.json",
+                                      PARITY_SOURCE_DIR "/fixtures/prompts.json", PARITY_BINARY_DIR "/fixtures/models");
+    if (const char* own = std::getenv("CROSSVAL_GGUF"); own != nullptr && *own != '\0') {
+      AddModel(shipped, "crossval_gguf", own);
+    }
+    return shipped;
+  }();
   return matrix;
 }
 

@@ -12,7 +12,8 @@
 
 namespace parity {
 
-// fixtures/parity_matrix.json over the models of this build. Throws as LoadMatrix does.
+// fixtures/parity_matrix.json over the models of this build, and a model of the user's where CROSSVAL_GGUF names one.
+// Throws as LoadMatrix does.
 const ParityMatrix& ShippedMatrix();
 
 // For GoogleTest's messages: the case's name.
