@@ -208,6 +208,38 @@ TEST(Output, IsWholeOrAsItWasBefore) {
   EXPECT_EQ(std::distance(fs::directory_iterator(directory.path()), {}), 1);  // nothing half written beside it
 }
 
+// A disk that is full, as far as a process can tell: no file takes more than some bytes.
+TEST(Disk, ThatIsFullIsAnErrorAndNothingHalfIsLeft) {
+  const TemporaryDirectory directory;
+  const auto with_full_disk = [&directory](std::vector<std::string> arguments) {
+    const std::string line =
+        fmt::format("cd '{}' && trap '' XFSZ && ulimit -f 1 && {}", directory.path(), InShell(arguments));
+    return RunProcess({"/bin/bash", "-c", line}, std::chrono::seconds(60));
+  };
+  const auto expect_nothing = [&](const ProcessResult& result, const std::string& words) {
+    EXPECT_EQ(result.exit_code, 2) << words << result.output;
+    EXPECT_THAT(result.last_words, HasSubstr(words));
+    for (const auto& entry : fs::recursive_directory_iterator(directory.path())) {
+      EXPECT_TRUE(entry.is_directory()) << entry.path();
+    }
+  };
+  std::vector<std::string> ladder = SmallLadder();
+  for (const char* more : {"--format", "json", "--output", "verdict.json"}) ladder.emplace_back(more);
+  expect_nothing(with_full_disk(ladder), "--output: verdict.json: cannot be written: File too large");
+  ladder = SmallLadder();
+  for (const char* more : {"--keep", "kept"}) ladder.emplace_back(more);
+  expect_nothing(with_full_disk(ladder), "cannot");
+  expect_nothing(with_full_disk({"record", "--reference", "native", "--model", kTrainedModel, "--prompt", "Hi", "--out",
+                                 "recorded"}),
+                 "cannot");
+}
+
+TEST(Progress, IsALineNowAndThenWhereThereIsNoTerminal) {
+  std::vector<std::string> ladder = SmallLadder();
+  for (const char* more : {"--candidate", "exec:sh -c 'sleep 6; exit 1'"}) ladder.emplace_back(more);
+  EXPECT_THAT(RunParity(ladder).last_words, HasSubstr("running exec:sh -c 'sleep 6; exit 1' ... (5 s)"));
+}
+
 // Runs the command with a temporary folder of its own, kills it while an engine runs, and waits until that is empty.
 class Killed : public testing::TestWithParam<int> {};
 

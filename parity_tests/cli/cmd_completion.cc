@@ -155,8 +155,10 @@ std::string Zsh(const CLI::App& app) {
   std::string commands, cases;
   for (const CLI::App* command : CommandsOf(app)) {
     commands += "    " + InQuotes(ZshText(command->get_name()) + ":" + command->get_description()) + "\n";
-    cases +=
-        fmt::format("      {}) _arguments{} $global '*:file:_files' ;;\n", command->get_name(), ZshOptions(*command));
+    const std::vector<std::string> words = PositionalWords(*command);
+    const std::string positional = words.empty() ? "*:file:_files" : fmt::format("1:value:({})", Joined(words));
+    cases += fmt::format("      {}) _arguments{} $global {} ;;\n", command->get_name(), ZshOptions(*command),
+                         InQuotes(positional));
   }
   return fmt::format(R"(#compdef bitnet-parity
 # Completion of bitnet-parity for zsh, as `bitnet-parity completion zsh` prints it.

@@ -134,19 +134,37 @@ void Note(const std::string& text) {
   if (!TheConsole().quiet) fmt::print(stderr, "{}\n", text);
 }
 
-Progress::Progress() : shown_(std::chrono::steady_clock::now()) {}
-
-Progress::~Progress() { Show(""); }
+Progress::~Progress() {
+  Show("");
+  if (!ticker_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+  }
+  end_.notify_one();
+  ticker_.join();
+}
 
 void Progress::Show(const std::string& line) {
   if (TheConsole().quiet) return;
   if (OnTerminal()) {
     fmt::print(stderr, "\r\x1b[K{}", line);
-  } else if (const auto now = std::chrono::steady_clock::now(); !line.empty() && now - shown_ >= kBetweenLines) {
-    shown_ = now;
-    fmt::print(stderr, "{}\n", line);
+    std::fflush(stderr);
+    return;
   }
-  std::fflush(stderr);
+  const std::lock_guard lock(mutex_);
+  line_ = line;
+  if (!line.empty() && !ticker_.joinable()) ticker_ = std::thread([this] { Tick(); });
+}
+
+void Progress::Tick() {
+  std::unique_lock lock(mutex_);
+  while (!end_.wait_for(lock, kBetweenLines, [this] { return ended_; })) {
+    const auto passed = std::chrono::steady_clock::now() - start_;
+    if (line_.empty()) continue;
+    fmt::print(stderr, "{} ({} s)\n", line_, std::chrono::duration_cast<std::chrono::seconds>(passed).count());
+    std::fflush(stderr);
+  }
 }
 
 }  // namespace parity

@@ -4,8 +4,11 @@
 #define BITNET_PARITY_PARITY_TESTS_CLI_CONSOLE_H_
 
 #include <chrono>
+#include <condition_variable>
 #include <functional>
+#include <mutex>
 #include <string>
+#include <thread>
 
 namespace parity {
 
@@ -36,17 +39,24 @@ bool ColorWanted();
 void Note(const std::string& text);
 
 // What is being done. On a terminal a line that the next one replaces, and that goes at the end; elsewhere, as in the
-// log of a CI job, a line of its own every few seconds.
+// log of a CI job, a line of its own every few seconds, with the time that has passed.
 class Progress {
  public:
-  Progress();
+  Progress() = default;
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   void Show(const std::string& line);
 
  private:
-  std::chrono::steady_clock::time_point shown_;  // where it is no terminal: the last line
+  void Tick();
+
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::mutex mutex_;
+  std::condition_variable end_;
+  std::string line_;
+  bool ended_ = false;
+  std::thread ticker_;  // where it is no terminal
 };
 
 }  // namespace parity

@@ -91,6 +91,7 @@ TEST(Completion, OfEveryShellNamesEverything) {
   for (const char* shell : {"bash", "zsh", "fish"}) {
     const std::string script = RunParity({"completion", shell}).output;
     for (const std::string& command : commands) EXPECT_THAT(script, HasSubstr(command)) << shell;
+    EXPECT_THAT(script, HasSubstr("bash zsh fish")) << shell;  // what `completion` takes
     const std::string dashes = std::string(shell) == "fish" ? " -l " : "--";
     for (std::sregex_iterator at(ladder_help.begin(), ladder_help.end(), option), end; at != end; ++at) {
       EXPECT_THAT(script, HasSubstr(dashes + (*at)[1].str())) << shell;
@@ -273,6 +274,33 @@ TEST(CtestInit, MakesCasesThatPassFailAndAreSkipped) {
                                    HasSubstr("parity.bitnet.cpp.kjv-bitnet.tq2_0.prompt_1")));
   EXPECT_NE(ctest("-DPARITY_REQUIRE=ON").exit_code, 0);
   EXPECT_NE(ctest("-DPARITY_REQUIRE=OFF '-DPARITY_CANDIDATE=exec:false'").exit_code, 0);
+}
+
+// The recipe of docs/ci.md: an engine that computes another thing from the sixth commit on, and does not run in the
+// fourth.
+TEST(GitBisect, FindsTheCommitAndPassesOverOneThatDoesNotRun) {
+  if (!Have("git")) GTEST_SKIP() << "git is not here";
+  const TemporaryDirectory directory;
+  std::string script = fmt::format(
+      "cd '{}' && git init -q . && git config user.name t && git config user.email t@t && ", directory.path());
+  const std::string engine = NOT_EXACT_ENGINE;
+  for (int commit = 1; commit <= 7; ++commit) {
+    const std::string line =
+        commit == 4 ? "exit 9" : fmt::format("exec {}{}", engine, commit >= 6 ? " --fault gate_up_swapped" : "");
+    script += fmt::format(
+        "printf '#!/bin/sh\\n%s \"$@\" # {}\\n' '{}' > engine && chmod +x engine && git add engine && "
+        "git commit -qm 'commit {}' && ",
+        commit, line, commit);
+  }
+  script += fmt::format(
+      "git bisect start HEAD HEAD~6 >/dev/null && git bisect run '{}' ladder --model '{}' --prompt 'In the' "
+      "--candidate exec:./engine --baseline 'exec:{}' --max-tokens 2 --no-explanation --quiet "
+      "--error-exit-code 125",
+      BITNET_PARITY_PROGRAM, kTrainedModel, engine);
+  const ProcessResult result = Shell(script);
+  EXPECT_EQ(result.exit_code, 0) << result.output << result.last_words;
+  EXPECT_THAT(result.output,
+              AllOf(HasSubstr("is the first bad commit"), HasSubstr("commit 6"), HasSubstr("ERROR at preflight")));
 }
 
 }  // namespace
