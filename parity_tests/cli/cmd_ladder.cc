@@ -187,6 +187,7 @@ int Run(const LadderCommand& command) {
     if (const std::optional<RungResult> problem = comparison.Probe()) {
       LadderClimb& refused = climbs.emplace_back();
       refused.verdict = Refuse(Status::kFail, problem->message, request, command.profile.Load("strict"));
+      refused.verdict.rungs.front().explains_itself = true;  // it names the remedy
     } else {
       climbs.push_back(ClimbLadder(command, comparison, request));
     }

@@ -42,7 +42,7 @@ struct RungResult {
   // What must be said although it fails nothing: a tie, a value that one side does not report.
   std::vector<std::string> notes;
   std::vector<std::string> hints;  // what the data itself says about the cause: "BOS twice"
-  bool explains_itself = false;  // an engine that ran said what is wrong: what usually causes a failure does not matter
+  bool explains_itself = false;    // the message says what to do: what usually causes a failure does not matter
 
   // first-logit, positions, decode. A position is a prompt position, in decode the index of a generated token.
   std::vector<Check> checks;

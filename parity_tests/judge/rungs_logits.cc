@@ -8,6 +8,7 @@
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/metrics.h"
 #include "parity_tests/judge/thresholds.h"
+#include "reference/capture/hash.h"
 #include "reference/capture/quote.h"
 
 namespace parity {
@@ -89,6 +90,45 @@ void Judge(const Profile& profile, const Matrix& c, const Matrix& r, RungResult&
   }
 }
 
+// A factor that takes the reference's logits to the candidate's in every row, where that leaves nothing but rounding.
+// "": there is none, or it is 1.
+std::string FactorBetween(const Matrix& c, const Matrix& r, int64_t rows) {
+  double least = 0, most = 0;
+  for (int64_t i = 0; i < rows; ++i) {
+    double dot = 0, candidate_squares = 0, reference_squares = 0;
+    for (int64_t j = 0; j < r.cols; ++j) {
+      const double x = c.row(i)[j], y = r.row(i)[j];
+      dot += x * y;
+      candidate_squares += x * x;
+      reference_squares += y * y;
+    }
+    const double cosine = dot / std::sqrt(candidate_squares * reference_squares), factor = dot / reference_squares;
+    if (!(cosine >= 1 - 1e-7) || !std::isfinite(factor)) return "";
+    least = i == 0 ? factor : std::min(least, factor);
+    most = i == 0 ? factor : std::max(most, factor);
+  }
+  if (rows == 0 || most - least > 1e-3 * most || (least <= 1.001 && most >= 0.999)) return "";
+  return fmt::format(
+      "the candidate's logits are {:.4g} times the reference's{}: a factor behind the output matrix, or one "
+      "that is missing there",
+      (least + most) / 2, rows > 1 ? fmt::format(" at all {} positions", rows) : "");
+}
+
+// What the numbers themselves say of a difference: a hint where the rung fails, and a note where it passes all the
+// same.
+void AddFindings(const Capture& candidate, const Capture& reference, int64_t rows, RungResult& result) {
+  if (result.worst.differing() == 0) return;
+  std::vector<std::string>& said = result.status == Status::kFail ? result.hints : result.notes;
+  if (std::string factor = FactorBetween(candidate.logits, reference.logits, rows); !factor.empty()) {
+    said.push_back(std::move(factor));
+  }
+  for (const auto& [capture, side] : {std::pair(&candidate, "candidate"), std::pair(&reference, "reference")}) {
+    if (const std::string other = NotTheTracedLogits(*capture); !other.empty()) {
+      said.push_back(fmt::format("the {}'s {}", side, other));
+    }
+  }
+}
+
 // Rows 0 to n-1 of the prompt's logits by the profile's limits for `rung`; n < 0: all.
 RungResult CompareLogits(Rung rung, int64_t n, const Capture& candidate, const Capture& reference,
                          const LadderOptions& options) {
@@ -110,6 +150,7 @@ RungResult CompareLogits(Rung rung, int64_t n, const Capture& candidate, const C
     result.notes.push_back(fmt::format("{} of {} prompt positions, as asked", r.rows, reference.tokens.size()));
   }
   Judge(options.profile, c, r, result);
+  AddFindings(candidate, reference, rows, result);
   const size_t at = static_cast<size_t>(result.position);
   if (at < reference.tokens.size()) result.token = reference.tokens[at];
   if (at < reference.pieces.size()) result.token_text = reference.pieces[at];
@@ -205,6 +246,16 @@ std::string PieceOf(int32_t id, const Capture& candidate, const Capture& referen
     for (size_t i = 0; i < std::min(capture->generated.size(), capture->generated_pieces.size()); ++i) {
       if (capture->generated[i] == id) return capture->generated_pieces[i];
     }
+  }
+  return "";
+}
+
+std::string NotTheTracedLogits(const Capture& capture) {
+  for (const TraceRecord& record : capture.traces) {
+    if (record.point != Point::kLogits || record.blake3.empty() || record.position >= capture.logits.rows) continue;
+    const size_t bytes = static_cast<size_t>(capture.logits.cols) * sizeof(float);
+    if (HashBytes(capture.logits.row(record.position), bytes) == record.blake3) continue;
+    return fmt::format("logits.npy is not what it traced as logits, from position {} on", record.position);
   }
   return "";
 }
