@@ -115,14 +115,15 @@ void AddCommands(CLI::App& app, int& exit_code) {
   app.set_version_flag("--version", Versions,
                        "this program's version, those of the engines that it finds, and the CPU");
   Console& console = TheConsole();
-  app.add_option("--output", console.output, "file for the result; it is there whole, or as it was before")
+  app.add_option("--output", console.output,
+                 "file for the result (-: standard output); it is there whole, or as it was before")
       ->type_name("FILE");
   app.add_option("--color", console.color, "colours: auto (on a terminal, without NO_COLOR), always, never")
       ->check(CLI::IsMember({"auto", "always", "never"}));
   app.add_flag("--quiet", console.quiet, "no progress and no notes on standard error");
-  app.add_option("--error-exit-code", console.error_exit_code,
-                 "exit code of an error in place of 2; `git bisect run` passes over 125")
-      ->check(CLI::Range(2, 125));
+  app.add_option("--error-exit-code", "exit code of an error in place of 2; `git bisect run` passes over 125")
+      ->check(CLI::Range(2, 125))
+      ->type_name("INT");
   AddProjectFile(app);
   for (auto* add :
        {AddLadderCommand,      AddMatrixCommand,     AddSweepCommand,     AddGenerateCommand,  AddInspectCommand,

@@ -76,7 +76,7 @@ class OutputFile {
 };
 
 [[noreturn]] void OutputLost(const std::string& reason) {
-  const std::string& file = TheConsole().output;
+  const std::string file = TheConsole().output == "-" ? "" : TheConsole().output;
   throw std::runtime_error(fmt::format("{}: cannot be written: {}; the result is lost or cut short, so run it again",
                                        file.empty() ? "standard output" : "--output: " + file, reason));
 }
@@ -109,7 +109,7 @@ void CheckStandardOutput() {
 int RunWithOutput(const std::function<int()>& command) {
   const Console& console = TheConsole();
   try {
-    if (console.output.empty()) {
+    if (console.output.empty() || console.output == "-") {
       const int exit_code = command();
       CheckStandardOutput();
       return exit_code;

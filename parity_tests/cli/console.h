@@ -16,7 +16,6 @@ struct Console {
   std::string output;          // --output; empty: standard output
   std::string color = "auto";  // --color
   bool quiet = false;          // --quiet
-  int error_exit_code = 2;     // --error-exit-code
 };
 
 // The one of this process.

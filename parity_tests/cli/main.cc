@@ -15,6 +15,16 @@ namespace {
 
 constexpr int kError = 2;
 
+// --error-exit-code counts where the rest of the command line is not understood, too.
+int ErrorExitCode(const CLI::App& app) {
+  const CLI::Option* option = app.get_option("--error-exit-code");
+  int code = kError;
+  if (option->count() > 0 && CLI::detail::lexical_cast(option->results().back(), code) && code >= 2 && code <= 125) {
+    return code;
+  }
+  return kError;
+}
+
 int Run(CLI::App& app, const int& exit_code, int argc, char** argv) {
   try {
     app.parse(argc, argv);
@@ -38,15 +48,15 @@ int Run(CLI::App& app, const int& exit_code, int argc, char** argv) {
 int main(int argc, char** argv) {
   parity::KeepStandardDescriptors();
   parity::StartJanitor();
+  CLI::App app("Parity of 1-bit LLM inference engines, stage by stage.\nExit codes: 0 parity, 1 divergence, 2 error.",
+               "bitnet-parity");
+  int exit_code = 0;
   try {
-    CLI::App app("Parity of 1-bit LLM inference engines, stage by stage.\nExit codes: 0 parity, 1 divergence, 2 error.",
-                 "bitnet-parity");
-    int exit_code = 0;
     parity::AddCommands(app, exit_code);
-    const int code = Run(app, exit_code, argc, argv);
-    return code == kError ? parity::TheConsole().error_exit_code : code;
+    exit_code = Run(app, exit_code, argc, argv);
   } catch (const std::exception& error) {
     fmt::print(stderr, "bitnet-parity: {}\n", error.what());
-    return parity::TheConsole().error_exit_code;
+    exit_code = kError;
   }
+  return exit_code == kError ? ErrorExitCode(app) : exit_code;
 }

@@ -149,6 +149,8 @@ TEST(ErrorExitCode, IsThatOfErrorsAlone) {
   EXPECT_EQ(RunParity(Ladder({"--reference", "recorded:/nowhere", "--error-exit-code", "125"})).exit_code, 125);
   EXPECT_EQ(RunParity(Ladder({"--reference", "native", "--error-exit-code", "125"})).exit_code, 0);
   EXPECT_EQ(RunParity(Apart({"--error-exit-code", "125"})).exit_code, 1);
+  EXPECT_EQ(RunParity(Ladder({"--error-exit-code", "125", "--no-such-option"})).exit_code, 125);
+  EXPECT_EQ(RunParity(Ladder({"--error-exit-code", "1"})).exit_code, 2);  // that would be a divergence
 }
 
 TEST(Github, AnnotatesAndFolds) {
