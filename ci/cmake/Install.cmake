@@ -3,6 +3,7 @@
 #   libexec/bitnet-parity         the runners
 #   lib/bitnet-parity             shared libraries of our own: llama.cpp, and those that no Debian 12 and 13 both have
 #   share/bitnet-parity           models, recorded captures, docs, licenses
+#   share/...                     completion for bash, zsh and fish; the manual page
 #   lib, include, lib/cmake       for programs that read or write captures: find_package(bitnet_parity)
 # The runner of bitnet.cpp is installed too, with the libraries of the user's build, but is in no package: they were
 # compiled for this machine.
@@ -36,6 +37,13 @@ if(TARGET bitnet_cpp_runner)
     "^lib(fmt|hwy|llama|ggml)")
 endif()
 
+# Where bash, zsh, fish and man look.
+set(shell ${CMAKE_BINARY_DIR}/parity_tests/cli/shell)
+install(FILES ${shell}/bitnet-parity.bash DESTINATION share/bash-completion/completions RENAME bitnet-parity)
+install(FILES ${shell}/_bitnet-parity DESTINATION share/zsh/site-functions)
+install(FILES ${shell}/bitnet-parity.fish DESTINATION share/fish/vendor_completions.d)
+install(FILES ${shell}/bitnet-parity.1 DESTINATION share/man/man1)
+
 install(DIRECTORY ${CMAKE_BINARY_DIR}/fixtures/models/ DESTINATION ${share}/models FILES_MATCHING PATTERN *.gguf)
 install(FILES ${CMAKE_SOURCE_DIR}/fixtures/models/kjv-tokenizer.json DESTINATION ${share}/models)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/fixtures/recorded DESTINATION ${share})
@@ -44,7 +52,7 @@ install(DIRECTORY ${CMAKE_SOURCE_DIR}/fixtures/example_engine DESTINATION ${shar
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/fixtures/not_exact_engine DESTINATION ${share} FILES_MATCHING PATTERN *.[ch]
   PATTERN *.md)
 install(FILES ${CMAKE_SOURCE_DIR}/reference/writers/bitnet_parity_capture.py DESTINATION ${share}/writers)
-install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/ DESTINATION ${share}/docs FILES_MATCHING PATTERN *.md)
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/ DESTINATION ${share}/docs FILES_MATCHING PATTERN *.md PATTERN *.json PATTERN *.yml)
 install(FILES ${CMAKE_SOURCE_DIR}/README.md ${CMAKE_SOURCE_DIR}/CHANGELOG.md DESTINATION ${share})
 
 # Ours, and those of what is in the binaries or beside them.

@@ -26,6 +26,15 @@ foreach(file IN LISTS files)
   endforeach()
 endforeach()
 
+# What shells, man and editors look for.
+foreach(file share/bash-completion/completions/bitnet-parity share/zsh/site-functions/_bitnet-parity
+    share/fish/vendor_completions.d/bitnet-parity.fish share/man/man1/bitnet-parity.1
+    share/bitnet-parity/docs/schemas/verdict.schema.json)
+  if(NOT EXISTS ${prefix}/${file})
+    message(FATAL_ERROR "${prefix}/${file} is not there")
+  endif()
+endforeach()
+
 set(parity ${CMAKE_COMMAND} -E env --unset=LD_LIBRARY_PATH --unset=PARITY_LLAMA_CPP_RUNNER ${prefix}/bin/bitnet-parity)
 run("--version" ${parity} --version)
 if(REFERENCE STREQUAL "llama.cpp")

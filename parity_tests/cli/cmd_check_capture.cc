@@ -14,6 +14,7 @@
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
+#include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/metrics.h"
 #include "reference/capture/capture.h"
 #include "reference/capture/json_fields.h"
@@ -86,6 +87,7 @@ std::vector<std::string> Contradictions(const Capture& c) {
   CheckFinite(c.logits, "logits", &problems);
   CheckFinite(c.decode_logits, "decode_logits", &problems);
   CheckDecoding(c, &problems);
+  if (const std::string other = NotTheTracedLogits(c); !other.empty()) problems.push_back(other);
   if (c.shapes.attends.size() != c.tokens.size()) {
     problems.push_back(fmt::format("shapes.attends: found {} positions, expected {} (one for each token)",
                                    c.shapes.attends.size(), c.tokens.size()));

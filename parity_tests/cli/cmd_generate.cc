@@ -35,6 +35,7 @@ struct GenerateOptions {
   int max_tokens = 64;
   int n_ctx = 0;
   bool ignore_eos = false;
+  std::vector<int32_t> stop_ids;
   bool greedy = false;
   bool dump_ids = false;
   std::string trace_dir, trace, trace_select;
@@ -50,7 +51,8 @@ double Seconds(Clock::time_point from, Clock::time_point to) {
 }
 
 // Nothing unless a trace directory is given. Without --trace: core, or what --trace-select lets through of everything.
-std::unique_ptr<DirectorySink> MakeTrace(const GenerateOptions& o) {
+// Throws where the model's layers and the run's positions have nothing of it.
+std::unique_ptr<DirectorySink> MakeTrace(const GenerateOptions& o, int n_layer, int positions) {
   if (o.trace_dir.empty()) {
     if (!o.trace.empty() || !o.trace_select.empty() || o.dump_raw) {
       throw std::runtime_error("--trace, --trace-select and --dump-raw need --trace-dir (or BITNET_TRACE_DIR)");
@@ -61,7 +63,21 @@ std::unique_ptr<DirectorySink> MakeTrace(const GenerateOptions& o) {
     throw std::runtime_error("--trace-dir: this build has no tracepoints; configure with -DPARITY_TRACEPOINTS=ON");
   }
   const std::string points = !o.trace.empty() ? o.trace : o.trace_select.empty() ? "core" : "full";
-  return std::make_unique<DirectorySink>(JoinTraceSpec(points, o.trace_select), o.trace_dir, o.dump_raw);
+  const std::string spec = JoinTraceSpec(points, o.trace_select);
+  const TraceSelection selection(spec);
+  bool any = false;
+  for (const bitnet::PointInfo& point : bitnet::kGraph) {
+    for (int layer = point.in_layer ? 0 : -1; layer < (point.in_layer ? n_layer : 0); ++layer) {
+      for (int position = 0; position < positions && !any; ++position)
+        any = selection.Wants(point.point, layer, position);
+    }
+  }
+  if (!any) {
+    throw std::runtime_error(
+        fmt::format("--trace-select: '{}' selects nothing: the model has layers 0 to {}, the run positions 0 to {}",
+                    spec, n_layer - 1, positions - 1));
+  }
+  return std::make_unique<DirectorySink>(spec, o.trace_dir, o.dump_raw);
 }
 
 void FinishTrace(const GenerateOptions& o, const bitnet::Model& model, const bitnet::Context& context,
@@ -98,11 +114,11 @@ void Generate(const GenerateOptions& o) {
   const std::vector<int32_t> prompt =
       tokenizer.Encode(formatted.text, {.add_special = formatted.add_special, .parse_special = true});
   if (prompt.empty()) throw std::runtime_error("the prompt has no tokens; nothing can follow it");
-  if (bitnet::LeadingBosCount(prompt, tokenizer) > 1)
-    fmt::print(stderr, "note: the prompt begins with BOS more than once\n");
+  if (bitnet::LeadingBosCount(prompt, tokenizer) > 1) Note("note: the prompt begins with BOS more than once");
 
   const size_t needed = prompt.size() + static_cast<size_t>(o.max_tokens);
-  std::unique_ptr<DirectorySink> trace = MakeTrace(o);
+  std::unique_ptr<DirectorySink> trace =
+      MakeTrace(o, static_cast<int>(model.hyperparameters.n_layer), static_cast<int>(needed));
   bitnet::Context context(model, {.n_ctx = o.n_ctx > 0 ? static_cast<size_t>(o.n_ctx) : needed,
                                   .threads = static_cast<size_t>(o.run.Threads()),
                                   .order = &order,
@@ -127,6 +143,7 @@ void Generate(const GenerateOptions& o) {
   while (generated.size() < static_cast<size_t>(o.max_tokens)) {
     const int32_t id = sampler.Next(logits);
     if (!o.ignore_eos && tokenizer.IsEndOfGeneration(id)) break;
+    if (std::find(o.stop_ids.begin(), o.stop_ids.end(), id) != o.stop_ids.end()) break;
     generated.push_back(id);
     if (stream && !o.dump_ids) {
       fmt::print("{}", tokenizer.Decode({&id, 1}, {.render_special = true}));
@@ -139,14 +156,14 @@ void Generate(const GenerateOptions& o) {
   const Clock::time_point done = Clock::now();
   if (trace != nullptr) {
     FinishTrace(o, model, context, prompt, generated, *trace);
-    fmt::print(stderr, "{} traces in {}\n", trace->size(), o.trace_dir);
+    Note(fmt::format("{} traces in {}", trace->size(), o.trace_dir));
   }
   const double prompt_rate = static_cast<double>(prompt.size()) / Seconds(start, prompt_done);
   const double decode_rate = static_cast<double>(generated.size()) / Seconds(prompt_done, done);
   if (stream) {
     fmt::print("{}\n", o.dump_ids ? fmt::format("{}", fmt::join(generated, " ")) : "");
-    fmt::print(stderr, "prompt {} tokens, {:.1f} tokens/s; generated {}, {:.1f} tokens/s\n", prompt.size(), prompt_rate,
-               generated.size(), decode_rate);
+    Note(fmt::format("prompt {} tokens, {:.1f} tokens/s; generated {}, {:.1f} tokens/s", prompt.size(), prompt_rate,
+                     generated.size(), decode_rate));
     return;
   }
   const nlohmann::json json = {{"prompt_template", chosen},
@@ -179,6 +196,7 @@ void AddGenerateCommand(CLI::App& app, int& exit_code) {
   options.Add("--top-p", o->sampler.top_p, "Draw from the fewest tokens whose probabilities add up to p");
   options.Flag("--greedy", o->greedy, "The largest logit, whatever the other options say");
   options.Flag("--ignore-eos", o->ignore_eos, "Go on after an end-of-generation token");
+  options.Add("--stop-id", o->stop_ids, "Stop in front of one of these tokens, as 128009,128001");
   options.Flag("--dump-ids", o->dump_ids, "Print token ids in place of text");
   options.Add("--order", o->order,
               "Order of operations (llama.cpp-avx512, ...); without it the one of the weights' usual reference");
@@ -189,7 +207,7 @@ void AddGenerateCommand(CLI::App& app, int& exit_code) {
   options.Add("--trace-select", o->trace_select, "Filters, as seq=0-3;layer=0,5-7;stage=attn_*",
               {.environment = "BITNET_TRACE_SELECT"});
   options.Flag("--dump-raw", o->dump_raw, "Keep the traced tensors as .npy too");
-  o->run.AddTo(options);
+  o->run.AddNativeTo(options);
   options.Run(exit_code, [o] {
     Generate(*o);
     return 0;

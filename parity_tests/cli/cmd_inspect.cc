@@ -1,5 +1,6 @@
 // `inspect`: are a model's norms and projections what a trained model's are?
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -17,6 +18,7 @@
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
 #include "reference/capture/json_fields.h"
+#include "reference/capture/suggest.h"
 
 namespace parity {
 namespace {
@@ -25,7 +27,7 @@ struct InspectOptions {
   std::string model;
   std::string gate = "auto";
   std::string format = "text";
-  bool ln_stats = false;
+  bool ln_stats = false, tensors = false;
 };
 
 // Limits of a gamma's RMS, by kind of norm.
@@ -45,18 +47,28 @@ Gate AutoGate(const std::string& architecture) {
           {"output_norm", {0.05, 256}}};
 }
 
-// {"attn_norm": {"min": 0.004, "max": 16}, ...}
+// {"attn_norm": {"min": 0.004, "max": 16}, ...}; norms that it does not name have no limits.
 Gate ReadGate(const std::string& path) {
   if (!std::filesystem::exists(path)) {
     throw std::runtime_error(fmt::format("{}: cannot be read; --gate takes auto, none or a JSON file", path));
   }
   JsonFields fields = JsonFields::ReadFile(path);
   Gate gate;
+  std::vector<std::string> norms(std::begin(kNorms), std::end(kNorms));
+  norms.push_back("output_norm");
   for (const std::string& norm : fields.Keys()) {
+    if (std::find(norms.begin(), norms.end(), norm) == norms.end()) {
+      fields.Fail(norm,
+                  fmt::format("is no norm; expected some of {}{}", fmt::join(norms, ", "), DidYouMean(norm, norms)));
+    }
     JsonFields limits = fields.Object(norm);
-    limits.Read("min", &gate[norm].first);
-    limits.Read("max", &gate[norm].second);
+    auto& [least, most] = gate[norm];
+    limits.Read("min", &least);
+    limits.Read("max", &most);
+    limits.RejectUnknown();
+    if (!(least <= most)) limits.Fail("min", fmt::format("found {:g}, expected at most max, {:g}", least, most));
   }
+  if (gate.empty()) fields.Fail("", "found no norm; --gate none is the gate that refuses nothing");
   return gate;
 }
 
@@ -143,8 +155,27 @@ double Median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+// Every tensor of the file: name, type, shape as [rows, cols] (GGUF has them the other way round), bytes.
+int ListTensors(const InspectOptions& o, const bitnet::GgufFile& file) {
+  nlohmann::json json = {{"model", o.model}, {"tensors", nlohmann::json::array()}};
+  size_t width = 4;
+  for (const bitnet::TensorInfo& t : file.tensors()) width = std::max(width, t.name.size());
+  if (o.format == "text") fmt::print("{:<{}}  {:<8}  {:>14}  shape\n", "name", width, "type", "bytes");
+  for (const bitnet::TensorInfo& t : file.tensors()) {
+    const std::vector<uint64_t> shape(t.shape.rbegin(), t.shape.rend());
+    if (o.format == "json") {
+      json["tensors"].push_back({{"name", t.name}, {"type", t.type_name()}, {"shape", shape}, {"bytes", t.bytes}});
+    } else {
+      fmt::print("{:<{}}  {:<8}  {:>14}  [{}]\n", t.name, width, t.type_name(), t.bytes, fmt::join(shape, ", "));
+    }
+  }
+  if (o.format == "json") fmt::print("{}", DumpJson(json));
+  return 0;
+}
+
 int Inspect(const InspectOptions& o) {
   const bitnet::GgufFile file = bitnet::GgufFile::Open(o.model);
+  if (o.tensors) return ListTensors(o, file);
   const std::string architecture = file.Get<std::string>("general.architecture");
   const uint32_t n_layer = file.Get<uint32_t>(architecture + ".block_count");
   const Gate gate = o.gate == "auto" ? AutoGate(architecture) : o.gate == "none" ? Gate{} : ReadGate(o.gate);
@@ -225,6 +256,7 @@ void AddInspectCommand(CLI::App& app, int& exit_code) {
   Options options(app, "inspect", "Norms and projections of a model: are they what a trained model's are?");
   options.Add("model,--model", o->model, "GGUF file", {.required = true});
   options.Flag("--ln-stats", o->ln_stats, "The norms alone");
+  options.Flag("--tensors", o->tensors, "List the file's tensors with type, shape and bytes instead");
   options.Add("--gate", o->gate,
               "auto (by architecture), none, or a JSON file of limits; exit code 1 where it refuses");
   AddFormatOption(options, o->format, {"text", "json"});

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "parity_tests/cli/climb.h"
+#include "parity_tests/cli/command_line.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
 #include "parity_tests/cli/prompt_options.h"
@@ -14,8 +15,10 @@
 #include "parity_tests/harness/engines.h"
 #include "parity_tests/judge/rungs.h"
 #include "parity_tests/locate/noise.h"
+#include "parity_tests/report/ci_report.h"
 #include "parity_tests/report/explanation_report.h"
 #include "parity_tests/report/report.h"
+#include "reference/capture/trace_selection.h"
 
 namespace parity {
 namespace {
@@ -30,6 +33,23 @@ struct LadderCommand {
   bool dump_raw = false;
   ProfileChoice profile;
 };
+
+// What is traced is kept, and nowhere but in --keep. A directory that cannot take it is named before an engine runs.
+void CheckKeep(const LadderCommand& command, const Request& request) {
+  const bool traces = command.trace != "none";
+  if (traces) TraceSelection check(command.trace);
+  if (traces && command.keep.empty()) throw std::runtime_error("--trace: needs --keep DIR, where the tensors go");
+  if (command.dump_raw && !traces) {
+    throw std::runtime_error("--dump-raw: needs --trace core, full or a selection, and --keep DIR");
+  }
+  if (command.keep.empty()) return;
+  CheckDirectory("--keep", command.keep);
+  for (const Schedule schedule : {Schedule::kBatch, Schedule::kTokenByToken}) {
+    for (const char* side : {"candidate", "reference"}) {
+      CheckHoldsNoOther("--keep", fmt::format("{}/{}/{}", command.keep, ScheduleName(schedule), side), request);
+    }
+  }
+}
 
 // A list of token ids to print, and what it is.
 using IdList = std::pair<std::string, std::vector<int32_t>>;
@@ -73,6 +93,12 @@ LadderClimb ClimbLadder(const LadderCommand& command, Comparison& comparison, co
   return climb;
 }
 
+int WorstExitCode(const std::vector<LadderClimb>& climbs) {
+  int exit_code = 0;
+  for (const LadderClimb& climbed : climbs) exit_code = std::max(exit_code, ExitCode(climbed.verdict));
+  return exit_code;
+}
+
 std::string PrintHtml(const std::vector<LadderClimb>& climbs) {
   std::vector<HtmlClimb> pages;
   for (const LadderClimb& climb : climbs) {
@@ -82,30 +108,57 @@ std::string PrintHtml(const std::vector<LadderClimb>& climbs) {
   return HtmlReport(pages);
 }
 
-std::string Print(const LadderCommand& command, const std::vector<LadderClimb>& climbs) {
-  if (command.format == "json") {
-    nlohmann::json reports = nlohmann::json::array();
-    for (const LadderClimb& climbed : climbs) {
-      nlohmann::json report = ClimbJson(climbed);
-      for (const auto& [what, ids] : climbed.ids) report["ids"][what] = ids;
-      reports.push_back(std::move(report));
-    }
-    return DumpJson(reports.size() == 1 ? reports[0] : reports);
-  }
-  if (command.format == "html") return PrintHtml(climbs);
+std::string PrintText(const LadderCommand& command, const LadderClimb& climbed, bool color) {
+  const std::optional<Explanation>& why = climbed.explanation;
+  const bool named = why && !why->diagnosis.causes.empty();
   std::string out;
+  if (command.format == "markdown") {
+    out = MarkdownReport(climbed.verdict, !named) + (why ? ExplanationMarkdown(*why) : "");
+  } else {
+    out = TextReport(climbed.verdict, {.color = color, .verbose = command.verbose, .usual_causes = !named});
+    if (why) out += "\n" + ExplanationText(*why, color);
+  }
+  for (const auto& [what, ids] : climbed.ids)
+    out += fmt::format("\n{} ({}): [{}]\n", what, ids.size(), fmt::join(ids, ", "));
+  return out;
+}
+
+std::string PrintJson(const std::vector<LadderClimb>& climbs) {
+  nlohmann::json reports = nlohmann::json::array();
   for (const LadderClimb& climbed : climbs) {
-    if (!out.empty()) out += "\n";
-    const std::optional<Explanation>& why = climbed.explanation;
-    const bool named = why && !why->diagnosis.causes.empty();
-    if (command.format == "markdown") {
-      out += MarkdownReport(climbed.verdict, !named) + (why ? ExplanationMarkdown(*why) : "");
+    nlohmann::json report = ClimbJson(climbed);
+    for (const auto& [what, ids] : climbed.ids) report["ids"][what] = ids;
+    reports.push_back(std::move(report));
+  }
+  return DumpJson(reports.size() == 1 ? reports[0] : reports);
+}
+
+// github, sarif
+std::string PrintForCi(const LadderCommand& command, const std::vector<LadderClimb>& climbs) {
+  std::vector<CiResult> results;
+  for (const LadderClimb& climbed : climbs) {
+    const std::vector<CiResult> own = CiResults(climbed.verdict, climbed.explanation ? &*climbed.explanation : nullptr,
+                                                PrintText(command, climbed, false));
+    results.insert(results.end(), own.begin(), own.end());
+  }
+  if (command.format == "github") return GithubReport(results);
+  return DumpJson(SarifReport(results, ProgramVersion(), WorstExitCode(climbs)));
+}
+
+std::string Print(const LadderCommand& command, const std::vector<LadderClimb>& climbs) {
+  const std::string& format = command.format;
+  if (format == "json") return PrintJson(climbs);
+  if (format == "html") return PrintHtml(climbs);
+  if (format == "github" || format == "sarif") return PrintForCi(command, climbs);
+  std::string out = format == "csv" ? CsvHeader() : "";
+  for (const LadderClimb& climbed : climbs) {
+    if (format == "csv") {
+      out += CsvRows(climbed.verdict);
+    } else if (format == "jsonl") {
+      out += JsonLines(climbed.verdict);
     } else {
-      out += TextReport(climbed.verdict, {.color = ColorWanted(), .verbose = command.verbose, .usual_causes = !named});
-      if (why) out += "\n" + ExplanationText(*why, ColorWanted());
+      out += (out.empty() ? "" : "\n") + PrintText(command, climbed, ColorWanted());
     }
-    for (const auto& [what, ids] : climbed.ids)
-      out += fmt::format("\n{} ({}): [{}]\n", what, ids.size(), fmt::join(ids, ", "));
   }
   return out;
 }
@@ -120,6 +173,8 @@ int Run(const LadderCommand& command) {
   request.trace = command.trace;
   request.raw_tensors = command.dump_raw;
 
+  CheckKeep(command, request);
+
   Comparison comparison(command.candidate, against_itself ? command.baseline : command.reference);
   comparison.baseline = against_itself;
   if (!command.candidate_model.empty()) {
@@ -133,6 +188,7 @@ int Run(const LadderCommand& command) {
     if (const std::optional<RungResult> problem = comparison.Probe()) {
       LadderClimb& refused = climbs.emplace_back();
       refused.verdict = Refuse(Status::kFail, problem->message, request, command.profile.Load("strict"));
+      refused.verdict.rungs.front().explains_itself = true;  // it names the remedy
     } else {
       climbs.push_back(ClimbLadder(command, comparison, request));
     }
@@ -145,9 +201,7 @@ int Run(const LadderCommand& command) {
     WriteReceipt(command.receipt, "ladder", std::move(runs));
   }
   fmt::print("{}", Print(command, climbs));
-  int exit_code = 0;
-  for (const LadderClimb& climbed : climbs) exit_code = std::max(exit_code, ExitCode(climbed.verdict));
-  return exit_code;
+  return WorstExitCode(climbs);
 }
 
 }  // namespace
@@ -155,6 +209,7 @@ int Run(const LadderCommand& command) {
 void AddLadderCommand(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<LadderCommand>();
   Options options(app, "ladder", "Compare two engines on one model and one prompt, stage by stage");
+  options.Alias("crossval-per-token");
   command->prompt.AddTo(options);
   AddCandidateOption(options, command->candidate);
   AddReferenceOption(options, command->reference);
@@ -169,7 +224,7 @@ void AddLadderCommand(CLI::App& app, int& exit_code) {
               {.at_least = 0, .show_default = false});
   options.Add("--max-tokens", command->max_tokens, "greedy tokens to generate", {.at_least = 0});
   AddScheduleOption(options, command->schedule, /*both=*/true);
-  AddFormatOption(options, command->format, {"text", "json", "markdown", "html"});
+  AddFormatOption(options, command->format, {"text", "json", "markdown", "html", "github", "sarif", "csv", "jsonl"});
   options.Flag("--dump-ids", command->dump_ids, "print the candidate's token ids");
   options.Flag("--dump-ref-ids,--dump-cpp-ids", command->dump_ref_ids, "print the reference's token ids");
   options.Flag("--noise", command->noise, "measure the reference's noise floor too, and set the limits beside it");

@@ -4,14 +4,17 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 
+#include "parity_tests/cli/climb.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
 #include "parity_tests/cli/prompt_options.h"
 #include "parity_tests/harness/engines.h"
 #include "parity_tests/harness/matrix.h"
 #include "parity_tests/judge/settings.h"
+#include "reference/capture/trace_selection.h"
 
 namespace parity {
 namespace {
@@ -23,7 +26,7 @@ struct RecordOptions {
   bool dump_raw = false;
   // One capture of a file of the user's ...
   std::string model;
-  std::string prompt;
+  std::optional<std::string> prompt;
   std::string prompt_template = "raw";
   std::string schedule = "batch";
   int max_tokens = 32;
@@ -45,7 +48,7 @@ void Keep(Capture capture, const std::string& directory) {
 void RecordOne(const RecordOptions& o, Backend& backend) {
   Request request;
   request.model = o.model;
-  SetPrompt({.id = "", .text = o.prompt, .prompt_template = o.prompt_template, .system = ""}, request);
+  SetPrompt({.id = "", .text = *o.prompt, .prompt_template = o.prompt_template, .system = ""}, request);
   request.max_tokens = o.max_tokens;
   request.schedule = SchedulesOf(o.schedule).front();
   request.threads = o.run.Threads();
@@ -55,6 +58,7 @@ void RecordOne(const RecordOptions& o, Backend& backend) {
   request.i2s_layout = o.run.i2s_layout;
   request.trace = o.trace;
   request.raw_tensors = o.dump_raw;
+  CheckHoldsNoOther("--out", o.out, request);
   Keep(backend.Run(request), o.out);
 }
 
@@ -82,15 +86,28 @@ void RecordMatrix(const RecordOptions& o, Backend& backend) {
   }
 }
 
+void CheckOptions(const RecordOptions& o) {
+  if (o.trace != "none") TraceSelection check(o.trace);
+  if (o.model.empty() && (o.prompt || o.dump_raw)) {
+    throw std::runtime_error(fmt::format("{}: needs --model: without it the matrix says what is recorded",
+                                         o.prompt ? "--prompt" : "--dump-raw"));
+  }
+  if (o.model.empty()) return;
+  if (!std::filesystem::is_regular_file(o.model)) {
+    throw std::runtime_error(fmt::format("--model: {}: no such file", o.model));
+  }
+  if (!o.prompt) throw std::runtime_error("--prompt: missing; give the text of the prompt");
+  if (o.out.empty()) throw std::runtime_error("--out: missing; name the directory of the new capture");
+}
+
 void Record(const RecordOptions& o) {
   o.run.ApplyTimeout();
+  CheckOptions(o);
   const std::unique_ptr<Backend> backend = MakeEngine(o.reference);
   const ProbeResult probe = backend->Probe();
   if (!probe.available) throw std::runtime_error(fmt::format("{}: {}; {}", o.reference, probe.problem, probe.remedy));
   if (o.model.empty()) {
     RecordMatrix(o, *backend);
-  } else if (o.out.empty()) {
-    throw std::runtime_error("--out: missing; name the directory of the new capture");
   } else {
     RecordOne(o, *backend);
   }

@@ -16,6 +16,7 @@
 #include "parity_tests/locate/replay.h"
 #include "parity_tests/report/json_report.h"
 #include "parity_tests/report/replay_report.h"
+#include "reference/capture/hash.h"
 
 namespace parity {
 namespace {
@@ -75,6 +76,11 @@ int Run(const ReplayCommand& command) {
     }
     progress.Show(fmt::format("running {} ...", backend->name()));
     capture = backend->Run(request);
+  }
+  if (const std::string hash = HashFile(command.prompt.model); capture.model.blake3 != hash) {
+    throw std::runtime_error(fmt::format(
+        "{}: is of another model: {}, blake3 {:.12}..., but --model {} has {:.12}...; give the file that was captured",
+        command.reference, capture.model.path, capture.model.blake3, command.prompt.model, hash));
   }
   ReplayRun run;
   run.reference = capture.backend;

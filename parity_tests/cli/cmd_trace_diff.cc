@@ -4,9 +4,11 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "parity_tests/cli/command_line.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
 #include "parity_tests/judge/trace_diff.h"
+#include "parity_tests/report/ci_report.h"
 #include "parity_tests/report/json_report.h"
 #include "parity_tests/report/trace_report.h"
 #include "reference/capture/trace_directory.h"
@@ -23,12 +25,18 @@ int Run(const TraceDiffCommand& command) {
   const Capture a = ReadTraces(command.a), b = ReadTraces(command.b);
   const TraceDiff diff =
       DiffTraces(a, b, {.raw = command.raw ? RawTensors::kRequired : RawTensors::kIfThere, .check_complete = true});
-  if (command.format == "json") {
-    fmt::print("{}", DumpJson(TraceDiffJson(diff)));
-  } else {
-    fmt::print("{}", TraceDiffText(diff, {.color = ColorWanted(), .rows = command.all ? size_t{0} : size_t{20}}));
-  }
-  return diff.equal() ? 0 : 1;
+  const int exit_code = diff.equal() ? 0 : 1;
+  const auto text = [&](bool color) {
+    return TraceDiffText(diff, {.color = color, .rows = command.all ? size_t{0} : size_t{20}});
+  };
+  const std::string& format = command.format;
+  fmt::print("{}", format == "json"     ? DumpJson(TraceDiffJson(diff))
+                   : format == "csv"    ? TraceCsv(diff)
+                   : format == "jsonl"  ? TraceJsonLines(diff)
+                   : format == "github" ? GithubReport(CiResults(diff, text(false)))
+                   : format == "sarif"  ? DumpJson(SarifReport(CiResults(diff, ""), ProgramVersion(), exit_code))
+                                        : text(ColorWanted()));
+  return exit_code;
 }
 
 }  // namespace
@@ -40,7 +48,7 @@ void AddTraceDiffCommand(CLI::App& app, int& exit_code) {
   options.Add("b", command->b, "another of the same model and prompt", {.required = true});
   options.Flag("--raw", command->raw, "raw tensors must be there on both sides");
   options.Flag("--all", command->all, "list every tensor that differs");
-  AddFormatOption(options, command->format, {"text", "json"});
+  AddFormatOption(options, command->format, {"text", "json", "github", "sarif", "csv", "jsonl"});
   options.Run(exit_code, [command] { return Run(*command); });
 }
 

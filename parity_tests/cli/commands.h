@@ -32,6 +32,10 @@ void AddVerifyReceiptCommand(CLI::App& app, int& exit_code);
 void AddWhatbugCommand(CLI::App& app, int& exit_code);
 void AddBisectCommand(CLI::App& app, int& exit_code);
 void AddNoiseCommand(CLI::App& app, int& exit_code);
+void AddSmokeCommand(CLI::App& app, int& exit_code);
+void AddCtestInitCommand(CLI::App& app, int& exit_code);
+void AddCompletionCommand(CLI::App& app, int& exit_code);
+void AddManCommand(CLI::App& app, int& exit_code);
 
 }  // namespace parity
 

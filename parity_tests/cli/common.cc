@@ -1,7 +1,6 @@
 #include "parity_tests/cli/common.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -12,14 +11,18 @@
 namespace parity {
 
 void RunOptions::AddTo(Options& options) {
+  AddNativeTo(options);
+  options.Add("--timeout", timeout_seconds, "seconds that one run of an engine may take (180)",
+              {.range = {{1, 86400}}, .show_default = false, .environment = "CROSSVAL_TIMEOUT_SECS"});
+  options.Add("--cpu-variant", cpu_variant, "build of the reference's kernels to use, as zen4 or haswell");
+}
+
+void RunOptions::AddNativeTo(Options& options) {
   options.Add("--threads", threads, "threads of each engine; 0: as many as the machine has",
               {.range = {{0, 1024}}, .show_default = false});
   options.Add("--seed", seed, "seed given to the engines (greedy decoding does not use it)",
               {.show_default = false, .environment = "BITNET_SEED"});
   options.Flag("--deterministic", deterministic, "one thread, unless --threads says otherwise", "BITNET_DETERMINISTIC");
-  options.Add("--timeout", timeout_seconds, "seconds that one run of an engine may take (180)",
-              {.range = {{1, 86400}}, .show_default = false, .environment = "CROSSVAL_TIMEOUT_SECS"});
-  options.Add("--cpu-variant", cpu_variant, "build of the reference's kernels to use, as zen4 or haswell");
   options.Add(
       "--override-kv", override_kv,
       "KEY=TYPE:VALUE in place of what the model's file says, for both engines; TYPE is int, float, bool or str; "
@@ -52,11 +55,11 @@ void AddSettingsOption(Options& options, const char* flag, std::string& file, co
 }
 
 void AddCandidateOption(Options& options, std::string& spec, Which which) {
-  options.Add("--candidate", spec, "engine under test: " + EngineHelp(which));
+  options.Add("--candidate", spec, "engine under test: " + EngineHelp(which), {.value = "ENGINE"});
 }
 
 void AddReferenceOption(Options& options, std::string& spec, Which which) {
-  options.Add("--reference", spec, EngineHelp(which));
+  options.Add("--reference", spec, EngineHelp(which), {.value = "ENGINE"});
 }
 
 void AddScheduleOption(Options& options, std::string& word, bool both) {
@@ -85,20 +88,6 @@ void AddFormatOption(Options& options, std::string& format, const std::vector<st
 
 std::string DumpJson(const nlohmann::json& json) {
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-}
-
-Progress::~Progress() { Show(""); }
-
-void Progress::Show(const std::string& line) {
-  static const bool terminal = isatty(STDERR_FILENO) == 1;
-  if (!terminal) return;
-  fmt::print(stderr, "\r\x1b[K{}", line);
-  std::fflush(stderr);
-}
-
-bool ColorWanted() {
-  const char* no_color = std::getenv("NO_COLOR");
-  return isatty(STDOUT_FILENO) == 1 && (no_color == nullptr || *no_color == '\0');
 }
 
 }  // namespace parity

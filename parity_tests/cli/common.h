@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "parity_tests/cli/console.h"
 #include "parity_tests/cli/options.h"
 #include "parity_tests/harness/comparison.h"
 #include "parity_tests/harness/engines.h"
@@ -26,6 +27,7 @@ struct RunOptions {
   std::string i2s_layout;
 
   void AddTo(Options& options);
+  void AddNativeTo(Options& options);  // what the native engine alone takes: no --timeout, no --cpu-variant
   int Threads() const;
   void ApplyTimeout() const;  // for the backends, which read CROSSVAL_TIMEOUT_SECS
 };
@@ -49,16 +51,6 @@ void AddFormatOption(Options& options, std::string& format, const std::vector<st
 
 // JSON with two spaces; bytes that are no UTF-8 become U+FFFD.
 std::string DumpJson(const nlohmann::json& json);
-
-// A line on standard error that the next one replaces; nothing where standard error is no terminal. Cleared at the end.
-class Progress {
- public:
-  ~Progress();
-  void Show(const std::string& line);
-};
-
-// True where standard output is a terminal and NO_COLOR is not set, or empty (no-color.org).
-bool ColorWanted();
 
 }  // namespace parity
 

@@ -4,68 +4,59 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
-#include <memory>
 #include <string>
+#include <vector>
 
-#include "parity_tests/cli/commands.h"
-#include "parity_tests/harness/engines.h"
+#include "parity_tests/cli/command_line.h"
+#include "parity_tests/cli/console.h"
+#include "reference/capture/leftovers.h"
 
 namespace {
 
-// This program's version, and the engines that it finds with theirs.
-std::string Versions() {
-  std::string text = "bitnet-parity " PARITY_VERSION;
-  for (const parity::EngineRow& row : parity::Engines()) {
-    if (row.needs_argument) continue;
-    const parity::ProbeResult probe = parity::MakeEngine(std::string(row.name))->Probe();
-    text += fmt::format("\n  {} {}", row.name, probe.available ? probe.version : "(not available)");
-    if (probe.available && row.runner.program.empty()) text += fmt::format(", {}", fmt::join(probe.found, ", "));
+constexpr int kError = 2;
+
+// --error-exit-code counts where the rest of the command line is not understood, too.
+int ErrorExitCode(const CLI::App& app) {
+  const CLI::Option* option = app.get_option("--error-exit-code");
+  int code = kError;
+  if (option->count() > 0 && CLI::detail::lexical_cast(option->results().back(), code) && code >= 2 && code <= 125) {
+    return code;
   }
-  return text;
+  return kError;
+}
+
+int Run(CLI::App& app, const int& exit_code, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& wanted) {  // --help, --version
+    app.exit(wanted);
+    parity::CheckStandardOutput();
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    fmt::print(stderr, "bitnet-parity: {}\n", parity::UsageError(app, error, {argv + 1, argv + argc}));
+    return kError;
+  }
+  if (app.get_subcommands().empty()) {
+    fmt::print(stderr, "{}\nbitnet-parity: a subcommand is missing\n", app.help());
+    return kError;
+  }
+  return exit_code;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  parity::KeepStandardDescriptors();
+  parity::StartJanitor();
   CLI::App app("Parity of 1-bit LLM inference engines, stage by stage.\nExit codes: 0 parity, 1 divergence, 2 error.",
                "bitnet-parity");
-  app.require_subcommand(0, 1);  // none is looked at below: a misspelt one is to be named
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  app.set_version_flag("--version", Versions, "this program's version, and those of the engines that it finds");
   int exit_code = 0;
-  parity::AddLadderCommand(app, exit_code);
-  parity::AddMatrixCommand(app, exit_code);
-  parity::AddSweepCommand(app, exit_code);
-  parity::AddMergeCommand(app, exit_code);
-  parity::AddGenerateCommand(app, exit_code);
-  parity::AddInspectCommand(app, exit_code);
-  parity::AddCompatCheckCommand(app, exit_code);
-  parity::AddDiffModelsCommand(app, exit_code);
-  parity::AddRecordCommand(app, exit_code);
-  parity::AddPreflightCommand(app, exit_code);
-  parity::AddCheckCaptureCommand(app, exit_code);
-  parity::AddMakeRequestCommand(app, exit_code);
-  parity::AddTokenizeCommand(app, exit_code);
-  parity::AddTraceDiffCommand(app, exit_code);
-  parity::AddReplayCommand(app, exit_code);
-  parity::AddBisectCommand(app, exit_code);
-  parity::AddWhatbugCommand(app, exit_code);
-  parity::AddNoiseCommand(app, exit_code);
-  parity::AddCalibrateCommand(app, exit_code);
-  parity::AddBenchmarkCommand(app, exit_code);
-  parity::AddVerifyReceiptCommand(app, exit_code);
-  parity::AddReceiptsCommand(app, exit_code);
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;  // --help is no error
+    parity::AddCommands(app, exit_code);
+    exit_code = Run(app, exit_code, argc, argv);
   } catch (const std::exception& error) {
     fmt::print(stderr, "bitnet-parity: {}\n", error.what());
-    return 2;
+    exit_code = kError;
   }
-  if (app.get_subcommands().empty()) {
-    fmt::print(stderr, "bitnet-parity: a subcommand is missing\n\n{}", app.help());
-    return 2;
-  }
-  return exit_code;
+  return exit_code == kError ? ErrorExitCode(app) : exit_code;
 }

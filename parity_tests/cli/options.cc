@@ -1,20 +1,89 @@
 #include "parity_tests/cli/options.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <CLI/CLI.hpp>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+#include "parity_tests/cli/console.h"
+#include "reference/capture/suggest.h"
 
 namespace parity {
 namespace {
+
+// The whole of `text`, as no option's conversion does it: no sign in front of an unsigned number, no overflow.
+template <typename T>
+std::optional<T> Parse(const std::string& text) {
+  T value = {};
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || rest != end || text.empty()) return std::nullopt;
+  return value;
+}
+
+// A number of type T within the rules.
+template <typename T>
+CLI::Validator NumberOf(const Rules& rules) {
+  constexpr bool kWhole = std::is_integral_v<T>;
+  const T least = rules.range      ? static_cast<T>(rules.range->first)
+                  : rules.at_least ? static_cast<T>(*rules.at_least)
+                                   : std::numeric_limits<T>::lowest();
+  const T most = rules.range ? static_cast<T>(rules.range->second) : std::numeric_limits<T>::max();
+  std::string range = rules.range      ? fmt::format("{} to {}", least, most)
+                      : rules.at_least ? fmt::format(">= {}", least)
+                                       : "";
+  const std::string expected = fmt::format("expected a {}number{}", kWhole ? "whole " : "",
+                                           !range.empty() ? " " + (rules.range ? "from " + range : range)
+                                           : kWhole && std::is_unsigned_v<T> ? fmt::format(" from 0 to {}", most)
+                                           : kWhole && least != T(0) ? fmt::format(" from {} to {}", least, most)
+                                                                     : "");
+  const auto check = [=](std::string& text) -> std::string {
+    const std::optional<T> value = Parse<T>(text);
+    if (value && *value >= least && *value <= most) return "";  // a NaN is neither
+    return fmt::format("found '{}', {}", text, expected);
+  };
+  return {check, range};
+}
+
+CLI::Validator OneOf(const std::vector<std::string>& words) {
+  const auto check = [words](std::string& text) -> std::string {
+    if (std::find(words.begin(), words.end(), text) != words.end()) return "";
+    return fmt::format("found '{}', expected {}{}", text, fmt::join(words, ", "), DidYouMean(text, words));
+  };
+  return {check, fmt::format("{{{}}}", fmt::join(words, ","))};
+}
+
+template <typename T>
+struct Inner {
+  using type = T;
+};
+template <typename T>
+struct Inner<std::optional<T>> {
+  using type = T;
+};
+template <typename T>
+struct Inner<std::vector<T>> {
+  using type = T;
+};
 
 template <typename T>
 CLI::Option* AddOption(CLI::App& command, const std::string& names, T& value, const std::string& help,
                        const Rules& rules) {
   CLI::Option* option = command.add_option(names, value, help);
-  if (!rules.words.empty()) option->check(CLI::IsMember(rules.words));
-  if (rules.range) option->check(CLI::Range(rules.range->first, rules.range->second));
-  if (rules.at_least) option->check(*rules.at_least == 0 ? CLI::NonNegativeNumber : CLI::PositiveNumber);
+  if (!rules.words.empty()) option->check(OneOf(rules.words));
+  if constexpr (std::is_arithmetic_v<typename Inner<T>::type>) {
+    option->check(NumberOf<typename Inner<T>::type>(rules));
+  }
   if (!rules.environment.empty()) option->envname(rules.environment);
   if (!rules.excludes.empty()) option->excludes(command.get_option(rules.excludes));
-  if (rules.show_default && !rules.required && rules.without_value.empty()) option->capture_default_str();
+  if (!rules.value.empty()) option->type_name(rules.value);
+  if constexpr (std::is_same_v<T, typename Inner<T>::type>) {
+    if (rules.show_default && !rules.required && rules.without_value.empty()) option->capture_default_str();
+  }
   if (!rules.without_value.empty()) option->expected(0, 1)->default_str(rules.without_value);
   return option->required(rules.required);
 }
@@ -22,7 +91,11 @@ CLI::Option* AddOption(CLI::App& command, const std::string& names, T& value, co
 }  // namespace
 
 Options::Options(CLI::App& app, const std::string& name, const std::string& what)
-    : command_(app.add_subcommand(name, what)) {}
+    : command_(app.add_subcommand(name, what)) {
+  command_->fallthrough();  // --output and what else every command takes
+}
+
+void Options::Alias(const std::string& name) { command_->alias(name); }
 
 void Options::Add(const std::string& names, std::string& value, const std::string& help, const Rules& rules) {
   AddOption(*command_, names, value, help, rules);
@@ -45,7 +118,7 @@ void Options::Add(const std::string& names, std::optional<double>& value, const 
 }
 void Options::Add(const std::string& names, std::vector<std::string>& values, const std::string& help,
                   const Rules& rules) {
-  CLI::Option* option = command_->add_option(names, values, help)->expected(1)->take_all();
+  CLI::Option* option = AddOption(*command_, names, values, help, rules)->expected(1)->take_all();
   if (rules.commas) option->delimiter(',');
   if (rules.show_default && !values.empty()) option->capture_default_str();
 }
@@ -53,8 +126,7 @@ void Options::Files(const std::string& name, std::vector<std::string>& values, c
   command_->add_option(name, values, help)->required();
 }
 void Options::Add(const std::string& names, std::vector<int32_t>& values, const std::string& help, const Rules& rules) {
-  CLI::Option* option = command_->add_option(names, values, help)->delimiter(',');
-  if (!rules.excludes.empty()) option->excludes(command_->get_option(rules.excludes));
+  AddOption(*command_, names, values, help, rules)->delimiter(',');
 }
 
 void Options::Flag(const std::string& names, bool& value, const std::string& help, const std::string& environment) {
@@ -63,7 +135,7 @@ void Options::Flag(const std::string& names, bool& value, const std::string& hel
 }
 
 void Options::Run(int& exit_code, std::function<int()> run) {
-  command_->callback([&exit_code, run = std::move(run)] { exit_code = run(); });
+  command_->callback([&exit_code, run = std::move(run)] { exit_code = RunWithOutput(run); });
 }
 
 }  // namespace parity

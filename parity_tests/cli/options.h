@@ -30,12 +30,15 @@ struct Rules {
   bool show_default = true;        // in the help
   std::string environment = {};    // a variable of the same meaning; the flag wins
   std::string excludes = {};       // an option that may not stand beside it
+  std::string value = {};          // what it takes, in the help and for completion: FILE, DIR, ENGINE
   std::string without_value = {};  // of a text: what the option alone means
 };
 
 class Options {
  public:
   Options(CLI::App& app, const std::string& name, const std::string& what);
+
+  void Alias(const std::string& name);  // another name of the command
 
   // `names`: "--model", "model,--model", "--dump-ref-ids,--dump-cpp-ids".
   void Add(const std::string& names, std::string& value, const std::string& help, const Rules& rules = {});

@@ -90,7 +90,7 @@ Request PromptOptions::MakeRequest() const {
              .parse_special = !no_parse_special,
              .chat_template_file = chat_template_file},
             request, &note);
-  if (!note.empty()) fmt::print(stderr, "note: {}\n", note);
+  if (!note.empty()) Note("note: " + note);
   return request;
 }
 

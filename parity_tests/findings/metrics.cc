@@ -9,7 +9,8 @@ namespace parity {
 namespace {
 
 constexpr std::array<std::string_view, kMetrics.size()> kNames = {
-    "mse", "max_abs", "l2", "kl", "cosine", "top5_overlap", "bit_identical", "max_ulp"};
+    "mse",          "max_abs",       "mean_abs",      "l2",     "kl", "cosine", "top1_overlap",
+    "top5_overlap", "top10_overlap", "bit_identical", "max_ulp"};
 
 }  // namespace
 
@@ -28,14 +29,20 @@ double MetricValue(const RowMetrics& row, Metric metric) {
       return row.mse;
     case Metric::kMaxAbs:
       return row.max_abs;
+    case Metric::kMeanAbs:
+      return row.mean_abs;
     case Metric::kL2:
       return row.l2;
     case Metric::kKl:
       return row.kl;
     case Metric::kCosine:
       return row.cosine;
+    case Metric::kTop1Overlap:
+      return row.top1_overlap;
     case Metric::kTop5Overlap:
       return row.top5_overlap;
+    case Metric::kTop10Overlap:
+      return row.top10_overlap;
     case Metric::kBitIdentical:
       return row.bit_identical;
     case Metric::kMaxUlp:
@@ -44,9 +51,12 @@ double MetricValue(const RowMetrics& row, Metric metric) {
   throw std::runtime_error("metric: a value outside the enumeration");
 }
 
-bool HigherIsBetter(Metric metric) {
-  return metric == Metric::kCosine || metric == Metric::kTop5Overlap || metric == Metric::kBitIdentical;
+bool IsShare(Metric metric) {
+  return metric == Metric::kTop1Overlap || metric == Metric::kTop5Overlap || metric == Metric::kTop10Overlap ||
+         metric == Metric::kBitIdentical;
 }
+
+bool HigherIsBetter(Metric metric) { return metric == Metric::kCosine || IsShare(metric); }
 
 bool Meets(Metric metric, double value, double limit) {
   return HigherIsBetter(metric) ? value >= limit : value <= limit;

@@ -18,10 +18,13 @@ struct ValuePair {
 struct RowMetrics {
   double mse = 0;            // mean of (candidate - reference)^2, logits squared
   double max_abs = 0;        // largest |candidate - reference|, logits
+  double mean_abs = 0;       // mean of |candidate - reference|, logits
   double l2 = 0;             // sqrt of the sum of (candidate - reference)^2, logits
   double kl = 0;             // KL(softmax(reference) || softmax(candidate)), nats
   double cosine = 1;         // of the angle between the rows; 1 for two zero rows, 0 if only one is zero
+  double top1_overlap = 1;   // 1 where both rows have the same largest logit, else 0
   double top5_overlap = 1;   // share of the reference's five largest logits that are among the candidate's five
+  double top10_overlap = 1;  // of ten
   double bit_identical = 1;  // share of values whose 32 bits are equal
   double max_ulp = 0;        // largest distance in representable float32 values; +0 and -0 are at distance 0
   int64_t differing = 0;     // values whose 32 bits are not equal
@@ -31,15 +34,29 @@ struct RowMetrics {
 };
 
 // The metrics by name, in the order in which reports list them.
-enum class Metric { kMse, kMaxAbs, kL2, kKl, kCosine, kTop5Overlap, kBitIdentical, kMaxUlp };
-inline constexpr std::array<Metric, 8> kMetrics = {Metric::kMse,          Metric::kMaxAbs, Metric::kL2,
-                                                   Metric::kKl,           Metric::kCosine, Metric::kTop5Overlap,
-                                                   Metric::kBitIdentical, Metric::kMaxUlp};
+enum class Metric {
+  kMse,
+  kMaxAbs,
+  kMeanAbs,
+  kL2,
+  kKl,
+  kCosine,
+  kTop1Overlap,
+  kTop5Overlap,
+  kTop10Overlap,
+  kBitIdentical,
+  kMaxUlp
+};
+inline constexpr std::array<Metric, 11> kMetrics = {Metric::kMse,          Metric::kMaxAbs,      Metric::kMeanAbs,
+                                                    Metric::kL2,           Metric::kKl,          Metric::kCosine,
+                                                    Metric::kTop1Overlap,  Metric::kTop5Overlap, Metric::kTop10Overlap,
+                                                    Metric::kBitIdentical, Metric::kMaxUlp};
 
 std::string_view MetricName(Metric metric);    // "mse", "max_abs", ...
 Metric MetricFromName(std::string_view name);  // throws on an unknown name and lists the known ones
 double MetricValue(const RowMetrics& row, Metric metric);
-bool HigherIsBetter(Metric metric);                     // cosine, top5_overlap, bit_identical
+bool IsShare(Metric metric);                            // from 0 to 1: overlaps, bit_identical
+bool HigherIsBetter(Metric metric);                     // the cosine and shares
 bool Meets(Metric metric, double value, double limit);  // value <= limit, or >= if higher is better; NaN never meets
 
 // The worst of many rows, metric by metric, and where it was.
@@ -54,8 +71,8 @@ class WorstRows {
     ValuePair furthest = {};
     double furthest_ulp = 0;
     int64_t furthest_position = -1;
-    std::array<double, kMetrics.size()> worst = {0, 0, 0, 0, 1, 1, 1, 0};
-    std::array<int64_t, kMetrics.size()> position = {-1, -1, -1, -1, -1, -1, -1, -1};
+    std::array<double, kMetrics.size()> worst = {0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0};
+    std::array<int64_t, kMetrics.size()> position = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
   };
 
   WorstRows() = default;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "parity_tests/findings/place.h"
+#include "parity_tests/findings/said.h"
 #include "reference/capture/capture.h"
 
 namespace parity {
@@ -39,6 +40,7 @@ struct TensorDifference {
   TensorStatus status = TensorStatus::kEqual;
   std::vector<int64_t> shape_a, shape_b;
   std::string dtype_a, dtype_b;
+  std::string blake3_a, blake3_b;
   double rms_a = 0, rms_b = 0;
   double rms_relative = 0;  // |a - b| / max(a, b); 0 if both are 0, infinite if one is not finite
   int64_t num_elements = 0;
@@ -52,6 +54,7 @@ struct TraceDiff {
   std::vector<std::string> only_a, only_b;
   std::optional<size_t> first;  // index of the first that is not equal
   std::vector<std::string> notes;
+  Said said_a, said_b;
 
   bool equal() const { return !first; }
   int64_t count(TensorStatus status) const;

@@ -12,6 +12,7 @@
 #include "parity_tests/findings/metrics.h"
 #include "parity_tests/findings/profile.h"
 #include "parity_tests/findings/rung.h"
+#include "parity_tests/findings/said.h"
 #include "reference/capture/capture.h"
 
 namespace parity {
@@ -42,6 +43,7 @@ struct RungResult {
   // What must be said although it fails nothing: a tie, a value that one side does not report.
   std::vector<std::string> notes;
   std::vector<std::string> hints;  // what the data itself says about the cause: "BOS twice"
+  bool explains_itself = false;    // the message says what to do: what usually causes a failure does not matter
 
   // first-logit, positions, decode. A position is a prompt position, in decode the index of a generated token.
   std::vector<Check> checks;
@@ -68,6 +70,8 @@ struct Verdict {
   std::vector<RungResult> rungs;  // all of them, in order
   std::vector<std::string> notes;
   AtFault at_fault = AtFault::kUnknown;  // where the engines part, or a bit differs, and both were looked into
+  std::vector<int32_t> tokens;          // the prompt's, as the reference reads it
+  Said said_candidate, said_reference;  // whatever stage was reached
 
   std::optional<Rung> failed_rung() const;
   bool parity() const;  // both engines were there, and no stage failed

@@ -199,6 +199,7 @@ Climbed Comparison::Climb(const Request& request, const ClimbOptions& options) {
   } catch (const std::exception& error) {
     climbed.not_supported = dynamic_cast<const ModelNotSupported*>(&error) != nullptr;
     climbed.verdict = Refuse(Status::kFail, error.what(), request, options.profile.Load(options.expected));
+    climbed.verdict.rungs.front().explains_itself = !climbed.not_supported;
     return climbed;
   }
   const Captures& captures = *climbed.captures;

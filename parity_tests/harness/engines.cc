@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <sstream>
+#include <stdexcept>
 
 #include "parity_tests/harness/native_backend.h"
+#include "reference/capture/suggest.h"
 
 namespace parity {
 
@@ -21,7 +23,17 @@ std::span<const EngineRow> Engines() {
   return rows;
 }
 
-std::unique_ptr<Backend> MakeEngine(const std::string& spec) { return MakeBackend(spec, Engines()); }
+std::unique_ptr<Backend> MakeEngine(const std::string& spec) {
+  try {
+    return MakeBackend(spec, Engines());
+  } catch (const std::runtime_error& error) {
+    std::vector<std::string> names;
+    for (const EngineRow& row : Engines()) names.emplace_back(row.name);
+    const std::string name = spec.substr(0, spec.find(':'));
+    if (std::find(names.begin(), names.end(), name) != names.end()) throw;  // another thing is wrong
+    throw std::runtime_error(error.what() + DidYouMean(name, names));
+  }
+}
 
 std::unique_ptr<Backend> MakeCandidateFor(const std::string& spec, const BackendInfo& reference) {
   return spec == "native" ? MakeNativeBackend(OrderOf(reference)) : MakeEngine(spec);

@@ -12,6 +12,7 @@
 #include "parity_tests/harness/loaded_model.h"
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/settings.h"
+#include "reference/capture/quote.h"
 #include "reference/engines/program_files.h"
 
 namespace parity {
@@ -25,10 +26,21 @@ int ReadCount(JsonFields& fields, const std::string& key) {
 }
 
 // The key `id`, which no object before has.
+// An id is part of the names of tests and directories.
+bool IsName(const std::string& id) {
+  const auto fits = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.'; };
+  return !id.empty() && id.size() <= 100 && std::isalnum(static_cast<unsigned char>(id.front())) != 0 &&
+         std::all_of(id.begin(), id.end(), fits);
+}
+
 std::string ReadId(JsonFields& fields, std::set<std::string>& seen) {
   std::string id;
   fields.Read("id", &id);
-  if (id.empty() || !seen.insert(id).second) {
+  if (!IsName(id)) {
+    fields.Fail(
+        "id", fmt::format("found {}, expected letters, digits, '_', '-' and '.', a letter or digit first", Quote(id)));
+  }
+  if (!seen.insert(id).second) {
     fields.Fail("id", fmt::format("found \"{}\", expected a name not used before", id));
   }
   return id;
@@ -191,6 +203,31 @@ ParityMatrix LoadMatrix(const std::string& matrix_file, const std::string& promp
   root.RejectUnknown();
   matrix.cases = ListCases(matrix, references);
   return matrix;
+}
+
+void AddModel(ParityMatrix& matrix, const std::string& id, const std::string& path) {
+  if (!std::filesystem::is_regular_file(path)) {
+    throw std::runtime_error(fmt::format("{}: no such file, expected a GGUF file", path));
+  }
+  MatrixModel model;
+  model.id = id;
+  model.path = path;
+  model.format = "own";
+  model.schedules = {Schedule::kBatch, Schedule::kTokenByToken};
+  for (const Prompt& prompt : matrix.prompts) model.prompts.push_back(prompt.id);
+  for (const MatrixModel& other : matrix.models) {
+    for (const std::string& reference : other.references) {
+      if (!Holds(model.references, reference)) model.references.push_back(reference);
+    }
+  }
+  matrix.models.push_back(model);
+  for (const std::string& reference : model.references) {
+    for (size_t p = 0; p < matrix.prompts.size(); ++p) {
+      for (const Schedule schedule : model.schedules) {
+        matrix.cases.push_back({reference, matrix.models.size() - 1, p, schedule});
+      }
+    }
+  }
 }
 
 void SetPrompt(const Prompt& prompt, Request& request, std::string* note) {

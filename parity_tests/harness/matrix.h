@@ -74,6 +74,10 @@ std::string ReferenceSpec(const ParityMatrix& matrix, const std::string& referen
 ParityMatrix LoadMatrix(const std::string& matrix_file, const std::string& prompts_file,
                         const std::string& models_directory);
 
+// One more model, with its cases behind the others: all of the matrix's prompts, both schedules, and every reference
+// that another model has. `path`: of a GGUF file.
+void AddModel(ParityMatrix& matrix, const std::string& id, const std::string& path);
+
 // The request of a case: its prompt in its template, every position, the greedy tokens of the matrix or else of the
 // prompt.
 Request MakeRequest(const ParityMatrix& matrix, const Case& c);

@@ -150,5 +150,17 @@ TEST(Matrix, WhereNoTemplateIsKnownThePromptIsRaw) {
   }
 }
 
+TEST(Matrix, AModelOfTheUsersComesBehindTheOthers) {
+  ParityMatrix matrix = Load();
+  const size_t before = matrix.cases.size();
+  const std::string path = kFixtures + "/models/kjv-bitnet.tq2_0.gguf";
+  AddModel(matrix, "mine", path);
+  EXPECT_EQ(matrix.models.back().path, path);
+  ASSERT_EQ(matrix.cases.size(), before + 2 * 2 * matrix.prompts.size());  // two references, two schedules
+  EXPECT_EQ(CaseName(matrix, matrix.cases[before]), "llama_cpp.mine.sum.batch");
+  EXPECT_EQ(MakeRequest(matrix, matrix.cases.back()).model, path);
+  EXPECT_THAT(ErrorOf([&] { AddModel(matrix, "none", "/nowhere.gguf"); }), HasSubstr("/nowhere.gguf: no such file"));
+}
+
 }  // namespace
 }  // namespace parity

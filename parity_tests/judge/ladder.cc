@@ -16,6 +16,15 @@ RungResult NotReached(Rung rung, std::string why) {
   return result;
 }
 
+// With the vocabulary's texts where the engine gave none.
+Said WhatWasSaid(const Capture& capture, const LadderOptions& options) {
+  Said said = SaidIn(capture);
+  for (size_t i = 0; i < said.ids.size(); ++i) {
+    if (said.pieces[i].empty()) said.pieces[i] = PieceOf(said.ids[i], capture, capture, options);
+  }
+  return said;
+}
+
 }  // namespace
 
 std::string_view ScheduleName(Schedule schedule) { return schedule == Schedule::kBatch ? "batch" : "token"; }
@@ -33,6 +42,9 @@ Verdict Climb(const Capture& candidate, const Capture& reference, const LadderOp
   verdict.model = candidate.model;
   verdict.request = candidate.request;
   verdict.profile = options.profile;
+  verdict.tokens = reference.tokens;
+  verdict.said_candidate = WhatWasSaid(candidate, options);
+  verdict.said_reference = WhatWasSaid(reference, options);
   std::optional<Rung> failed;
   for (const RungInfo& info : Rungs()) {
     const Rung rung = info.rung;

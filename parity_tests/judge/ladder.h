@@ -35,6 +35,9 @@ struct LadderOptions {
 // Text of a token: from options.piece_of, or else from the captures' pieces; "" if neither has it.
 std::string PieceOf(int32_t id, const Capture& candidate, const Capture& reference, const LadderOptions& options);
 
+// The first position at which an engine's logits are not what it traced as such; "" where there is none, or no trace.
+std::string NotTheTracedLogits(const Capture& capture);
+
 // One rung alone, whatever the rungs below it say. Status: pass, fail or skip.
 RungResult JudgeRung(Rung rung, const Capture& candidate, const Capture& reference, const LadderOptions& options);
 

@@ -308,6 +308,33 @@ TEST_F(LadderTest, DriftThatGrowsWithThePositionStopsAtPositions) {
   EXPECT_EQ(result.top_candidate.size(), 5u);
 }
 
+TEST_F(LadderTest, LogitsTimesAFactorAreNamedWhetherTheyPassOrNot) {
+  for (float& x : candidate.logits.data) x *= 1.5f;
+  for (float& x : candidate.decode_logits.data) x *= 1.5f;
+  EXPECT_THAT(ExpectFailureAt(Rung::kFirstLogit).hints,
+              ElementsAre(HasSubstr("the candidate's logits are 1.5 times the reference's: a factor")));
+  const Verdict passes = Climb("cosine");
+  EXPECT_TRUE(passes.parity());
+  EXPECT_THAT(passes.rung(Rung::kPositions).notes, Contains(HasSubstr("1.5 times the reference's at all 6 positions")));
+  // Other factors at other positions are none.
+  for (int64_t j = 0; j < 64; ++j) At(candidate.logits, 3, j) *= 2;
+  EXPECT_THAT(Climb("cosine").rung(Rung::kPositions).notes, IsEmpty());
+}
+
+TEST_F(LadderTest, LogitsThatAreNotTheTracedOnesAreNamed) {
+  TraceRecord traced;
+  traced.name = "t2/logits";
+  traced.position = 2;
+  traced.point = Point::kLogits;
+  traced.blake3 = HashBytes(candidate.logits.row(2), 64 * sizeof(float));
+  candidate.traces = {traced};
+  EXPECT_EQ(NotTheTracedLogits(candidate), "");
+  EXPECT_TRUE(Climb().parity());
+  At(candidate.logits, 2, 5) += 1;
+  EXPECT_THAT(ExpectFailureAt(Rung::kPositions).hints,
+              ElementsAre("the candidate's logits.npy is not what it traced as logits, from position 2 on"));
+}
+
 TEST_F(LadderTest, AnExchangeAmongTheTopFiveStopsAtPositions) {
   // The fifth and the sixth of position 4, near each other, change places: every distance stays small, the overlap
   // falls.

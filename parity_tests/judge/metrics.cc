@@ -52,11 +52,12 @@ double KlDivergence(std::span<const float> candidate, std::span<const float> ref
   return std::max(kl, 0.0);
 }
 
-double Top5Overlap(std::span<const float> candidate, std::span<const float> reference) {
-  const std::vector<int32_t> a = TopK(candidate, kTopK);
-  const std::vector<int32_t> b = TopK(reference, kTopK);
-  const auto common = std::count_if(a.begin(), a.end(),
-                                    [&b](int32_t column) { return std::find(b.begin(), b.end(), column) != b.end(); });
+// Share of the first k of `b` that are among the first k of `a`; both are the largest, largest first.
+double Overlap(std::span<const int32_t> a, std::span<const int32_t> b, size_t k) {
+  a = a.first(std::min(k, a.size()));
+  b = b.first(std::min(k, b.size()));
+  const auto common = std::count_if(b.begin(), b.end(),
+                                    [&a](int32_t column) { return std::find(a.begin(), a.end(), column) != a.end(); });
   return static_cast<double>(common) / static_cast<double>(b.size());
 }
 
@@ -73,7 +74,7 @@ RowMetrics CompareRows(std::span<const float> candidate, std::span<const float> 
                     candidate.size(), reference.size()));
   }
   RowMetrics m;
-  double sum_squares = 0, dot = 0, candidate_squares = 0, reference_squares = 0;
+  double sum_squares = 0, sum_abs = 0, dot = 0, candidate_squares = 0, reference_squares = 0;
   int64_t max_ulp = -1;
   for (size_t i = 0; i < candidate.size(); ++i) {
     const float c = candidate[i], r = reference[i];
@@ -83,6 +84,7 @@ RowMetrics CompareRows(std::span<const float> candidate, std::span<const float> 
     }
     const double x = c, y = r, difference = x - y;
     sum_squares += difference * difference;
+    sum_abs += std::abs(difference);
     dot += x * y;
     candidate_squares += x * x;
     reference_squares += y * y;
@@ -98,15 +100,16 @@ RowMetrics CompareRows(std::span<const float> candidate, std::span<const float> 
     }
   }
   if (m.non_finite > 0) {
-    m.mse = m.max_abs = m.l2 = m.kl = m.max_ulp = kInfinity;
+    m.mse = m.max_abs = m.mean_abs = m.l2 = m.kl = m.max_ulp = kInfinity;
     m.cosine = -1;
-    m.top5_overlap = m.bit_identical = 0;
+    m.top1_overlap = m.top5_overlap = m.top10_overlap = m.bit_identical = 0;
     m.worst_column = m.furthest.column;
     m.differing = static_cast<int64_t>(candidate.size());
     return m;
   }
   const double n = static_cast<double>(candidate.size());
   m.mse = sum_squares / n;
+  m.mean_abs = sum_abs / n;
   m.l2 = std::sqrt(sum_squares);
   m.bit_identical = (n - static_cast<double>(m.differing)) / n;
   m.max_ulp = static_cast<double>(std::max<int64_t>(max_ulp, 0));
@@ -118,7 +121,10 @@ RowMetrics CompareRows(std::span<const float> candidate, std::span<const float> 
     m.cosine = std::clamp(dot / (std::sqrt(candidate_squares) * std::sqrt(reference_squares)), -1.0, 1.0);
   }
   m.kl = KlDivergence(candidate, reference);
-  m.top5_overlap = Top5Overlap(candidate, reference);
+  const std::vector<int32_t> a = TopK(candidate, 10), b = TopK(reference, 10);
+  m.top1_overlap = Overlap(a, b, 1);
+  m.top5_overlap = Overlap(a, b, 5);
+  m.top10_overlap = Overlap(a, b, 10);
   return m;
 }
 

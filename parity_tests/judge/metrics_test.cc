@@ -99,6 +99,19 @@ TEST(CompareRows, SumsAreTakenInDouble) {
   EXPECT_EQ(m.l2, 0x1p-2);
 }
 
+TEST(CompareRows, Top1AndTop10Overlap) {
+  Row reference(20), swapped(20);
+  for (size_t i = 0; i < 20; ++i) reference[i] = swapped[i] = static_cast<float>(20 - i);
+  std::swap(swapped[0], swapped[1]);   // another largest
+  std::swap(swapped[9], swapped[10]);  // another tenth
+  const RowMetrics m = CompareRows(swapped, reference);
+  EXPECT_DOUBLE_EQ(m.top1_overlap, 0);
+  EXPECT_DOUBLE_EQ(m.top5_overlap, 1);
+  EXPECT_DOUBLE_EQ(m.top10_overlap, 0.9);
+  EXPECT_DOUBLE_EQ(m.mean_abs, 4.0 / 20);
+  EXPECT_DOUBLE_EQ(CompareRows(reference, reference).top1_overlap, 1);
+}
+
 TEST(CompareRows, Top5Overlap) {
   const Row reference = {10, 9, 8, 7, 6, 5, 4};
   EXPECT_DOUBLE_EQ(CompareRows(Row{6, 7, 8, 9, 10, 5, 4}, reference).top5_overlap, 1.0);     // order does not count

@@ -7,6 +7,8 @@
 
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/metrics.h"
+#include "parity_tests/judge/thresholds.h"
+#include "reference/capture/hash.h"
 #include "reference/capture/quote.h"
 
 namespace parity {
@@ -32,20 +34,6 @@ void KeepTop(const Matrix& c, const Matrix& r, int64_t i, const Capture& candida
   result.top_reference = top(r);
 }
 
-// How far over its limit a value is; at most 1 if it meets it.
-double Severity(const Check& check) {
-  const double value = HigherIsBetter(check.metric) ? 1 - check.worst : check.worst;
-  const double limit = HigherIsBetter(check.metric) ? 1 - check.limit : check.limit;
-  if (limit > 0) return value / limit;
-  return value > 0 ? std::numeric_limits<double>::infinity() : 0;
-}
-
-bool Meets(const RowMetrics& row, const Limits& limits) {
-  return row.non_finite == 0 && std::all_of(limits.begin(), limits.end(), [&row](const auto& limit) {
-           return Meets(limit.first, MetricValue(row, limit.first), limit.second);
-         });
-}
-
 int64_t CountNonFinite(std::span<const float> row) {
   return std::count_if(row.begin(), row.end(), [](float x) { return !std::isfinite(x); });
 }
@@ -54,6 +42,8 @@ std::string DescribeNonFinite(std::string_view where, const Matrix& c, const Mat
   return fmt::format("{} {}: NaN or infinity in {} of the candidate's and {} of the reference's {} logits", where, i,
                      CountNonFinite(Row(c, i)), CountNonFinite(Row(r, i)), c.cols);
 }
+
+double SeverityOf(const Check& check) { return Severity(check.metric, check.worst, check.limit); }
 
 bool IsAboutBits(const Check& check) {
   return check.metric == Metric::kBitIdentical || check.metric == Metric::kMaxUlp;
@@ -66,20 +56,14 @@ std::string DescribeCheck(const Check& check, const WorstRows& worst, std::strin
                      check.position, check.limit);
 }
 
-// Logits of generated tokens keep to those of prompt positions where a profile says nothing else.
-Limits LimitsOf(const Profile& profile, Rung rung) {
-  const auto found = profile.limits.find(rung);
-  if (found != profile.limits.end() && !found->second.empty()) return found->second;
-  return rung == Rung::kDecode ? LimitsOf(profile, Rung::kPositions) : Limits();
-}
-
 // Judges result.rows by the profile's limits for result.rung: checks, worst, first_over, position, status, message.
 void Judge(const Profile& profile, const Matrix& c, const Matrix& r, RungResult& result) {
   const Limits limits = LimitsOf(profile, result.rung);
   const std::string_view where = PositionName(result.rung);
   for (size_t i = 0; i < result.rows.size(); ++i) {
     result.worst.Add(result.rows[i], static_cast<int64_t>(i), c.cols);
-    if (result.first_over < 0 && !Meets(result.rows[i], limits)) result.first_over = static_cast<int64_t>(i);
+    if (result.first_over < 0 && GradeRow(result.rows[i], limits) == Grade::kFail)
+      result.first_over = static_cast<int64_t>(i);
   }
   const Check* worst_check = nullptr;
   for (const auto& [metric, limit] : limits) {
@@ -87,7 +71,7 @@ void Judge(const Profile& profile, const Matrix& c, const Matrix& r, RungResult&
     result.checks.push_back({metric, limit, worst, result.worst.position(metric), Meets(metric, worst, limit)});
   }
   for (const Check& check : result.checks) {
-    if (!check.pass && (worst_check == nullptr || Severity(check) > Severity(*worst_check))) worst_check = &check;
+    if (!check.pass && (worst_check == nullptr || SeverityOf(check) > SeverityOf(*worst_check))) worst_check = &check;
   }
   result.position = worst_check == nullptr      ? result.worst.position(Metric::kMse)
                     : IsAboutBits(*worst_check) ? result.worst.furthest_position()
@@ -102,6 +86,45 @@ void Judge(const Profile& profile, const Matrix& c, const Matrix& r, RungResult&
   }
   if (result.first_over != result.position) {
     result.message += fmt::format("; the first {} over a limit is {}", where, result.first_over);
+  }
+}
+
+// A factor that takes the reference's logits to the candidate's in every row, where that leaves nothing but rounding.
+// "": there is none, or it is 1.
+std::string FactorBetween(const Matrix& c, const Matrix& r, int64_t rows) {
+  double least = 0, most = 0;
+  for (int64_t i = 0; i < rows; ++i) {
+    double dot = 0, candidate_squares = 0, reference_squares = 0;
+    for (int64_t j = 0; j < r.cols; ++j) {
+      const double x = c.row(i)[j], y = r.row(i)[j];
+      dot += x * y;
+      candidate_squares += x * x;
+      reference_squares += y * y;
+    }
+    const double cosine = dot / std::sqrt(candidate_squares * reference_squares), factor = dot / reference_squares;
+    if (!(cosine >= 1 - 1e-7) || !std::isfinite(factor)) return "";
+    least = i == 0 ? factor : std::min(least, factor);
+    most = i == 0 ? factor : std::max(most, factor);
+  }
+  if (rows == 0 || most - least > 1e-3 * most || (least <= 1.001 && most >= 0.999)) return "";
+  return fmt::format(
+      "the candidate's logits are {:.4g} times the reference's{}: a factor behind the output matrix, or one "
+      "that is missing there",
+      (least + most) / 2, rows > 1 ? fmt::format(" at all {} positions", rows) : "");
+}
+
+// What the numbers themselves say of a difference: a hint where the rung fails, and a note where it passes all the
+// same.
+void AddFindings(const Capture& candidate, const Capture& reference, int64_t rows, RungResult& result) {
+  if (result.worst.differing() == 0) return;
+  std::vector<std::string>& said = result.status == Status::kFail ? result.hints : result.notes;
+  if (std::string factor = FactorBetween(candidate.logits, reference.logits, rows); !factor.empty()) {
+    said.push_back(std::move(factor));
+  }
+  for (const auto& [capture, side] : {std::pair(&candidate, "candidate"), std::pair(&reference, "reference")}) {
+    if (const std::string other = NotTheTracedLogits(*capture); !other.empty()) {
+      said.push_back(fmt::format("the {}'s {}", side, other));
+    }
   }
 }
 
@@ -126,6 +149,7 @@ RungResult CompareLogits(Rung rung, int64_t n, const Capture& candidate, const C
     result.notes.push_back(fmt::format("{} of {} prompt positions, as asked", r.rows, reference.tokens.size()));
   }
   Judge(options.profile, c, r, result);
+  AddFindings(candidate, reference, rows, result);
   const size_t at = static_cast<size_t>(result.position);
   if (at < reference.tokens.size()) result.token = reference.tokens[at];
   if (at < reference.pieces.size()) result.token_text = reference.pieces[at];
@@ -159,7 +183,7 @@ std::string OtherLastRow(const Capture& capture, std::string_view side, const Pr
   const Matrix &prompt = capture.logits, &decode = capture.decode_logits;
   if (prompt.rows != static_cast<int64_t>(capture.tokens.size()) || prompt.cols != decode.cols) return "";
   const RowMetrics row = CompareRows(Row(decode, 0), Row(prompt, prompt.rows - 1));
-  if (row.non_finite > 0 || Meets(row, LimitsOf(profile, Rung::kDecode))) return "";
+  if (row.non_finite > 0 || GradeRow(row, LimitsOf(profile, Rung::kDecode)) != Grade::kFail) return "";
   return fmt::format(
       "the {}'s first row of decode logits is not its last row of prompt logits (max abs {:.3g}): the first token must "
       "be taken from the logits of the last prompt position",
@@ -235,6 +259,16 @@ std::string PieceOf(int32_t id, const Capture& candidate, const Capture& referen
     for (size_t i = 0; i < std::min(capture->generated.size(), capture->generated_pieces.size()); ++i) {
       if (capture->generated[i] == id) return capture->generated_pieces[i];
     }
+  }
+  return "";
+}
+
+std::string NotTheTracedLogits(const Capture& capture) {
+  for (const TraceRecord& record : capture.traces) {
+    if (record.point != Point::kLogits || record.blake3.empty() || record.position >= capture.logits.rows) continue;
+    const size_t bytes = static_cast<size_t>(capture.logits.cols) * sizeof(float);
+    if (HashBytes(capture.logits.row(record.position), bytes) == record.blake3) continue;
+    return fmt::format("logits.npy is not what it traced as logits, from position {} on", record.position);
   }
   return "";
 }

@@ -11,6 +11,7 @@
 
 #include "parity_tests/judge/rungs.h"
 #include "parity_tests/judge/settings.h"
+#include "reference/capture/suggest.h"
 
 namespace parity {
 namespace {
@@ -27,10 +28,10 @@ const RungInfo* FindLimited(std::string_view name) {
   return nullptr;
 }
 
-std::string LimitedNames() {
-  std::string names;
+std::vector<std::string> LimitedNames() {
+  std::vector<std::string> names;
   for (const RungInfo& rung : Rungs()) {
-    if (rung.limits != LimitsUse::kNone) names += (names.empty() ? "" : ", ") + std::string(rung.name);
+    if (rung.limits != LimitsUse::kNone) names.emplace_back(rung.name);
   }
   return names;
 }
@@ -39,8 +40,8 @@ std::string LimitedNames() {
 void Set(Profile& profile, std::string_view name, std::string_view key, double value, const std::string& where) {
   const RungInfo* rung = FindLimited(name);
   if (rung == nullptr) {
-    throw std::runtime_error(
-        fmt::format("{}: stage \"{}\" has no thresholds; those that have are {}", where, name, LimitedNames()));
+    throw std::runtime_error(fmt::format("{}: stage \"{}\" has no thresholds; those that have are {}{}", where, name,
+                                         fmt::join(LimitedNames(), ", "), DidYouMean(name, LimitedNames())));
   }
   if (rung->rung == Rung::kDecode && key == "tie") {
     if (!(value >= 0) || std::isinf(value)) {
@@ -56,7 +57,7 @@ void Set(Profile& profile, std::string_view name, std::string_view key, double v
   } catch (const std::runtime_error& error) {
     throw std::runtime_error(fmt::format("{}: {}{}", where, error.what(), rung->rung == Rung::kDecode ? ", tie" : ""));
   }
-  const bool share = metric == Metric::kTop5Overlap || metric == Metric::kBitIdentical;
+  const bool share = IsShare(metric);
   const double low = metric == Metric::kCosine ? -1 : 0;
   const double high = HigherIsBetter(metric) ? 1 : std::numeric_limits<double>::max();
   if (!(value >= low && value <= high)) {
@@ -80,8 +81,9 @@ Profile LoadProfile(const std::string& file, const std::string& name) {
   const std::vector<std::string> in_file = profiles.Keys();
   if (std::find(in_file.begin(), in_file.end(), profile.name) == in_file.end()) {
     if (profile.name == kExact) return ExactProfile();
-    throw std::runtime_error(
-        fmt::format("{}: no profile \"{}\"; there are {}", origin, profile.name, fmt::join(ProfileNames(file), ", ")));
+    throw std::runtime_error(fmt::format("{}: no profile \"{}\"; there are {}{}", origin, profile.name,
+                                         fmt::join(ProfileNames(file), ", "),
+                                         DidYouMean(profile.name, ProfileNames(file))));
   }
   JsonFields rungs = profiles.Object(profile.name);
   for (const std::string& rung : rungs.Keys()) {
@@ -136,6 +138,35 @@ void Override(Profile& profile, std::string_view assignment) {
 void OverrideCosine(Profile& profile, double limit) {
   Override(profile, fmt::format("first-logit.cosine={}", limit));
   Override(profile, fmt::format("positions.cosine={}", limit));
+}
+
+double Severity(Metric metric, double value, double limit) {
+  const double off = HigherIsBetter(metric) ? 1 - value : value;
+  const double most = HigherIsBetter(metric) ? 1 - limit : limit;
+  if (most > 0) return off / most;
+  return off > 0 ? std::numeric_limits<double>::infinity() : 0;
+}
+
+Limits LimitsOf(const Profile& profile, Rung rung) {
+  const auto found = profile.limits.find(rung);
+  if (found != profile.limits.end() && !found->second.empty()) return found->second;
+  return rung == Rung::kDecode ? LimitsOf(profile, Rung::kPositions) : Limits();
+}
+
+std::string_view GradeName(Grade grade) {
+  constexpr std::string_view kNames[] = {"OK", "WARN", "FAIL"};
+  return kNames[static_cast<size_t>(grade)];
+}
+
+Grade GradeRow(const RowMetrics& row, const Limits& limits) {
+  if (row.non_finite > 0) return Grade::kFail;
+  Grade grade = Grade::kOk;
+  for (const auto& [metric, limit] : limits) {
+    const double value = MetricValue(row, metric);
+    if (!Meets(metric, value, limit)) return Grade::kFail;
+    if (Severity(metric, value, limit) > 0.5) grade = Grade::kWarn;
+  }
+  return grade;
 }
 
 }  // namespace parity

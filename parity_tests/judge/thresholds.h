@@ -31,6 +31,17 @@ void Override(Profile& profile, std::string_view assignment);
 // The playbook's --cos-tol: one lower limit for the cosine of the first logits and of every position.
 void OverrideCosine(Profile& profile, double limit);
 
+// How much of a limit a value takes: at most 1 where it meets it.
+double Severity(Metric metric, double value, double limit);
+
+// A row of logits by the limits of a rung: kWarn where it takes more than half of one.
+enum class Grade { kOk, kWarn, kFail };
+Grade GradeRow(const RowMetrics& row, const Limits& limits);
+
+// Logits of generated tokens keep to the limits of prompt positions where a profile says nothing else.
+Limits LimitsOf(const Profile& profile, Rung rung);
+std::string_view GradeName(Grade grade);  // "OK", "WARN", "FAIL"
+
 }  // namespace parity
 
 #endif  // BITNET_PARITY_PARITY_TESTS_JUDGE_THRESHOLDS_H_

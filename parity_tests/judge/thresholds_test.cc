@@ -96,6 +96,27 @@ TEST(Thresholds, OverridesThatCannotBeMeant) {
   EXPECT_THAT(ErrorOf([&] { OverrideCosine(profile, 2); }), HasSubstr("from -1 to 1"));
 }
 
+TEST(Thresholds, GradesOfARow) {
+  const Limits limits = {{Metric::kMaxAbs, 1e-3}, {Metric::kCosine, 0.99}};
+  const auto grade = [&limits](double max_abs, double cosine) {
+    RowMetrics row;
+    row.max_abs = max_abs;
+    row.cosine = cosine;
+    return GradeRow(row, limits);
+  };
+  EXPECT_EQ(grade(0, 1), Grade::kOk);
+  EXPECT_EQ(grade(5e-4, 1), Grade::kOk);
+  EXPECT_EQ(grade(6e-4, 1), Grade::kWarn);  // more than half of the limit
+  EXPECT_EQ(grade(0, 0.994), Grade::kWarn);
+  EXPECT_EQ(grade(2e-3, 1), Grade::kFail);
+  EXPECT_EQ(grade(6e-4, 0.98), Grade::kFail);
+  EXPECT_EQ(GradeRow(RowMetrics(), ExactProfile().limits.at(Rung::kPositions)), Grade::kOk);
+  RowMetrics nan;
+  nan.non_finite = 1;
+  EXPECT_EQ(GradeRow(nan, {}), Grade::kFail);
+  EXPECT_EQ(GradeName(Grade::kWarn), "WARN");
+}
+
 TEST(Thresholds, BrokenFilesNameFileAndKey) {
   EXPECT_THAT(ErrorOf([] { LoadProfile("/nonexistent/t.json", ""); }), HasSubstr("/nonexistent/t.json: cannot open"));
   EXPECT_THAT(ErrorOf([] { LoadProfile(kFile, "lax"); }),

@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/metrics.h"
 #include "reference/capture/trace_record.h"
 #include "reference/capture/trace_selection.h"
@@ -87,6 +88,22 @@ void CheckRaw(const Capture& capture) {
   }
 }
 
+// What may differ between two captures and still be compared, and must be said.
+void NoteDifferences(const Capture& a, const Capture& b, TraceDiff& diff) {
+  const bool requests = !a.model.blake3.empty() && !b.model.blake3.empty();
+  if (requests && a.request.schedule != b.request.schedule) {
+    diff.notes.push_back(
+        fmt::format("a is of schedule {}, b of {}: sums are added up in another order, and that alone makes them "
+                    "differ by rounding",
+                    ScheduleName(a.request.schedule), ScheduleName(b.request.schedule)));
+  }
+  if (!requests && !a.model.path.empty() && !b.model.path.empty() && a.model.path != b.model.path) {
+    diff.notes.push_back(
+        fmt::format("a is of {}, b of {}: whether that is one model is not known, since a hash is missing",
+                    a.model.path, b.model.path));
+  }
+}
+
 double RelativeRms(double a, double b) {
   if (!std::isfinite(a) || !std::isfinite(b)) return std::numeric_limits<double>::infinity();
   const double larger = std::max(a, b);
@@ -115,6 +132,8 @@ TensorDifference Compare(const Capture& a, const TraceRecord& in_a, const Captur
   d.stage = in_a.stage;
   d.shape_a = in_a.shape;
   d.shape_b = in_b.shape;
+  d.blake3_a = in_a.blake3;
+  d.blake3_b = in_b.blake3;
   d.dtype_a = in_a.dtype;
   d.dtype_b = in_b.dtype;
   d.rms_a = in_a.rms;
@@ -155,8 +174,11 @@ TraceDiff DiffTraces(const Capture& a, const Capture& b, const TraceDiffOptions&
   diff.b = b.directory;
   diff.backend_a = a.backend;
   diff.backend_b = b.backend;
+  diff.said_a = SaidIn(a);
+  diff.said_b = SaidIn(b);
   diff.notes = a.notes;
   diff.notes.insert(diff.notes.end(), b.notes.begin(), b.notes.end());
+  NoteDifferences(a, b, diff);
 
   std::vector<const TraceRecord*> in_a;
   for (const TraceRecord& record : a.traces) in_a.push_back(&record);

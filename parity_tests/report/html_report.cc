@@ -14,6 +14,7 @@
 #include "parity_tests/report/numbers.h"
 #include "parity_tests/report/phrases.h"
 #include "parity_tests/report/report.h"
+#include "parity_tests/report/said_report.h"
 #include "reference/capture/quote.h"
 
 namespace parity {
@@ -111,7 +112,7 @@ std::string Failure(const RungResult& result, bool cause_named) {
   if (result.position >= 0 && result.token >= 0) out += Tag("p", Escape("At " + DescribePosition(result)));
   for (const std::string& hint : result.hints) out += Tag("p", Escape("Hint: " + hint));
   out += Checks(result);
-  if (cause_named || result.status != Status::kFail) return out;
+  if (cause_named || result.explains_itself || result.status != Status::kFail) return out;
   std::string causes;
   for (const std::string_view cause : InfoOf(result.rung).usual_causes()) causes += Tag("li", Escape(cause));
   return out + Tag("h3", "What usually causes that") + Tag("ul", causes) +
@@ -214,6 +215,7 @@ std::string ClimbSection(const HtmlClimb& climb) {
     const bool named = climb.explanation != nullptr && !climb.explanation->diagnosis.causes.empty();
     out += Failure(verdict.rung(verdict.failed_rung().value_or(Rung::kPreflight)), named) + why + Stages(verdict);
   }
+  out += SaidHtml(SaidSidesOf(verdict));
   const Positions prompt = PromptPositions(climb), decode(climb, Rung::kDecode);
   out += Heatmaps(prompt, decode) + Logits(prompt, decode);
   for (const auto& [what, ids] : climb.ids) {

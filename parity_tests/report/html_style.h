@@ -63,6 +63,8 @@ th { font-size: .8rem; font-weight: 600; color: var(--dim); }
 .card .text { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .card col.id { width: 8%; } .card col.rank { width: 5%; } .card col.logit { width: 12%; }
 .card col.share { width: 12%; } .card col.gap { width: 15%; }
+.said td { vertical-align: top; width: 50%; white-space: pre-wrap; overflow-wrap: anywhere; }
+.said mark { background: color-mix(in srgb, var(--ref) 30%, transparent); color: inherit; }
 .moved td { background: color-mix(in srgb, var(--ref) 12%, transparent); }
 .card .dim { margin: 0 0 .35rem; }
 .worst { border-color: var(--fail); }

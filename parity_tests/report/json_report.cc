@@ -6,6 +6,7 @@
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/replay_verdict.h"
 #include "parity_tests/report/phrases.h"
+#include "parity_tests/report/said_report.h"
 
 namespace parity {
 namespace {
@@ -120,10 +121,11 @@ Json JsonReport(const Verdict& verdict) {
       {"schedule", ScheduleName(verdict.request.schedule)},
       {"profile", {{"name", verdict.profile.name}, {"overrides", verdict.profile.overrides}}},
       {"notes", verdict.notes}};
+  json["said"] = SaidJson(verdict.said_candidate, verdict.said_reference, "candidate", "reference");
   const auto failed = verdict.failed_rung();
   json["failed_stage"] = failed ? Json(RungName(*failed)) : Json(nullptr);
   for (const RungResult& result : verdict.rungs) json["stages"].push_back(RungJson(result));
-  if (failed) {
+  if (failed && !verdict.rung(*failed).explains_itself) {
     for (const std::string_view cause : InfoOf(*failed).usual_causes()) json["usual_causes"].push_back(cause);
     json["next"] = InfoOf(*failed).next_step;
   }
@@ -261,6 +263,7 @@ Json TraceDiffJson(const TraceDiff& diff) {
                {"only_a", diff.only_a},
                {"only_b", diff.only_b},
                {"notes", diff.notes},
+               {"said", SaidJson(diff.said_a, diff.said_b, "a", "b")},
                {"tensors", Json::array()}};
   for (const TensorDifference& d : diff.tensors) {
     Json tensor = {{"name", d.name},
@@ -269,6 +272,8 @@ Json TraceDiffJson(const TraceDiff& diff) {
                    {"stage", d.stage},
                    {"status", TensorStatusName(d.status)},
                    {"hash_equal", d.status == TensorStatus::kEqual},
+                   {"blake3_a", d.blake3_a},
+                   {"blake3_b", d.blake3_b},
                    {"shape_a", d.shape_a},
                    {"shape_b", d.shape_b},
                    {"dtype_a", d.dtype_a},

@@ -7,6 +7,7 @@
 #include "parity_tests/report/numbers.h"
 #include "parity_tests/report/phrases.h"
 #include "parity_tests/report/report.h"
+#include "parity_tests/report/said_report.h"
 #include "reference/capture/quote.h"
 
 namespace parity {
@@ -102,14 +103,15 @@ std::string MarkdownReport(const Verdict& verdict, bool usual_causes) {
   const auto failed = verdict.failed_rung();
   std::string out = fmt::format("## {}\n\n", Headline(verdict));
   out += Facts(verdict) + "\n" + Stages(verdict);
-  if (!failed) return out;
+  const std::string said = SaidMarkdown(SaidSidesOf(verdict));
+  if (!failed) return out + said;
 
   const RungResult& result = verdict.rung(*failed);
   out += fmt::format("\n### What differs\n\n{}\n", Cell(result.message));
   if (result.position >= 0 && result.token >= 0) out += fmt::format("\nAt {}\n", Cell(DescribePosition(result)));
   for (const std::string& hint : result.hints) out += fmt::format("\nHint: {}\n", Cell(hint));
-  out += Checks(result) + TopTable(result, verdict);
-  if (!usual_causes) return out;
+  out += Checks(result) + TopTable(result, verdict) + said;
+  if (!usual_causes || result.explains_itself) return out;
   out += "\n### What usually causes that\n\n";
   for (const std::string_view cause : InfoOf(*failed).usual_causes()) out += fmt::format("- {}\n", cause);
   return out + fmt::format("\nNext: {}\n", InfoOf(*failed).next_step);

@@ -56,7 +56,42 @@ TEST_F(ReportTest, ParityAsText) {
   EXPECT_THAT(text, testing::EndsWith(R"(
   decode       pass         4 of 4 greedy tokens equal
                worst mse 0, max_abs 0, kl 0, top5_overlap 1, cosine 1; 100 % of the logits bit-identical
+
+What they said
+  "g32g5g21g41"
+  both say the same: if it is nonsense, it is the model or its prompt, and not the engine
 )"));
+}
+
+// Where the texts part, token by token; in every format.
+TEST_F(ReportTest, WhatTheyWouldSayIsShownSideBySide) {
+  candidate.generated[2] = 7;
+  candidate.generated_pieces[2] = "<b>|\xE2\n";  // markup, half a character, a line break
+  const Verdict verdict = Climb();
+  EXPECT_THAT(TextReport(verdict, {}), HasSubstr(R"(
+What they said
+  the first 2 tokens are the same, then they part
+  both       "g32g5"
+  native     "<b>|\xE2\ng41"
+  llama.cpp  "g21g41"
+)"));
+  EXPECT_THAT(TextReport(verdict, {}), HasSubstr("\n>       2        7 \"<b>|\\xE2\\n\"       21 \"g21\"\n"));
+  EXPECT_THAT(MarkdownReport(verdict), HasSubstr("```text\nnative     \"g32g5<b>|\\xE2\\ng41\"\n"));
+  const nlohmann::json said = JsonReport(verdict)["said"];
+  EXPECT_EQ(said["part_at"], 2);
+  EXPECT_EQ(said["reference"]["text"], "g32g5g21g41");
+  EXPECT_EQ(said["candidate"]["ids"][2], 7);
+  EXPECT_EQ(said["candidate"]["pieces"][2]["bytes_hex"], "3c623e7ce20a");
+  const HtmlClimb page = {.verdict = &verdict};
+  EXPECT_THAT(HtmlReport({&page, 1}), testing::AllOf(HasSubstr("g32g5<mark>&lt;b&gt;|"), HasSubstr("What they said")));
+  // Nothing was generated, so nobody said anything; and a stage that fails below leaves the texts.
+  for (Capture* c : {&candidate, &reference}) c->generated.clear();
+  EXPECT_THAT(TextReport(Climb(), {}), Not(HasSubstr("What they said")));
+  EXPECT_TRUE(JsonReport(Climb())["said"].is_null());
+  candidate = CaptureForTest("native");
+  reference = CaptureForTest("llama.cpp");
+  At(candidate.logits, 0, 3) += 1;
+  EXPECT_THAT(TextReport(Climb(), {}), HasSubstr("both say the same, although they differ before that: "));
 }
 
 TEST_F(ReportTest, DivergenceAsText) {

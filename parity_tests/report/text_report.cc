@@ -5,10 +5,12 @@
 
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/metrics.h"
+#include "parity_tests/judge/thresholds.h"
 #include "parity_tests/report/color.h"
 #include "parity_tests/report/numbers.h"
 #include "parity_tests/report/phrases.h"
 #include "parity_tests/report/report.h"
+#include "parity_tests/report/said_report.h"
 #include "reference/capture/quote.h"
 
 namespace parity {
@@ -82,12 +84,16 @@ std::string Details(const RungResult& result, const std::string& candidate, cons
   return out;
 }
 
-std::string EveryPosition(const RungResult& result) {
-  std::string out = fmt::format("{:>8}", "position");
+// Each position with its grade: green ticks, and an arrow at the first one that is over a limit.
+std::string EveryPosition(const RungResult& result, const Limits& limits, bool color) {
+  std::string out = fmt::format("  {:>8} {:<4}", "position", "");
   for (const Metric metric : kMetrics) out += fmt::format(" {:>13}", MetricName(metric));
   out += "\n";
   for (size_t i = 0; i < result.rows.size(); ++i) {
-    out += fmt::format("{:>8}", i);
+    const Grade grade = GradeRow(result.rows[i], limits);
+    const Color paint = grade == Grade::kOk ? Color::kGreen : grade == Grade::kWarn ? Color::kYellow : Color::kRed;
+    out += fmt::format("{} {:>8} {}", static_cast<int64_t>(i) == result.first_over ? ">" : " ", i,
+                       Paint(fmt::format("{:<4}", GradeName(grade)), paint, color));
     for (const Metric metric : kMetrics)
       out += fmt::format(" {:>13}", FormatMetric(metric, MetricValue(result.rows[i], metric)));
     out += "\n";
@@ -121,7 +127,7 @@ std::string Facts(const Verdict& verdict) {
 
 // One rung of the whole ladder.
 std::string RungLines(const RungResult& result, const std::string& candidate, const std::string& reference,
-                      const TextOptions& options) {
+                      const Profile& profile, const TextOptions& options) {
   const std::string& what = WhatWasCompared(result);
   std::string out = fmt::format("  {:<12} {}", RungName(result.rung),
                                 Paint(StatusName(result.status), ColorOf(result.status), options.color));
@@ -131,7 +137,9 @@ std::string RungLines(const RungResult& result, const std::string& candidate, co
   if (result.status == Status::kFail) out += Indent(Details(result, candidate, reference), indent);
   if (result.status == Status::kPass && result.worst.rows() > 0) out += indent + WorstLine(result) + "\n";
   for (const std::string& note : result.notes) out += fmt::format("{}note: {}\n", indent, note);
-  if (options.verbose && !result.rows.empty()) out += Indent(EveryPosition(result), indent);
+  if (options.verbose && !result.rows.empty()) {
+    out += Indent(EveryPosition(result, LimitsOf(profile, result.rung), options.color), indent);
+  }
   return out;
 }
 
@@ -159,8 +167,11 @@ std::string TextReport(const Verdict& verdict, const TextOptions& options) {
                                                                                   : Color::kRed;
   std::string out = Paint(Headline(verdict), headline, options.color) + "\n";
   out += Facts(verdict) + "\n";
-  for (const RungResult& result : verdict.rungs) out += RungLines(result, candidate, reference, options);
-  if (const auto failed = verdict.failed_rung(); failed && options.usual_causes) {
+  for (const RungResult& result : verdict.rungs)
+    out += RungLines(result, candidate, reference, verdict.profile, options);
+  out += SaidText(SaidSidesOf(verdict), options.color);
+  if (const auto failed = verdict.failed_rung();
+      failed && options.usual_causes && !verdict.rung(*failed).explains_itself) {
     out += "\n" + Paint("What usually causes that", Color::kBold, options.color) + "\n";
     for (const std::string_view cause : InfoOf(*failed).usual_causes()) out += fmt::format("  - {}\n", cause);
     out += fmt::format("{}\n  {}\n", Paint("Next", Color::kBold, options.color), InfoOf(*failed).next_step);

@@ -8,6 +8,7 @@
 #include "parity_tests/report/color.h"
 #include "parity_tests/report/numbers.h"
 #include "parity_tests/report/phrases.h"
+#include "parity_tests/report/said_report.h"
 
 namespace parity {
 namespace {
@@ -38,8 +39,9 @@ std::string Describe(const TensorDifference& d) {
         d.raw->differing, d.num_elements, d.raw->max_abs, d.raw->worst_index, d.raw->worst_a, d.raw->worst_b,
         d.raw->mse, FormatMetric(Metric::kCosine, d.raw->cosine));
   } else {
-    out += "  the hashes differ; by how much, raw tensors would say\n";
+    out += "  by how much, raw tensors would say\n";
   }
+  out += fmt::format("  blake3 {:.16}... and {:.16}...\n", d.blake3_a, d.blake3_b);
   return out;
 }
 
@@ -72,6 +74,10 @@ std::string TraceDiffText(const TraceDiff& diff, const TraceTextOptions& options
     out += fmt::format("  {:<10} only in {}: {} tensors, the first {}\n", "note", side, names->size(), names->front());
   }
   for (const std::string& note : diff.notes) out += fmt::format("  {:<10} {}\n", "note", note);
+  const auto name = [](const char* side, const BackendInfo& backend) {
+    return backend.name.empty() ? std::string(side) : fmt::format("{} ({})", side, backend.name);
+  };
+  out += SaidText({name("a", diff.backend_a), name("b", diff.backend_b), &diff.said_a, &diff.said_b}, options.color);
   if (!diff.first) return out;
 
   out += Paint(fmt::format("\n{:<34} {:<10} {:>9} {:>13} {:>9} {:>9} {:>11} {:>8}", "tensor", "", "rms diff",

@@ -56,6 +56,9 @@ const ParityMatrix& ShippedMatrix() {
   static const ParityMatrix matrix = [] {
     ParityMatrix loaded = LoadMatrix(PARITY_SOURCE_DIR "/fixtures/parity_matrix.json",
                                      PARITY_SOURCE_DIR "/fixtures/prompts.json", PARITY_BINARY_DIR "/fixtures/models");
+    if (const char* own = std::getenv("CROSSVAL_GGUF"); own != nullptr && *own != '\0') {
+      AddModel(loaded, "crossval_gguf", own);
+    }
     const char* shard = std::getenv("PARITY_SHARD");
     if (shard != nullptr && *shard != '\0') KeepShard(loaded, ParseShard(shard, "PARITY_SHARD"));
     return loaded;

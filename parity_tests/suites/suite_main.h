@@ -12,8 +12,8 @@
 
 namespace parity {
 
-// fixtures/parity_matrix.json over the models of this build; with PARITY_SHARD=i/n that share of its cases. Throws as
-// LoadMatrix does.
+// fixtures/parity_matrix.json over the models of this build, and a model of the user's where CROSSVAL_GGUF names one;
+// with PARITY_SHARD=i/n that share of its cases. Throws as LoadMatrix does.
 const ParityMatrix& ShippedMatrix();
 
 // For GoogleTest's messages: the case's name.

@@ -118,6 +118,7 @@ CaptureWriter::CaptureWriter(const std::string& directory) {
     throw std::runtime_error(fmt::format("{}: cannot make a temporary directory: {}", pattern, std::strerror(errno)));
   }
   temporary_ = pattern;
+  leftover_ = Leftover(temporary_);
   fs::permissions(temporary_, fs::perms::owner_all | fs::perms::group_read | fs::perms::group_exec |
                                   fs::perms::others_read | fs::perms::others_exec);
 }
@@ -182,6 +183,7 @@ void CaptureWriter::Finish(const Capture& capture) {
   }
   fs::rename(temporary_, directory_);
   temporary_.clear();
+  leftover_.Forget();
   if (!old.empty()) fs::remove_all(old);
 }
 

@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "reference/capture/capture.h"
+#include "reference/capture/leftovers.h"
 #include "reference/capture/trace_record.h"
 #include "reference/capture/trace_selection.h"
 
@@ -51,6 +52,7 @@ class CaptureWriter {
  private:
   std::string directory_;
   std::string temporary_;
+  Leftover leftover_;  // temporary_
   std::map<std::string, TraceRecord> records_;
 };
 

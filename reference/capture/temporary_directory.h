@@ -11,14 +11,23 @@
 #include <stdexcept>
 #include <string>
 
+#include "reference/capture/leftovers.h"
+
 namespace parity {
 
 class TemporaryDirectory {
  public:
-  TemporaryDirectory() : path_((std::filesystem::temp_directory_path() / "bitnet-parity-XXXXXX").string()) {
-    if (!mkdtemp(path_.data())) {
-      throw std::runtime_error(fmt::format("{}: cannot make a temporary directory: {}", path_, std::strerror(errno)));
+  TemporaryDirectory() {
+    const char* wanted = std::getenv("TMPDIR");
+    std::error_code error;
+    const std::filesystem::path parent = std::filesystem::temp_directory_path(error);
+    path_ = (parent / "bitnet-parity-XXXXXX").string();
+    if (error || !mkdtemp(path_.data())) {
+      throw std::runtime_error(
+          fmt::format("TMPDIR: found '{}', expected a directory that can be written to: {}; name another one",
+                      wanted ? wanted : parent.string(), error ? error.message() : std::strerror(errno)));
     }
+    leftover_ = Leftover(path_);
   }
   ~TemporaryDirectory() {
     std::error_code ignored;
@@ -30,6 +39,7 @@ class TemporaryDirectory {
 
  private:
   std::string path_;
+  Leftover leftover_;
 };
 
 }  // namespace parity

@@ -16,6 +16,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "reference/capture/leftovers.h"
+
 namespace parity {
 namespace {
 
@@ -132,6 +134,7 @@ ProcessResult RunProcess(const std::vector<std::string>& argv, std::chrono::seco
   }
   if (pid == 0) ExecInChild(arguments.data(), parent, out.write_end, err.write_end, exec_error.write_end);
   setpgid(pid, pid);  // here too, so that the group exists before we may have to kill it
+  const Leftover group(pid);
   out.CloseWrite();
   err.CloseWrite();
   exec_error.CloseWrite();
