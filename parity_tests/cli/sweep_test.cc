@@ -344,7 +344,7 @@ while squeue --noheader --array | grep -q .; do sleep 0.2; done
 ls {0}/shared/*/case.json | wc -l > {0}/before
 touch {2}
 submit 2 --wait
-sbatch --wait --array=1-3 --wrap '{3}/part"$SLURM_ARRAY_TASK_ID" --shard "$SLURM_ARRAY_TASK_ID"/3'
+sbatch --wait --output={0}/part-%a.txt --array=1-3 --wrap '{3}/part"$SLURM_ARRAY_TASK_ID" --shard "$SLURM_ARRAY_TASK_ID"/3'
 )sh",
                                         root_.path(), sweep, go, parts));
   const ProcessResult jobs = RunProcess(
