@@ -28,6 +28,7 @@ struct LadderCommand {
   std::string keep, trace = "none", candidate_model, baseline;
   bool dump_raw = false;
   ProfileChoice profile;
+  ShownOptions shown;
 };
 
 // A list of token ids to print, and what it is.
@@ -51,7 +52,8 @@ LadderClimb ClimbLadder(const LadderCommand& command, Comparison& comparison, co
                               {.profile = command.profile,
                                .expected = comparison.baseline ? "exact" : "strict",
                                .last = RungFromName(command.rung),
-                               .explain = !command.no_explanation}),
+                               .explain = !command.no_explanation,
+                               .required = command.shown.Required()}),
                     {}};
   if (!climb.captures) return climb;
   const Capture &candidate = climb.captures->candidate, &reference = climb.captures->reference;
@@ -113,14 +115,17 @@ int Run(const LadderCommand& command) {
   command.prompt.run.ApplyTimeout();
   const bool against_itself = !command.baseline.empty();
   command.profile.Load("strict");  // a mistake in a threshold is said before an engine runs
+  command.shown.Required();
   Request request = command.prompt.MakeRequest();
   request.positions = command.positions;
   request.max_tokens = command.max_tokens;
   request.trace = command.trace;
   request.raw_tensors = command.dump_raw;
 
-  Comparison comparison(command.candidate, against_itself ? command.baseline : command.reference);
+  Comparison comparison(command.candidate, against_itself ? command.baseline : command.reference, "",
+                        command.shown.engine);
   comparison.baseline = against_itself;
+  comparison.cut_padded_head = command.shown.cut_padded_head;
   if (!command.candidate_model.empty()) {
     Progress progress;
     comparison.progress = [&progress](const std::string& what) { progress.Show(what); };
@@ -172,6 +177,7 @@ void AddLadderCommand(CLI::App& app, int& exit_code) {
   options.Add("--trace", command->trace, "with --keep: none, core, full or a selection, of both engines");
   options.Flag("--dump-raw", command->dump_raw, "with --keep: traced tensors as .npy too");
   AddProfileOptions(options, command->profile);
+  command->shown.AddTo(options);
   options.Run(exit_code, [command] { return Run(*command); });
 }
 

@@ -31,6 +31,7 @@ struct SweepCommand {
   int max_tokens = 4;
   bool dump_raw = false;
   ClimbOptions climb = {.profile = {}, .explain = true};
+  ShownOptions shown;
 };
 
 Request RequestFor(const SweepCommand& command, const Prompt& scenario, Schedule schedule) {
@@ -71,7 +72,7 @@ Climbed CandidateAlone(const SweepCommand& command, const Request& request, cons
   std::string message = problem;
   try {
     fs::create_directories(directory);
-    WriteCapture(MakeEngine(command.candidate)->Run(request), directory + "/candidate");
+    WriteCapture(MakeEngine(command.candidate, command.shown.engine)->Run(request), directory + "/candidate");
     message += "\nthe candidate alone was run; its capture is kept";
   } catch (const std::exception& error) {
     message += fmt::format("\nthe candidate alone: {}", error.what());
@@ -83,6 +84,7 @@ Climbed CandidateAlone(const SweepCommand& command, const Request& request, cons
 int Run(const SweepCommand& command) {
   command.prompt.run.ApplyTimeout();
   command.climb.profile.Load("strict");  // a mistake in a threshold is said before an engine runs
+  command.shown.Required();
   const std::vector<Prompt> scenarios = ChoosePrompts(command.prompts_file, command.only_prompts);
   const std::vector<Schedule> schedules = SchedulesOf(command.schedule);
   // What stands in the way of the first climb, or of keeping it, is said before an engine runs.
@@ -93,7 +95,10 @@ int Run(const SweepCommand& command) {
                                          command.out, error.message()));
   }
 
-  Comparison comparison(command.candidate, command.reference);
+  Comparison comparison(command.candidate, command.reference, "", command.shown.engine);
+  comparison.cut_padded_head = command.shown.cut_padded_head;
+  ClimbOptions climb = command.climb;
+  climb.required = command.shown.Required();
   const std::optional<RungResult> problem = comparison.Probe();
   Summary summary;
   for (const Prompt& scenario : scenarios) {
@@ -101,7 +106,7 @@ int Run(const SweepCommand& command) {
       const Request request = RequestFor(command, scenario, schedule);
       const std::string directory = fmt::format("{}/{}.{}", command.out, scenario.id, ScheduleName(schedule));
       const Climbed climbed = problem ? CandidateAlone(command, request, problem->message, directory)
-                                      : ClimbOnce(comparison, request, command.climb);
+                                      : ClimbOnce(comparison, request, climb);
       Keep(climbed, directory);
       summary.Add({comparison.reference().name(), fs::path(request.model).filename().string(),
                    std::string(ScheduleName(schedule))},
@@ -135,6 +140,7 @@ void AddSweepCommand(CLI::App& app, int& exit_code) {
   options.Flag("--dump-raw", command->dump_raw, "traced tensors as .npy too");
   command->prompt.run.AddTo(options);
   AddProfileOptions(options, command->climb.profile);
+  command->shown.AddTo(options);
   options.Run(exit_code, [command] { return Run(*command); });
 }
 

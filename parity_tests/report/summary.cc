@@ -52,12 +52,19 @@ void Summary::Add(const SummaryGroup& group, const std::string& prompt, const Ve
   const RungResult& decode = verdict.rung(Rung::kDecode);
   row->decode.Add(decode.worst);
   if (decode.status == Status::kPass) row->ties += static_cast<int>(decode.notes.size());
-  if (verdict.parity()) {
+  if (verdict.limited()) {
+    const std::string coverage = "limited coverage: " + DescribeCoverage(verdict);
+    if (std::find(row->notes.begin(), row->notes.end(), coverage) == row->notes.end()) row->notes.push_back(coverage);
+  }
+  if (parity::ExitCode(verdict) == 0) {
     ++row->passed;
     return;
   }
-  const Rung failed = *verdict.failed_rung();
-  problems_.push_back({group, prompt, std::string(RungName(failed)), verdict.rung(failed).message});
+  if (const std::optional<Rung> failed = verdict.failed_rung()) {
+    problems_.push_back({group, prompt, std::string(RungName(*failed)), verdict.rung(*failed).message});
+  } else {
+    problems_.push_back({group, prompt, "coverage", CoverageProblem(verdict)});
+  }
   exit_code_ = std::max(exit_code_, parity::ExitCode(verdict));
 }
 
