@@ -84,9 +84,10 @@ void SearchFromOutside(const Request& request, const Captures& captures, const O
         by_logits ? "logits" : "text", found.verdict);
     return;
   }
+  constexpr size_t kMost = 5;  // of those that cannot be told apart
   for (const HypothesisResult& r : found.best) {
     const bool first = &r == &found.best[0];
-    if (!first && *found.certainty != Certainty::kPossible) break;
+    if (!first && (*found.certainty != Certainty::kPossible || explanation.diagnosis.causes.size() >= kMost)) break;
     explanation.diagnosis.causes.push_back({.id = r.id,
                                             .certainty = first ? *found.certainty : Certainty::kPossible,
                                             .evidence = SearchEvidence(found, r),

@@ -136,7 +136,7 @@ std::string WhereAndWhy(const Explanation& e) {
                          Tag("p", Escape("because " + cause.evidence)) + Tag("p", Escape("do: " + cause.remedy)));
   }
   std::string out = where.empty() ? "" : Tag("h3", "Where") + Tag("ul", where);
-  if (!e.not_diagnosed.empty()) return out + Tag("p", Escape("No cause was looked for: " + e.not_diagnosed));
+  if (!e.not_diagnosed.empty()) return out + Tag("p", Escape("No cause is named: " + e.not_diagnosed));
   out += Tag("h3", "Why");
   return out + (why.empty() ? Tag("p", "No known mistake gives what the candidate computed.") : Tag("ol", why));
 }

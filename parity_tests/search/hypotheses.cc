@@ -7,7 +7,7 @@
 namespace parity {
 namespace {
 
-constexpr size_t kMostWaysOfAPair = 3;
+constexpr size_t kMostWaysOfAPair = 8;
 
 // The sets of operations in which one engine may have a mistake: those of the table's engine, all, and each alone.
 std::vector<PointSet> PointSets(const Mistake& mistake, const bitnet::GraphShape& shape) {
@@ -133,14 +133,12 @@ Hypothesis WithFloatAttention(Hypothesis h) {
 std::vector<Hypothesis> PairHypotheses(const bitnet::Model& model) {
   const bitnet::GraphShape shape = bitnet::ShapeOf(model.hyperparameters);
   std::vector<Hypothesis> whole;
-  for (const Mistake& mistake : AllMistakes()) {
-    if (!mistake.tried || mistake.slack > 0 || mistake.changes == nullptr) continue;
+  for (const Mistake& mistake : WeightMistakes()) {
+    if (!mistake.tried) continue;
     PointSet set;
     for (const bitnet::PointInfo& info : bitnet::kGraph) {
       if (mistake.points.Has(info.point) && bitnet::Exists(info, shape)) set.Add(info.point);
     }
-    // What one engine reads wrong it reads wrong in each product; other mistakes are in one kind of operation.
-    if (set.size() < 2 || bitnet::InfoOf(set.first()).op != bitnet::Op::kProduct) continue;
     const std::vector<std::string> ways = Variants(model, mistake, set, 0, 0);
     for (size_t variant = 0; variant < std::min(ways.size(), kMostWaysOfAPair); ++variant) {
       whole.push_back({.mistake = &mistake, .variant = variant, .points = set, .how = ways[variant]});

@@ -36,8 +36,8 @@ HypothesisResult Describe(const Hypothesis& h, const bitnet::GraphShape& shape);
 // The mistake in every layer, with this number.
 Hypothesis WithNumber(const bitnet::Model& model, const Mistake& mistake, float number);
 
-// Two mistakes at once, each in all of its operations and in every layer, that change what the same operations compute
-// with: bytes in another order, and without their scale.
+// Two mistakes in how weights are read, each in all products of every layer: the codes in another order, and without
+// their scale. An engine that cannot read a format has more than one.
 std::vector<Hypothesis> PairHypotheses(const bitnet::Model& model);
 
 // The same in an engine that keeps K, V, Q and the probabilities in float32, as many do.

@@ -31,6 +31,8 @@ constexpr double kMostRegret = 0.5;
 // first choice.
 constexpr size_t kMostOthers = 2;
 constexpr size_t kTokensForAnother = 8;
+// A text that the healthy model prints at so little regret is that of a healthy engine that rounds otherwise.
+constexpr double kHealthyRegret = 0.1;
 // A text shorter than this may be another model's by chance.
 constexpr size_t kTokensForCertainty = 8;
 
@@ -420,6 +422,11 @@ std::string Name(const HypothesisResult& r) {
   return fmt::format("{}: {}{}{}", r.id, r.how.empty() ? r.what : r.how, r.where.empty() ? "" : ", ", r.where);
 }
 
+// The healthy model prints it, or would but for near-ties.
+bool IsHealthyText(const HypothesisResult& healthy) {
+  return healthy.prints_the_text() || (healthy.whole_text && healthy.regret < kHealthyRegret);
+}
+
 // Where no mistake prints the text: one under which it is likely beyond all others. True where there is one.
 bool JudgeLikelihood(SearchResult& result) {
   constexpr double kEnough = 20;  // natural logarithm of how many times as likely; thousands were tried
@@ -448,7 +455,7 @@ void JudgeText(SearchResult& result) {
     result.verdict = healthy.whole_text
                          ? fmt::format(
                                "the healthy model prints this text but for near-ties ({:.3g} standard "
-                               "deviations of its logits), and no known mistake explains it better",
+                               "deviations of its logits), so there is nothing to explain",
                                healthy.regret)
                          : fmt::format("no known mistake prints this text; the healthy model spells {} of {} bytes",
                                        healthy.bytes, result.text_bytes);
@@ -458,6 +465,7 @@ void JudgeText(SearchResult& result) {
   const std::vector<std::string> rivals = Rivals(result);
   const bool clear = rivals.empty() && best.prints_the_text() && best.tokens >= kTokensForCertainty;
   result.certainty = clear ? Certainty::kCertain : rivals.empty() ? Certainty::kLikely : Certainty::kPossible;
+  if (healthy.whole_text) result.certainty = Certainty::kPossible;
   result.verdict =
       fmt::format("under {} all {} tokens are the first choice; the healthy model leaves the text after {}", Name(best),
                   best.tokens, healthy.tokens);
@@ -544,7 +552,7 @@ SearchResult Search::ByText(const std::string& text, const bitnet::Tokenizer& to
     SpellToTheEnd(pass, trial.healthy(), speller, text, r);
   };
   result.healthy = HealthyByText(trial, score);
-  if (!result.healthy.prints_the_text()) {
+  if (!IsHealthyText(result.healthy)) {
     const std::vector<Hypothesis> hypotheses = AllHypotheses(*options_.model, options_.tokens);
     std::vector<Scored> scored = trial.All(hypotheses, score);
     const auto explained = [&] {
