@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -361,37 +362,68 @@ void SpellToTheEnd(MistakenPass& pass, const Pass::Checkpoint& healthy, const Sp
   result.logprob = logprob;
 }
 
-// A text that no mistake prints may be of an engine that rounds otherwise: the best are tried again with K and V in
-// float32, as many engines keep them; and where that prints it no better, each is asked how likely the whole text is.
-class SecondLook {
+// The hypotheses of a text, the usual ones first: whole engines, two mistakes at once where none of them prints it,
+// then single layers. A text that no mistake prints may be of an engine that rounds otherwise: the best are tried again
+// with K and V in float32, as many engines keep them, and at last each is asked how likely the whole text is.
+class TextTrials {
  public:
-  SecondLook(const Trial& trial, const Trial::Score& spell, const Trial::Score& likelihood)
-      : trial_(trial), spell_(spell), likelihood_(likelihood) {}
+  TextTrials(const SearchOptions& options, const Trial& trial, const Trial::Score& spell,
+             const Trial::Score& likelihood)
+      : options_(options), trial_(trial), spell_(spell), likelihood_(likelihood) {}
 
-  void Look(HypothesisResult& healthy, std::vector<Scored>& scored) {
-    std::vector<const Hypothesis*> best = Best(scored);
-    for (size_t i = 0, n = best.size(); i < n && !trial_.OutOfTime(); ++i) {
-      best.push_back(&kept_.emplace_back(WithFloatAttention(*best[i])));
-      scored.push_back({best.back(), trial_.One(*best.back(), spell_)});
-      if (scored.back().result.whole_text) return;
+  void Run(SearchResult& result) {
+    std::vector<Hypothesis> whole = AllHypotheses(*options_.model, options_.tokens);
+    const auto layers = std::stable_partition(whole.begin(), whole.end(),
+                                              [](const Hypothesis& h) { return h.layer == Hypothesis::kEverywhere; });
+    std::vector<Hypothesis> single(std::make_move_iterator(layers), std::make_move_iterator(whole.end()));
+    whole.erase(layers, whole.end());
+    result.possible = whole.size() + single.size();
+    const bool healthy = result.healthy.whole_text;
+    Try(std::move(whole));
+    if (!healthy && !Printed()) {
+      std::vector<Hypothesis> pairs = PairHypotheses(*options_.model);
+      result.possible += pairs.size();
+      Try(std::move(pairs));
+      TryBestWithFloatAttention();
+      // Tokens by the dozen that the healthy model would not have chosen are no other mistake's by chance.
+      const bool beyond_doubt = std::any_of(scored_.begin(), scored_.end(), [](const Scored& s) {
+        return s.result.prints_the_text() && s.result.tokens >= kTokensBeyondDoubt;
+      });
+      if (beyond_doubt) single.clear();
     }
-    healthy = trial_.One(Hypothesis(), likelihood_);
-    for (const Hypothesis* h : best) {
-      if (trial_.OutOfTime()) return;
-      scored.push_back({h, trial_.One(*h, likelihood_)});
+    Try(std::move(single));
+    if (!healthy && !Printed()) {
+      TryBestWithFloatAttention();
+      if (!Printed()) WeighBest(result.healthy);
     }
+    result.tried = tried_;
+    Rank(std::move(scored_), true, options_.keep, result);
   }
 
  private:
+  static constexpr size_t kLookedAt = 6;
+  static constexpr size_t kTokensBeyondDoubt = 12;
+
+  void Try(std::vector<Hypothesis> hypotheses) {
+    const std::vector<Hypothesis>& kept = kept_.emplace_back(std::move(hypotheses));
+    for (Scored& s : trial_.All(kept, spell_)) {
+      scored_.push_back(std::move(s));
+      ++tried_;
+    }
+  }
+
+  bool Printed() const {
+    return std::any_of(scored_.begin(), scored_.end(), [](const Scored& s) { return s.result.whole_text; });
+  }
+
   // The best place of each of the best mistakes.
-  static std::vector<const Hypothesis*> Best(std::vector<Scored>& scored) {
-    constexpr size_t kMost = 6;
-    std::stable_sort(scored.begin(), scored.end(),
+  std::vector<const Hypothesis*> Best() {
+    std::stable_sort(scored_.begin(), scored_.end(),
                      [](const Scored& a, const Scored& b) { return BetterByText(a.result, b.result); });
     std::vector<const Hypothesis*> best;
     std::vector<std::string> ids;
-    for (const Scored& s : scored) {
-      if (best.size() == kMost) break;
+    for (const Scored& s : scored_) {
+      if (best.size() == kLookedAt) break;
       if (std::find(ids.begin(), ids.end(), s.result.id) != ids.end() || s.hypothesis->points.empty()) continue;
       best.push_back(s.hypothesis);
       ids.push_back(s.result.id);
@@ -399,9 +431,33 @@ class SecondLook {
     return best;
   }
 
+  void TryBestWithFloatAttention() {
+    if (Printed()) return;
+    for (const Hypothesis* h : Best()) {
+      if (trial_.OutOfTime()) return;
+      const Hypothesis& again = kept_.emplace_back(1, WithFloatAttention(*h)).front();
+      scored_.push_back({&again, trial_.One(again, spell_)});
+      if (scored_.back().result.whole_text) return;
+    }
+  }
+
+  void WeighBest(HypothesisResult& healthy) {
+    const std::vector<const Hypothesis*> best = Best();
+    healthy = trial_.One(Hypothesis(), likelihood_);
+    for (const Hypothesis* h : best) {
+      if (trial_.OutOfTime()) return;
+      scored_.push_back({h, trial_.One(*h, likelihood_)});
+      const Hypothesis& again = kept_.emplace_back(1, WithFloatAttention(*h)).front();
+      scored_.push_back({&again, trial_.One(again, likelihood_)});
+    }
+  }
+
+  const SearchOptions& options_;
   const Trial& trial_;
   const Trial::Score &spell_, &likelihood_;
-  std::deque<Hypothesis> kept_;  // what the results refer to
+  std::deque<std::vector<Hypothesis>> kept_;  // what the results refer to
+  std::vector<Scored> scored_;
+  size_t tried_ = 0;
 };
 
 // The healthy model, or the one with K and V in float32 where that comes nearer.
@@ -552,22 +608,7 @@ SearchResult Search::ByText(const std::string& text, const bitnet::Tokenizer& to
     SpellToTheEnd(pass, trial.healthy(), speller, text, r);
   };
   result.healthy = HealthyByText(trial, score);
-  if (!IsHealthyText(result.healthy)) {
-    const std::vector<Hypothesis> hypotheses = AllHypotheses(*options_.model, options_.tokens);
-    std::vector<Scored> scored = trial.All(hypotheses, score);
-    const auto explained = [&] {
-      return result.healthy.whole_text ||
-             std::any_of(scored.begin(), scored.end(), [](const Scored& s) { return s.result.whole_text; });
-    };
-    std::vector<Hypothesis> pairs;
-    if (!explained()) pairs = PairHypotheses(*options_.model);
-    for (Scored& s : trial.All(pairs, score)) scored.push_back(std::move(s));
-    result.possible = hypotheses.size() + pairs.size();
-    result.tried = scored.size();
-    SecondLook again(trial, score, likelihood);
-    if (!explained()) again.Look(result.healthy, scored);
-    Rank(std::move(scored), true, options_.keep, result);
-  }
+  if (!IsHealthyText(result.healthy)) TextTrials(options_, trial, score, likelihood).Run(result);
   JudgeText(result);
   result.seconds = trial.seconds();
   return result;
