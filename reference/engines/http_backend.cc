@@ -294,6 +294,9 @@ void AskOpenAi(const Server& server, const std::string& base, const Api& api, co
   } else {
     body["prompt"] = request.token_ids ? Json(*request.token_ids) : Json(request.text);
     body["logprobs"] = kTopLogprobs;
+    if (!request.add_special) {
+      capture->notes.push_back("the template writes BOS into the prompt: the server must not add another");
+    }
   }
   JsonFields answer = server.Object(base + std::string(api.path), &body);
   std::vector<JsonFields> choices = answer.Objects("choices");
