@@ -243,7 +243,8 @@ Climbed Comparison::Climb(const Request& asked, const ClimbOptions& options) {
   if (!options.explain) return climbed;
   // Where and why, if a stage failed; where the first bit differs, if none did.
   const WorstRows& figures = Figures(verdict);
-  const bool identical = figures.rows() == 0 || figures.identical_share() == 1;
+  const bool everything = captures.candidate.shown.everything() && captures.reference.shown.everything();
+  const bool identical = figures.rows() == 0 || figures.identical_share() == 1 || !everything;  // as far as it shows
   const std::optional<Rung> failed = verdict.failed_rung();
   if (failed == Rung::kPreflight || (!failed && identical)) return climbed;
   if (failed && behind_tie && behind_tie->verdict.failed_rung()) {
