@@ -22,7 +22,7 @@ function(parity_install_program target destination component libraries regex)
     LIBRARY DESTINATION ${libraries} COMPONENT ${component})
 endfunction()
 
-parity_install_program(bitnet-parity bin bitnet-parity ${own_libraries} "^lib(fmt|hwy)\\.")
+parity_install_program(bitnet-parity bin bitnet-parity ${own_libraries} "^lib(fmt|hwy|cpp-httplib)\\.")
 if(TARGET llama_cpp_runner)
   parity_install_program(llama_cpp_runner libexec/bitnet-parity bitnet-parity ${own_libraries} "^lib(fmt|hwy|llama|ggml)")
   # Its plugins, which no loader knows of.
@@ -58,7 +58,7 @@ install(FILES ${CMAKE_SOURCE_DIR}/README.md ${CMAKE_SOURCE_DIR}/CHANGELOG.md DES
 # Ours, and those of what is in the binaries or beside them.
 install(FILES ${CMAKE_SOURCE_DIR}/LICENSE ${CMAKE_SOURCE_DIR}/LICENSE-MIT ${CMAKE_SOURCE_DIR}/LICENSE-APACHE
   DESTINATION ${share}/licenses)
-foreach(package libfmt-dev libhwy-dev nlohmann-json3-dev libcli11-dev librust-blake3-dev)
+foreach(package libfmt-dev libhwy-dev libcpp-httplib-dev nlohmann-json3-dev libcli11-dev librust-blake3-dev)
   if(EXISTS /usr/share/doc/${package}/copyright)
     install(FILES /usr/share/doc/${package}/copyright DESTINATION ${share}/licenses RENAME ${package})
   endif()

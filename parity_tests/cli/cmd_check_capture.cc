@@ -88,7 +88,7 @@ std::vector<std::string> Contradictions(const Capture& c) {
   CheckFinite(c.decode_logits, "decode_logits", &problems);
   CheckDecoding(c, &problems);
   if (const std::string other = NotTheTracedLogits(c); !other.empty()) problems.push_back(other);
-  if (c.shapes.attends.size() != c.tokens.size()) {
+  if (c.shown.shapes && c.shapes.attends.size() != c.tokens.size()) {
     problems.push_back(fmt::format("shapes.attends: found {} positions, expected {} (one for each token)",
                                    c.shapes.attends.size(), c.tokens.size()));
   }

@@ -32,6 +32,7 @@ struct LadderCommand {
   std::string keep, trace = "none", candidate_model, baseline, receipt;
   bool dump_raw = false;
   ProfileChoice profile;
+  ShownOptions shown;
 };
 
 // What is traced is kept, and nowhere but in --keep. A directory that cannot take it is named before an engine runs.
@@ -72,7 +73,8 @@ LadderClimb ClimbLadder(const LadderCommand& command, Comparison& comparison, co
                               {.profile = command.profile,
                                .expected = comparison.baseline ? "exact" : "strict",
                                .last = RungFromName(command.rung),
-                               .explain = !command.no_explanation}),
+                               .explain = !command.no_explanation,
+                               .required = command.shown.Required()}),
                     {}};
   if (!climb.captures) return climb;
   const Capture &candidate = climb.captures->candidate, &reference = climb.captures->reference;
@@ -167,6 +169,7 @@ int Run(const LadderCommand& command) {
   command.prompt.run.ApplyTimeout();
   const bool against_itself = !command.baseline.empty();
   command.profile.Load("strict");  // a mistake in a threshold is said before an engine runs
+  command.shown.Required();
   Request request = command.prompt.MakeRequest();
   request.positions = command.positions;
   request.max_tokens = command.max_tokens;
@@ -175,8 +178,10 @@ int Run(const LadderCommand& command) {
 
   CheckKeep(command, request);
 
-  Comparison comparison(command.candidate, against_itself ? command.baseline : command.reference);
+  Comparison comparison(command.candidate, against_itself ? command.baseline : command.reference, "",
+                        command.shown.engine);
   comparison.baseline = against_itself;
+  comparison.cut_padded_head = command.shown.cut_padded_head;
   if (!command.candidate_model.empty()) {
     Progress progress;
     comparison.progress = [&progress](const std::string& what) { progress.Show(what); };
@@ -236,6 +241,7 @@ void AddLadderCommand(CLI::App& app, int& exit_code) {
   options.Flag("--dump-raw", command->dump_raw, "with --keep: traced tensors as .npy too");
   AddReceiptOption(options, command->receipt);
   AddProfileOptions(options, command->profile);
+  command->shown.AddTo(options);
   options.Run(exit_code, [command] { return Run(*command); });
 }
 

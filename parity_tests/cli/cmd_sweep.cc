@@ -25,6 +25,7 @@ struct SweepCommand {
   bool dump_raw = false;
   ProfileChoice profile;
   CasesOptions cases;
+  ShownOptions shown;
 };
 
 // The prompts that are asked for; without any all of the user's file, or the three scenarios of the built-in one.
@@ -64,6 +65,7 @@ std::vector<RunCase> CasesOf(const SweepCommand& command) {
 int Run(const SweepCommand& command) {
   command.prompt.run.ApplyTimeout();
   command.profile.Load("strict");  // a mistake in a threshold is said before an engine runs
+  command.shown.Required();
   std::vector<RunCase> cases = CasesOf(command);
   if (!command.cases.list.empty()) {
     fmt::print("{}", ListOfCases(ChosenCases(cases, command.cases), command.cases.list));
@@ -75,6 +77,9 @@ int Run(const SweepCommand& command) {
                                      .out = command.out,
                                      .explain = true,
                                      .keep_captures = true,
+                                     .engine = command.shown.engine,
+                                     .cut_padded_head = command.shown.cut_padded_head,
+                                     .required = command.shown.Required(),
                                      .candidate_only = true,
                                      .cases = std::move(cases)},
                                     command.cases);
@@ -107,6 +112,7 @@ void AddSweepCommand(CLI::App& app, int& exit_code) {
   command->cases.AddTo(options);
   command->prompt.run.AddTo(options);
   AddProfileOptions(options, command->profile);
+  command->shown.AddTo(options);
   options.Run(exit_code, [command] { return Run(*command); });
 }
 

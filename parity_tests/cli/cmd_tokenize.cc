@@ -52,6 +52,7 @@ Side Reference(const std::string& spec, Request request) {
   request.positions = 1;
   request.max_tokens = 0;
   const Capture capture = MakeEngine(spec)->Run(request);
+  if (!capture.shown.tokens) throw std::runtime_error(fmt::format("--reference: {} shows no token ids", spec));
   Side side{fmt::format("{} {}", capture.backend.name, capture.backend.version), capture.tokens, capture.pieces, {}};
   side.pieces.resize(side.ids.size());  // an engine need not give them
   return side;

@@ -62,6 +62,27 @@ void AddReferenceOption(Options& options, std::string& spec, Which which) {
   options.Add("--reference", spec, EngineHelp(which), {.value = "ENGINE"});
 }
 
+void ShownOptions::AddTo(Options& options) {
+  options.Add("--text-begin", engine.text_begin,
+              "of text:COMMAND: a regular expression; the answer begins behind its first match (else behind the prompt "
+              "where the program repeats it)");
+  options.Add("--text-end", engine.text_end, "of text:COMMAND: a regular expression; the answer ends before its match");
+  options.Flag("--allow-remote", engine.allow_remote, "of http://...: a server on another machine may get the prompt");
+  options.Add("--logits-at", engine.logits_at,
+              "of npy:FILE: the prompt positions of its rows: first, last, or one for each row, as 0,4,-1");
+  options.Flag("--cut-padded-head", cut_padded_head,
+               "where the candidate's logits are more than the reference's, cut them to its number");
+  options.Add("--require-coverage", require_coverage,
+              "stages that must be judged, with commas: an engine that does not show what they compare is an error",
+              {.commas = true});
+}
+
+std::vector<Rung> ShownOptions::Required() const {
+  std::vector<Rung> rungs;
+  for (const std::string& name : require_coverage) rungs.push_back(RungFromName(name));
+  return rungs;
+}
+
 void AddScheduleOption(Options& options, std::string& word, bool both) {
   if (both) {
     options.Add("--schedule", word, "the prompt as one batch, a token at a time, or both",

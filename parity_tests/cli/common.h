@@ -42,6 +42,17 @@ void AddSettingsOption(Options& options, const char* flag, std::string& file, co
 void AddCandidateOption(Options& options, std::string& spec, Which which = Which::kAll);
 void AddReferenceOption(Options& options, std::string& spec, Which which = Which::kAll);
 
+// What a user says of engines that show little: --text-begin, --text-end, --allow-remote, --logits-at,
+// --cut-padded-head, --require-coverage.
+struct ShownOptions {
+  EngineOptions engine = {};
+  bool cut_padded_head = false;
+  std::vector<std::string> require_coverage = {};  // names of stages
+
+  void AddTo(Options& options);
+  std::vector<Rung> Required() const;
+};
+
 // --schedule batch|token, and with `both` that too.
 void AddScheduleOption(Options& options, std::string& word, bool both = false);
 std::vector<Schedule> SchedulesOf(const std::string& word);

@@ -13,6 +13,7 @@
 
 #include "parity_tests/cli/climb.h"
 #include "parity_tests/cli/common.h"
+#include "parity_tests/cli/console.h"
 #include "parity_tests/cli/receipts.h"
 #include "parity_tests/harness/isolate.h"
 #include "parity_tests/harness/loaded_model.h"
@@ -72,7 +73,8 @@ class CaseRunner {
   bool Prepare(const RunCase& c) {
     Engine& engine = EngineOf(c);
     if (engine.comparison != nullptr) return !engine.absent.empty();
-    engine.comparison = std::make_unique<Comparison>(run_.candidate, c.reference_spec, run_.store);
+    engine.comparison = std::make_unique<Comparison>(run_.candidate, c.reference_spec, run_.store, run_.engine);
+    engine.comparison->cut_padded_head = run_.cut_padded_head;
     Comparison& comparison = *engine.comparison;
     if (const std::optional<RungResult> problem = comparison.Probe()) {
       const bool reference = !comparison.reference().Probe().available;
@@ -146,8 +148,9 @@ class CaseRunner {
       return KeepCandidate(c, comparison.candidate().Run(c.request));
     }
     comparison.progress = say;
-    Climbed climbed =
-        comparison.Climb(c.request, {.profile = run_.profile, .expected = c.profile, .elsewhere = c.profile_elsewhere});
+    Climbed climbed = comparison.Climb(
+        c.request,
+        {.profile = run_.profile, .expected = c.profile, .elsewhere = c.profile_elsewhere, .required = run_.required});
     if (climbed.not_supported && !c.not_supported.empty()) {
       climbed = {};
       climbed.verdict = Refuse(Status::kSkip, c.not_supported, c.request, run_.profile.Load(c.profile));
@@ -241,6 +244,7 @@ std::string LimitsOf(const ProfileChoice& choice) {
 
 RunPlan PlanOf(const CasesRun& run) {
   RunPlan plan = {.command = run.command, .candidate = run.candidate, .limits = LimitsOf(run.profile)};
+  for (const Rung rung : run.required) plan.limits += fmt::format(" requires {}", RungName(rung));
   for (const RunCase& c : run.cases) plan.cases.push_back(c.planned);
   return plan;
 }
@@ -341,8 +345,8 @@ RunReport RunCases(CasesRun run, const CasesOptions& options) {
   std::vector<PlannedCase> planned;
   for (const RunCase& c : chosen) planned.push_back(c.planned);
   folder.Open(options.resume, planned);
-  if (!absence.empty()) fmt::print(stderr, "candidate only, nothing is compared: {}\n", absence);
-  if (chosen.empty()) fmt::print(stderr, "--shard: {} has no case of {}\n", options.shard, run.cases.size());
+  if (!absence.empty()) Note(fmt::format("candidate only, nothing is compared: {}", absence));
+  if (chosen.empty()) Note(fmt::format("--shard: {} has no case of {}", options.shard, run.cases.size()));
 
   Progress progress;
   size_t done = 0;
@@ -358,7 +362,7 @@ RunReport RunCases(CasesRun run, const CasesOptions& options) {
   }
   progress.Show("");
   if (!run.out.empty()) WriteSummaries(folder);
-  if (done > 0) fmt::print(stderr, "{} of {} cases were done before\n", done, chosen.size());
+  if (done > 0) Note(fmt::format("{} of {} cases were done before", done, chosen.size()));
   RunReport report = {folder.plan(), {}};
   report.plan.cases = planned;
   std::vector<nlohmann::json> receipts;

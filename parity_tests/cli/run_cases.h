@@ -30,11 +30,14 @@ struct CasesRun {
   std::string command = {};  // "sweep"
   std::string candidate = {};
   ProfileChoice profile = {};
-  std::string store = {};       // of captures that are shared; empty: every run is live
-  std::string out = {};         // folder of the results; empty: they are not kept
-  bool explain = false;         // where and why the engines part
-  bool keep_captures = false;   // in `out`
-  bool candidate_only = false;  // what to do where the reference is not installed: run the candidate, or throw
+  std::string store = {};      // of captures that are shared; empty: every run is live
+  std::string out = {};        // folder of the results; empty: they are not kept
+  bool explain = false;        // where and why the engines part
+  bool keep_captures = false;  // in `out`
+  EngineOptions engine = {};
+  bool cut_padded_head = false;
+  std::vector<Rung> required = {};  // stages that must be judged
+  bool candidate_only = false;      // what to do where the reference is not installed: run the candidate, or throw
   std::vector<RunCase> cases = {};
 };
 

@@ -123,6 +123,13 @@ def others(scratch):
         check("trace-record", json.loads(record), "a trace record")
     check_all(run("matrix", "--model", "kjv-bitnet.tq2_0", "--prompt", "hello", "--reference", "recorded", "--format",
                   "json"), "matrix")
+    for more in (apart[:4], apart, ["--reference", "native"]):
+        folder = f"{scratch}/sweep{len(more)}{more[-1]}"
+        run("sweep", "--model", MODEL, "--prompt", "hello", "--threads", "1", "--out", folder, "--receipt",
+            f"{folder}.receipt.json", *more, exit_codes=(0, 1))
+        for file in ("run.json", "summary.json", "hello.batch/case.json", "../" + pathlib.Path(folder).name +
+                     ".receipt.json"):
+            check_all(pathlib.Path(f"{folder}/{file}").read_text(), f"sweep, {file}")
 
 
 def sarif_multitool(scratch):

@@ -35,6 +35,7 @@ int DecodeCauses(const Captures& captures, const RungResult& decode, Causes& cau
   const Capture &c = captures.candidate, &r = captures.reference;
   const size_t i = static_cast<size_t>(std::max<int64_t>(decode.position, 0));
   if (i >= c.generated.size() || i >= r.generated.size() || c.generated[i] == r.generated[i]) return -1;
+  if (static_cast<int64_t>(i) >= c.decode_logits.rows) return -1;
   const float* row = c.decode_logits.row(static_cast<int64_t>(i));
   const int32_t a = c.generated[i], b = r.generated[i];
   if (a < 0 || b < 0 || std::max(a, b) >= c.decode_logits.cols || row[a] != row[b]) return -1;

@@ -7,6 +7,7 @@
 #include <exception>
 #include <optional>
 
+#include "engine/tokenizer/tokenizer.h"
 #include "parity_tests/diagnose/diagnosis.h"
 #include "parity_tests/diagnose/survey.h"
 #include "parity_tests/search/search.h"
@@ -30,7 +31,7 @@ Captures WithTraces(Backend& candidate, Backend& reference, const Request& reque
 }
 
 // A search by logits ends here; a large model needs the rest of the time for its layers one by one (`whatbug`).
-constexpr double kSearchSeconds = 60;
+constexpr double kSearchSeconds = 120;
 
 bool IsDecode(const Verdict& verdict) { return verdict.failed_rung() == Rung::kDecode; }
 
@@ -39,33 +40,59 @@ bool HasRawTensors(const Capture& capture) {
                      [](const TraceRecord& r) { return !r.tensor_file.empty(); });
 }
 
-// Where an engine shows no tensors, its logits are all there is: the mistake with which the whole forward pass gives
-// them. Says in `explanation` what it found.
-void SearchByLogits(const Request& request, const Capture& candidate, const OwnModel& own, const BisectOptions& options,
-                    Explanation& explanation) {
-  const SearchResult found = Search({.model = own.model,
-                                     .order = own.order,
-                                     .tokens = {.request = request, .right = candidate.tokens},
-                                     .threads = static_cast<size_t>(request.threads),
-                                     .budget_seconds = kSearchSeconds,
-                                     .progress = options.progress})
-                                 .ByLogits(candidate.logits);
+// What the search says of the best mistake, and of one that cannot be told from it.
+std::string SearchEvidence(const SearchResult& found, const HypothesisResult& r) {
+  const std::string how = r.how.empty() ? r.what : r.how;
+  if (found.from_text && r.logprob) return fmt::format("the printed text: {}", found.verdict);
+  if (found.from_text) {
+    return fmt::format("the printed text is what '{}'{}{} prints: {} of {} tokens are its first choice; healthy: {}",
+                       how, r.where.empty() ? "" : " in ", r.where, r.first_choice, r.tokens,
+                       found.healthy.first_choice);
+  }
+  if (&r == &found.best[0]) return fmt::format("the whole forward pass, by the logits alone: {}", found.verdict);
+  return fmt::format("{}, {}: {:.3g} of the distance is left", r.how, r.where, r.distance);
+}
+
+// The rows of logits that are there, or the text.
+SearchResult SearchWith(Search& search, const Request& request, const Capture& candidate, size_t n_tokens,
+                        const OwnModel& own, bool by_logits) {
+  if (by_logits) return search.ByLogits(candidate.logits, RowPositions(candidate, static_cast<int64_t>(n_tokens)));
+  const bitnet::Tokenizer tokenizer = request.tokenizer.empty()
+                                          ? bitnet::Tokenizer::FromGguf(own.model->file, own.dialect)
+                                          : bitnet::Tokenizer::FromTokenizerJson(request.tokenizer);
+  return search.ByText(GeneratedText(candidate), tokenizer);
+}
+
+// Where an engine shows no tensors, its logits are all there is, or its text: the mistake with which the whole forward
+// pass gives them. Says in `explanation` what it found.
+void SearchFromOutside(const Request& request, const Captures& captures, const OwnModel& own, bool by_logits,
+                       const BisectOptions& options, Explanation& explanation) {
+  const Capture& candidate = captures.candidate;
+  const std::vector<int32_t>& tokens = candidate.shown.tokens ? candidate.tokens : captures.reference.tokens;
+  Search search({.model = own.model,
+                 .order = own.order,
+                 .tokens = {.request = request, .right = tokens},
+                 .threads = static_cast<size_t>(request.threads),
+                 .budget_seconds = kSearchSeconds,
+                 .progress = options.progress});
+  const SearchResult found = SearchWith(search, request, candidate, tokens.size(), own, by_logits);
   explanation.not_diagnosed.clear();
   if (!found.certainty) {
     explanation.not_diagnosed = fmt::format(
-        "the candidate left no tensors (honour trace and raw_tensors), and by its logits alone: {}", found.verdict);
+        "the candidate {}, and by its {} alone: {}",
+        candidate.shown.everything() ? "left no tensors (honour trace and raw_tensors)" : "shows no tensors",
+        by_logits ? "logits" : "text", found.verdict);
     return;
   }
+  constexpr size_t kMost = 5;  // of those that cannot be told apart
   for (const HypothesisResult& r : found.best) {
     const bool first = &r == &found.best[0];
-    if (!first && *found.certainty != Certainty::kPossible) break;
-    explanation.diagnosis.causes.push_back(
-        {.id = r.id,
-         .certainty = first ? *found.certainty : Certainty::kPossible,
-         .evidence = first ? fmt::format("the whole forward pass, by the logits alone: {}", found.verdict)
-                           : fmt::format("{}, {}: {:.3g} of the distance is left", r.how, r.where, r.distance),
-         .what = r.what,
-         .remedy = r.remedy});
+    if (!first && (*found.certainty != Certainty::kPossible || explanation.diagnosis.causes.size() >= kMost)) break;
+    explanation.diagnosis.causes.push_back({.id = r.id,
+                                            .certainty = first ? *found.certainty : Certainty::kPossible,
+                                            .evidence = SearchEvidence(found, r),
+                                            .what = r.what,
+                                            .remedy = r.remedy});
   }
 }
 
@@ -104,6 +131,7 @@ Request WithEverything(const Request& request, const Capture& answered, const bi
 std::optional<Survey> SurveyOf(Backend& engine, const Capture& answered, const Request& request, const OwnModel& own,
                                size_t least, const BisectOptions& options) {
   const auto threads = static_cast<size_t>(std::max(request.threads, 1));
+  if (!answered.shown.everything()) return std::nullopt;
   if (!engine.live()) {
     if (!HasRawTensors(answered)) return std::nullopt;
     return SurveyCapture(own, answered, options.progress, threads);
@@ -198,8 +226,18 @@ Explanation Explain(Backend& candidate, Backend& reference, const Request& reque
       again = candidate.Run(request);
       input.candidate_again = &*again;
     }
+    const bool everything = captures.candidate.shown.everything() && captures.reference.shown.everything();
     // Other token ids end a bisection before it asks anything.
-    if (tokens || (candidate.live() && reference.live())) {
+    if (!tokens && !everything) {
+      explanation.not_bisected = fmt::format("the {} shows no logits of every position",
+                                             captures.candidate.shown.everything() ? "reference" : "candidate");
+      if (again && GeneratedText(*again) != GeneratedText(captures.candidate)) {
+        explanation.not_diagnosed =
+            "two runs of the candidate on the same request print different texts: it does not decode greedily "
+            "(temperature 0), or reads memory that was never set. Neither text can be explained";
+        return explanation;
+      }
+    } else if (tokens || (candidate.live() && reference.live())) {
       explanation.bisection = Bisect(candidate, reference, request, captures, verdict, own, options);
       const Bisection& found = *explanation.bisection;
       if (found.inside) input.inside = &*found.inside;
@@ -229,12 +267,13 @@ Explanation Explain(Backend& candidate, Backend& reference, const Request& reque
   if (explanation.diagnosis.causes.empty() && explanation.not_diagnosed.empty() && !tokens) {
     if (!HasRawTensors(looked_at.candidate)) {
       explanation.not_diagnosed = "the candidate left no tensors to compute from: honour trace and raw_tensors";
+      const bool by_logits = captures.candidate.shown.logits && !IsDecode(verdict);
       try {
-        if (own.model != nullptr && !IsDecode(verdict)) {
-          SearchByLogits(request, captures.candidate, own, options, explanation);
+        if (own.model != nullptr && (by_logits || captures.candidate.shown.text)) {
+          SearchFromOutside(request, captures, own, by_logits, options, explanation);
         }
       } catch (const std::exception& error) {
-        explanation.not_diagnosed += fmt::format("; its logits alone: {}", error.what());
+        explanation.not_diagnosed += fmt::format("; its {} alone: {}", by_logits ? "logits" : "text", error.what());
       }
     }
     if (own.model == nullptr) explanation.not_diagnosed = "the native engine cannot read the model";

@@ -28,6 +28,8 @@ std::string_view StatusName(Status status) {
       return "skip";
     case Status::kNotReached:
       return "not reached";
+    case Status::kNotJudged:
+      return "not judged";
   }
   throw std::runtime_error("status: a value outside the enumeration");
 }
@@ -40,6 +42,37 @@ std::optional<Rung> Verdict::failed_rung() const {
 }
 
 bool Verdict::parity() const { return !failed_rung() && rung(Rung::kPreflight).status == Status::kPass; }
+
+bool Verdict::limited() const {
+  return std::any_of(rungs.begin(), rungs.end(),
+                     [](const RungResult& r) { return r.status == Status::kNotJudged || !r.partly.empty(); });
+}
+
+std::vector<Rung> Verdict::not_covered() const {
+  std::vector<Rung> missing;
+  for (const Rung wanted : required) {
+    const RungResult& result = rung(wanted);
+    if (parity() && (result.status != Status::kPass || !result.partly.empty())) missing.push_back(wanted);
+  }
+  return missing;
+}
+
+Outcome Verdict::outcome() const {
+  const Status preflight = rung(Rung::kPreflight).status;
+  if (preflight == Status::kSkip) return Outcome::kSkipped;
+  if (preflight != Status::kPass) return Outcome::kError;
+  if (failed_rung()) return Outcome::kDivergence;
+  if (!limited()) return not_covered().empty() ? Outcome::kParity : Outcome::kError;
+  const bool judged = std::any_of(rungs.begin(), rungs.end(), [](const RungResult& r) {
+    return r.rung != Rung::kPreflight && r.status == Status::kPass;
+  });
+  return judged && not_covered().empty() ? Outcome::kLimitedParity : Outcome::kError;
+}
+
+std::string_view OutcomeName(Outcome outcome) {
+  constexpr std::string_view kNames[] = {"parity", "parity, limited coverage", "divergence", "skipped", "error"};
+  return kNames[static_cast<size_t>(outcome)];
+}
 
 std::string_view TensorStatusName(TensorStatus status) {
   constexpr std::string_view kNames[] = {"equal", "differs", "suspicious", "shape"};

@@ -29,6 +29,9 @@ struct HypothesisResult {
   size_t bytes = 0;         // of the text
   double regret = 0;        // by how much the logits of the others fell short of the largest, summed
   bool whole_text = false;
+  // Where no mistake prints the text, of the best: how likely it is there (natural logarithm); tokens, first_choice and
+  // bytes are then of the whole text.
+  std::optional<double> logprob = {};
 
   // Tokens that were not the largest logit.
   size_t others() const { return tokens - first_choice; }

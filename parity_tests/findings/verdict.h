@@ -17,8 +17,9 @@
 
 namespace parity {
 
-enum class Status { kPass, kFail, kSkip, kNotReached };
-std::string_view StatusName(Status status);  // "pass", "fail", "skip", "not reached"
+// kNotJudged: an engine does not show what the stage compares.
+enum class Status { kPass, kFail, kSkip, kNotReached, kNotJudged };
+std::string_view StatusName(Status status);  // "pass", "fail", "skip", "not reached", "not judged"
 
 struct TopToken {
   int32_t id = -1;
@@ -39,7 +40,8 @@ struct RungResult {
   Rung rung = Rung::kPreflight;
   Status status = Status::kPass;
   std::string compared;  // what was compared: "8 token ids"
-  std::string message;   // fail: what differs, a line each; skip, not reached: why; else empty
+  std::string message;   // fail: what differs, a line each; skip, not reached, not judged: why; else empty
+  std::string partly;    // what of it was not compared, since an engine does not show it; empty: nothing
   // What must be said although it fails nothing: a tie, a value that one side does not report.
   std::vector<std::string> notes;
   std::vector<std::string> hints;  // what the data itself says about the cause: "BOS twice"
@@ -48,6 +50,7 @@ struct RungResult {
   // first-logit, positions, decode. A position is a prompt position, in decode the index of a generated token.
   std::vector<Check> checks;
   std::vector<RowMetrics> rows;  // one for each position compared
+  std::vector<int64_t> at;       // the position of each row; empty: row i is of position i
   WorstRows worst;
   int64_t first_over = -1;  // the first position over a limit
   int64_t tie = -1;         // decode: the generated token at which both sides tie and choose apart; the walk ends there
@@ -59,7 +62,13 @@ struct RungResult {
   std::string token_text;
   std::vector<TopToken> top_candidate;  // the five largest logits there
   std::vector<TopToken> top_reference;
+
+  int64_t PositionOf(size_t row) const { return at.empty() ? static_cast<int64_t>(row) : at[row]; }
 };
+
+// What became of a comparison. kLimitedParity: no stage failed, and some were not judged, or in part.
+enum class Outcome { kParity, kLimitedParity, kDivergence, kSkipped, kError };
+std::string_view OutcomeName(Outcome outcome);  // "parity", "parity, limited coverage", "divergence", ...
 
 struct Verdict {
   BackendInfo candidate;
@@ -70,11 +79,17 @@ struct Verdict {
   std::vector<RungResult> rungs;  // all of them, in order
   std::vector<std::string> notes;
   AtFault at_fault = AtFault::kUnknown;  // where the engines part, or a bit differs, and both were looked into
-  std::vector<int32_t> tokens;          // the prompt's, as the reference reads it
-  Said said_candidate, said_reference;  // whatever stage was reached
+  std::vector<int32_t> tokens;           // the prompt's, as the reference reads it
+  Said said_candidate, said_reference;   // whatever stage was reached
+  std::vector<std::string> candidate_shows, reference_shows;  // parts of their captures (kShownParts, top_logprobs)
+  std::vector<Rung> required;                                 // stages that must be judged, and in full
 
   std::optional<Rung> failed_rung() const;
-  bool parity() const;  // both engines were there, and no stage failed
+  bool parity() const;   // both engines were there, and no stage failed
+  bool limited() const;  // a stage was not judged, or in part, since an engine does not show what it compares
+  // Of `required` the stages that were not judged in full; nothing where one failed.
+  std::vector<Rung> not_covered() const;
+  Outcome outcome() const;
   const RungResult& rung(Rung rung) const { return rungs[static_cast<size_t>(rung)]; }
 };
 

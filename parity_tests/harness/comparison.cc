@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "parity_tests/diagnose/explain.h"
@@ -48,6 +49,22 @@ class OtherModelBackend : public Backend {
 
 }  // namespace
 
+void CutHead(int64_t n_vocab, Capture* capture) {
+  const auto cut = [n_vocab](Matrix& m) {
+    if (m.cols <= n_vocab || n_vocab == 0) return;
+    Matrix narrow{m.rows, n_vocab, {}};
+    for (int64_t i = 0; i < m.rows; ++i) narrow.data.insert(narrow.data.end(), m.row(i), m.row(i) + n_vocab);
+    m = std::move(narrow);
+  };
+  const int64_t before = capture->logits.cols;
+  cut(capture->logits);
+  cut(capture->decode_logits);
+  if (capture->logits.cols == before) return;
+  capture->notes.push_back(fmt::format("{} logits a row, cut to {} as asked", before, n_vocab));
+  if (capture->shapes.logits.size() == 2) capture->shapes.logits[1] = static_cast<int>(n_vocab);
+  if (CountOf(capture->model, "n_vocab") == before) (*capture->model.hyperparameters)["n_vocab"] = n_vocab;
+}
+
 Profile ProfileChoice::Load(const std::string& otherwise) const {
   Profile profile = LoadProfile(file, name.empty() ? otherwise : name);
   for (const std::string& threshold : thresholds) Override(profile, threshold);
@@ -62,16 +79,18 @@ Verdict Refuse(Status status, const std::string& message, const Request& request
   return NotClimbed(std::move(preflight), request, profile);
 }
 
-Comparison::Comparison(const std::string& candidate, const std::string& reference, const std::string& store)
-    : Comparison([candidate](const BackendInfo& info) { return MakeCandidateFor(candidate, info); }, reference) {
+Comparison::Comparison(const std::string& candidate, const std::string& reference, const std::string& store,
+                       const EngineOptions& options)
+    : Comparison([candidate, options](const BackendInfo& info) { return MakeCandidateFor(candidate, info, options); },
+                 reference, options) {
   follows_reference_ = candidate == "native";
   if (!store.empty()) store_.emplace(store);
 }
 
-Comparison::Comparison(MakeCandidate make_candidate, const std::string& reference)
+Comparison::Comparison(MakeCandidate make_candidate, const std::string& reference, const EngineOptions& options)
     : make_candidate_(std::move(make_candidate)),
       candidate_(make_candidate_(BackendInfo())),
-      reference_(MakeEngine(reference)) {}
+      reference_(MakeEngine(reference, options)) {}
 
 void Comparison::UseCandidateModel(const std::string& candidate_model, const std::string& reference_model) {
   models_ = DiffModels(reference_model, candidate_model, progress);
@@ -99,6 +118,7 @@ Captures Comparison::Run(const Request& request) {
   captures.reference = CaptureOf(Side::kReference, request);
   candidate_ = make_candidate_(captures.reference.backend);
   captures.candidate = CaptureOf(Side::kCandidate, request);
+  if (cut_padded_head) CutHead(captures.reference.logits.cols, &captures.candidate);
   return captures;
 }
 
@@ -127,7 +147,8 @@ LadderOptions Comparison::Limits(const Captures& captures, const ClimbOptions& o
   return {.profile = options.profile.Load(fair ? options.expected : options.elsewhere),
           .last = options.last,
           .piece_of = PieceLookup(captures.reference.request),
-          .models = models_ ? &*models_ : nullptr};
+          .models = models_ ? &*models_ : nullptr,
+          .required = options.required};
 }
 
 namespace {
@@ -192,7 +213,9 @@ std::optional<Continued> Comparison::GoOnBehindTies(const Request& request, cons
   return last;
 }
 
-Climbed Comparison::Climb(const Request& request, const ClimbOptions& options) {
+Climbed Comparison::Climb(const Request& asked, const ClimbOptions& options) {
+  Request request = asked;
+  if (candidate_->stops_at_end() || reference_->stops_at_end()) request.ignore_eos = false;
   Climbed climbed;
   try {
     climbed.captures = Run(request);
@@ -208,6 +231,10 @@ Climbed Comparison::Climb(const Request& request, const ClimbOptions& options) {
   ladder.piece_of = PieceLookup(request);  // a recorded capture names the model where it was recorded
   Verdict& verdict = climbed.verdict = parity::Climb(captures.candidate, captures.reference, ladder);
   if (!note.empty() && options.profile.name.empty()) verdict.notes.push_back(note);
+  for (const Capture* capture : {&captures.candidate, &captures.reference}) {
+    if (capture->shown.everything()) continue;
+    for (const std::string& said : capture->notes) verdict.notes.push_back(said);
+  }
   try {
     climbed.behind_tie = GoOnBehindTies(request, ladder, climbed);
   } catch (const std::exception& error) {
@@ -219,11 +246,13 @@ Climbed Comparison::Climb(const Request& request, const ClimbOptions& options) {
 
 void Comparison::AddExplanation(const Request& request, Climbed& climbed) {
   Verdict& verdict = climbed.verdict;
-  const WorstRows& figures = Figures(verdict);
-  const bool identical = figures.rows() == 0 || figures.identical_share() == 1;
   const std::optional<Rung> failed = verdict.failed_rung();
-  if (!climbed.captures || failed == Rung::kPreflight || (!failed && identical)) return;
+  if (!climbed.captures || failed == Rung::kPreflight) return;
   const Captures& captures = *climbed.captures;
+  const WorstRows& figures = Figures(verdict);
+  const bool everything = captures.candidate.shown.everything() && captures.reference.shown.everything();
+  const bool identical = figures.rows() == 0 || figures.identical_share() == 1 || !everything;  // as far as it shows
+  if (!failed && identical) return;
   const std::optional<Continued>& behind_tie = climbed.behind_tie;
   if (failed && behind_tie && behind_tie->verdict.failed_rung()) {
     climbed.explanation = Explain(behind_tie->request, behind_tie->captures, behind_tie->verdict);

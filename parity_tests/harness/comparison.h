@@ -7,6 +7,7 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_HARNESS_COMPARISON_H_
 #define BITNET_PARITY_PARITY_TESTS_HARNESS_COMPARISON_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -20,6 +21,7 @@
 #include "parity_tests/judge/ladder.h"
 #include "reference/engines/backend.h"
 #include "reference/engines/capture_store.h"
+#include "reference/engines/registry.h"
 
 namespace parity {
 
@@ -40,7 +42,8 @@ struct ClimbOptions {
   std::string expected = "strict";
   std::string elsewhere = "cosine";
   Rung last = kLastRung;
-  bool explain = false;  // run the engines again to find where and why they part
+  bool explain = false;             // run the engines again to find where and why they part
+  std::vector<Rung> required = {};  // stages that must be judged (LadderOptions)
 };
 
 // What was asked and answered last, of a walk that went on behind a tie.
@@ -64,8 +67,9 @@ class Comparison {
   using MakeCandidate = std::function<std::unique_ptr<Backend>(const BackendInfo& reference)>;
 
   // Specs as MakeEngine knows them; throws on others. `store`: where captures are shared; empty: every run is live.
-  Comparison(const std::string& candidate, const std::string& reference, const std::string& store = "");
-  Comparison(MakeCandidate make_candidate, const std::string& reference);
+  Comparison(const std::string& candidate, const std::string& reference, const std::string& store = "",
+             const EngineOptions& options = {});
+  Comparison(MakeCandidate make_candidate, const std::string& reference, const EngineOptions& options = {});
 
   // The candidate reads another file of the same model, as a converter made it: every later run uses it. What must be
   // equal by meaning is compared now, and judged by preflight. Throws as DiffModels does.
@@ -77,6 +81,8 @@ class Comparison {
 
   // The reference is the candidate's own previous build: any bit that changed counts.
   bool baseline = false;
+  // A candidate's rows of logits that are longer than the reference's are cut to its length.
+  bool cut_padded_head = false;
 
   // Called with what is about to happen.
   std::function<void(const std::string&)> progress;
@@ -90,7 +96,7 @@ class Comparison {
   LadderOptions Limits(const Captures& captures, const ClimbOptions& options, std::string* note) const;
 
   // Runs both and climbs. Never throws for what an engine does: that is a verdict too. Both engines must be there.
-  Climbed Climb(const Request& request, const ClimbOptions& options);
+  Climbed Climb(const Request& asked, const ClimbOptions& options);
 
   // Adds to what the last Climb returned where and why the engines part, if a stage failed or a bit differs. Both run
   // again, some of them many times.
@@ -119,6 +125,9 @@ class Comparison {
   std::optional<CaptureStore> store_;
   std::optional<ModelDiff> models_;  // where the candidate reads a file of its own
 };
+
+// The first `n_vocab` columns of a capture's logits; a note says so where there were more.
+void CutHead(int64_t n_vocab, Capture* capture);
 
 // The verdict where nothing was compared: preflight has this status and message.
 Verdict Refuse(Status status, const std::string& message, const Request& request, const Profile& profile);

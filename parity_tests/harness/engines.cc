@@ -13,19 +13,21 @@ namespace parity {
 std::span<const EngineRow> Engines() {
   static const std::vector<EngineRow> rows = [] {
     std::vector<EngineRow> all;
-    all.push_back(
-        {.name = "native", .argument = "ORDER", .what = "", .make = [](const EngineRow&, const std::string& order) {
-           return MakeNativeBackend(order);
-         }});
+    all.push_back({.name = "native",
+                   .argument = "ORDER",
+                   .what = "",
+                   .make = [](const EngineRow&, const std::string& order, const EngineOptions&) {
+                     return MakeNativeBackend(order);
+                   }});
     all.insert(all.end(), ReferenceEngines().begin(), ReferenceEngines().end());
     return all;
   }();
   return rows;
 }
 
-std::unique_ptr<Backend> MakeEngine(const std::string& spec) {
+std::unique_ptr<Backend> MakeEngine(const std::string& spec, const EngineOptions& options) {
   try {
-    return MakeBackend(spec, Engines());
+    return MakeBackend(spec, Engines(), options);
   } catch (const std::runtime_error& error) {
     std::vector<std::string> names;
     for (const EngineRow& row : Engines()) names.emplace_back(row.name);
@@ -35,8 +37,9 @@ std::unique_ptr<Backend> MakeEngine(const std::string& spec) {
   }
 }
 
-std::unique_ptr<Backend> MakeCandidateFor(const std::string& spec, const BackendInfo& reference) {
-  return spec == "native" ? MakeNativeBackend(OrderOf(reference)) : MakeEngine(spec);
+std::unique_ptr<Backend> MakeCandidateFor(const std::string& spec, const BackendInfo& reference,
+                                          const EngineOptions& options) {
+  return spec == "native" ? MakeNativeBackend(OrderOf(reference)) : MakeEngine(spec, options);
 }
 
 std::string EngineHelp(Which which) {

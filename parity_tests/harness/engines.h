@@ -20,11 +20,12 @@ namespace parity {
 std::span<const EngineRow> Engines();
 
 // Throws on a spec that is of no row, and lists the rows.
-std::unique_ptr<Backend> MakeEngine(const std::string& spec);
+std::unique_ptr<Backend> MakeEngine(const std::string& spec, const EngineOptions& options = {});
 
 // The candidate that follows the order of operations of the reference's build, where that is known: for "native" that
 // order, for anything else the same as MakeEngine.
-std::unique_ptr<Backend> MakeCandidateFor(const std::string& spec, const BackendInfo& reference);
+std::unique_ptr<Backend> MakeCandidateFor(const std::string& spec, const BackendInfo& reference,
+                                          const EngineOptions& options = {});
 
 // The specs in a line, for help texts: "native, native:ORDER, llama.cpp, ...".
 enum class Which { kAll, kLive };

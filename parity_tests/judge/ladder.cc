@@ -25,12 +25,32 @@ Said WhatWasSaid(const Capture& capture, const LadderOptions& options) {
   return said;
 }
 
+// "tokens", "logits", ...: of an adapter's capture all parts.
+std::vector<std::string> ShownWords(const Capture& capture) {
+  std::vector<std::string> words;
+  for (const ShownPart& part : kShownParts) {
+    if (capture.shown.*part.shown) words.emplace_back(part.name);
+  }
+  if (!capture.top_logprobs.empty()) words.emplace_back("top_logprobs");
+  return words;
+}
+
 }  // namespace
 
 std::string_view ScheduleName(Schedule schedule) { return schedule == Schedule::kBatch ? "batch" : "token"; }
 
 RungResult JudgeRung(Rung rung, const Capture& candidate, const Capture& reference, const LadderOptions& options) {
-  RungResult result = InfoOf(rung).compare(candidate, reference, options);
+  const RungInfo& info = InfoOf(rung);
+  for (const auto& [capture, side] : {std::pair(&candidate, "candidate"), std::pair(&reference, "reference")}) {
+    const std::string_view lacks = info.not_shown(*capture);
+    if (lacks.empty()) continue;
+    RungResult result;
+    result.rung = rung;
+    result.status = Status::kNotJudged;
+    result.message = fmt::format("the {} shows no {}", side, lacks);
+    return result;
+  }
+  RungResult result = info.compare(candidate, reference, options);
   result.rung = rung;
   return result;
 }
@@ -39,12 +59,15 @@ Verdict Climb(const Capture& candidate, const Capture& reference, const LadderOp
   Verdict verdict;
   verdict.candidate = candidate.backend;
   verdict.reference = reference.backend;
-  verdict.model = candidate.model;
+  verdict.model = candidate.shown.shapes ? candidate.model : reference.model;
   verdict.request = candidate.request;
   verdict.profile = options.profile;
   verdict.tokens = reference.tokens;
   verdict.said_candidate = WhatWasSaid(candidate, options);
   verdict.said_reference = WhatWasSaid(reference, options);
+  verdict.required = options.required;
+  verdict.candidate_shows = ShownWords(candidate);
+  verdict.reference_shows = ShownWords(reference);
   std::optional<Rung> failed;
   for (const RungInfo& info : Rungs()) {
     const Rung rung = info.rung;
@@ -75,8 +98,15 @@ Verdict NotClimbed(RungResult preflight, const Request& request, const Profile& 
 }
 
 int ExitCode(const Verdict& verdict) {
-  if (verdict.rung(Rung::kPreflight).status != Status::kPass) return 2;
-  return verdict.parity() ? 0 : 1;
+  switch (verdict.outcome()) {
+    case Outcome::kParity:
+    case Outcome::kLimitedParity:
+      return 0;
+    case Outcome::kDivergence:
+      return 1;
+    default:
+      return 2;
+  }
 }
 
 const WorstRows& Figures(const Verdict& verdict) {

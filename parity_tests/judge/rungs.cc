@@ -12,6 +12,14 @@ RungCompare CompareFirstLogit, ComparePositions, CompareDecode;  // rungs_logits
 
 namespace {
 
+std::string_view LacksNothing(const Capture&) { return ""; }
+std::string_view LacksTokens(const Capture& c) { return c.shown.tokens ? "" : "token ids"; }
+std::string_view LacksShapes(const Capture& c) { return c.shown.shapes ? "" : "shapes"; }
+std::string_view LacksLogits(const Capture& c) { return c.shown.logits ? "" : "logits of the prompt"; }
+std::string_view LacksText(const Capture& c) {
+  return c.shown.text || c.request.max_tokens == 0 ? "" : "text behind the prompt";
+}
+
 constexpr RungInfo kTable[] = {
     {Rung::kPreflight,
      "preflight",
@@ -19,6 +27,7 @@ constexpr RungInfo kTable[] = {
      PositionKind::kPrompt,
      LimitsUse::kNone,
      ComparePreflight,
+     LacksNothing,
      {"the engine is not installed, or its libraries are not where they were looked for",
       "the engine does not know the model's architecture or one of its tensor types (I2_S and bitnet-b1.58 are "
       "bitnet.cpp's); bitnet-parity compat-check MODEL asks every engine",
@@ -30,6 +39,7 @@ constexpr RungInfo kTable[] = {
      PositionKind::kPrompt,
      LimitsUse::kNone,
      CompareTokens,
+     LacksTokens,
      {"BOS twice: the template writes it and the tokenizer adds it, or only one side adds it",
       "the template is applied on one side only",
       "two vocabularies or merge lists: a tokenizer.json that is not the GGUF file's",
@@ -42,6 +52,7 @@ constexpr RungInfo kTable[] = {
      PositionKind::kPrompt,
      LimitsUse::kNone,
      CompareShapes,
+     LacksShapes,
      {"another n_ctx or batch size than the request's",
       "a causal mask off by one, or one that lets a position see its future",
       "K and V heads counted as query heads (n_head_kv)",
@@ -53,6 +64,7 @@ constexpr RungInfo kTable[] = {
      PositionKind::kPrompt,
      LimitsUse::kRequired,
      CompareFirstLogit,
+     LacksLogits,
      {"weights decoded in another layout or with another scale (try the same model as F16)",
       "norm: epsilon, gamma, or its place (the sub-norms before attn_output and ffn_down)",
       "activation: SiLU or squared ReLU, and the order of gate and up",
@@ -65,6 +77,7 @@ constexpr RungInfo kTable[] = {
      PositionKind::kPrompt,
      LimitsUse::kRequired,
      ComparePositions,
+     LacksLogits,
      {"grows with the position: RoPE (base, pairing of dimensions, scaling), or the mask",
       "a jump at one position: a KV row off by one, a batch boundary",
       "a few positions out of many: a rounding that turned the other way (compare like schedule with like)",
@@ -76,6 +89,7 @@ constexpr RungInfo kTable[] = {
      PositionKind::kGenerated,
      LimitsUse::kOptional,
      CompareDecode,
+     LacksText,
      {"the KV cache after the prompt: the position of the new row, or its length",
       "decoding is not greedy: a temperature, a penalty, or the last of equals instead of the first",
       "memory that was never set: run twice and compare", "end-of-generation tokens treated differently"},

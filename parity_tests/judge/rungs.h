@@ -42,6 +42,8 @@ struct RungInfo {
   PositionKind positions;
   LimitsUse limits;
   RungCompare* compare;
+  // What a capture must show for it and does not, in words; empty where it can be judged.
+  std::string_view (*not_shown)(const Capture& capture);
   std::array<std::string_view, 5> causes;
   std::string_view next_step;  // narrows the cause down
 

@@ -224,8 +224,8 @@ void CompareModels(const ModelDiff& models, Differences& differences, RungResult
 // Both captures answer the same request on the same model file.
 RungResult ComparePreflight(const Capture& candidate, const Capture& reference, const LadderOptions& options) {
   RungResult result;
-  result.compared = fmt::format("{} {} against {} {}", candidate.backend.name, candidate.backend.version,
-                                reference.backend.name, reference.backend.version);
+  const auto name = [](const BackendInfo& b) { return b.version.empty() ? b.name : b.name + " " + b.version; };
+  result.compared = fmt::format("{} against {}", name(candidate.backend), name(reference.backend));
   Differences differences;
   const ModelInfo &c = candidate.model, &r = reference.model;
   if (options.models != nullptr) {

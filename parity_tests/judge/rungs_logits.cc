@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <stdexcept>
 
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/metrics.h"
+#include "parity_tests/judge/rung_parts.h"
 #include "parity_tests/judge/thresholds.h"
 #include "reference/capture/hash.h"
 #include "reference/capture/quote.h"
@@ -14,33 +16,20 @@
 namespace parity {
 namespace {
 
-std::span<const float> Row(const Matrix& matrix, int64_t i) {
-  return {matrix.row(i), static_cast<size_t>(matrix.cols)};
-}
-
-// Fills top_candidate and top_reference from row `i`.
-void KeepTop(const Matrix& c, const Matrix& r, int64_t i, const Capture& candidate, const Capture& reference,
-             const LadderOptions& options, RungResult& result) {
-  const auto top = [&](const Matrix& matrix) {
-    std::vector<TopToken> tokens;
-    if (i < 0 || i >= matrix.rows) return tokens;
-    const std::span<const float> row = Row(matrix, i);
-    for (const int32_t id : TopK(row, kTopK)) {
-      tokens.push_back({id, PieceOf(id, candidate, reference, options), row[static_cast<size_t>(id)]});
-    }
-    return tokens;
-  };
-  result.top_candidate = top(c);
-  result.top_reference = top(r);
-}
-
 int64_t CountNonFinite(std::span<const float> row) {
   return std::count_if(row.begin(), row.end(), [](float x) { return !std::isfinite(x); });
 }
 
-std::string DescribeNonFinite(std::string_view where, const Matrix& c, const Matrix& r, int64_t i) {
-  return fmt::format("{} {}: NaN or infinity in {} of the candidate's and {} of the reference's {} logits", where, i,
-                     CountNonFinite(Row(c, i)), CountNonFinite(Row(r, i)), c.cols);
+std::string DescribeNonFinite(std::string_view where, int64_t position, std::span<const float> c,
+                              std::span<const float> r) {
+  return fmt::format("{} {}: NaN or infinity in {} of the candidate's and {} of the reference's {} logits", where,
+                     position, CountNonFinite(c), CountNonFinite(r), c.size());
+}
+
+// The row of a result that is of this position.
+int64_t RowOf(const RungResult& result, int64_t position) {
+  const auto found = std::find(result.at.begin(), result.at.end(), position);
+  return found == result.at.end() ? position : found - result.at.begin();
 }
 
 double SeverityOf(const Check& check) { return Severity(check.metric, check.worst, check.limit); }
@@ -61,9 +50,10 @@ void Judge(const Profile& profile, const Matrix& c, const Matrix& r, RungResult&
   const Limits limits = LimitsOf(profile, result.rung);
   const std::string_view where = PositionName(result.rung);
   for (size_t i = 0; i < result.rows.size(); ++i) {
-    result.worst.Add(result.rows[i], static_cast<int64_t>(i), c.cols);
-    if (result.first_over < 0 && GradeRow(result.rows[i], limits) == Grade::kFail)
-      result.first_over = static_cast<int64_t>(i);
+    result.worst.Add(result.rows[i], result.PositionOf(i), c.cols);
+    if (result.first_over < 0 && GradeRow(result.rows[i], limits) == Grade::kFail) {
+      result.first_over = result.PositionOf(i);
+    }
   }
   const Check* worst_check = nullptr;
   for (const auto& [metric, limit] : limits) {
@@ -80,7 +70,8 @@ void Judge(const Profile& profile, const Matrix& c, const Matrix& r, RungResult&
   result.status = Status::kFail;
   if (result.worst.non_finite() > 0) {
     result.position = result.worst.position(Metric::kMse);  // infinite there, and the first such
-    result.message = DescribeNonFinite(where, c, r, result.position);
+    const int64_t row = RowOf(result, result.position);
+    result.message = DescribeNonFinite(where, result.position, Row(c, row), Row(r, row));
   } else {
     result.message = DescribeCheck(*worst_check, result.worst, where);
   }
@@ -115,10 +106,11 @@ std::string FactorBetween(const Matrix& c, const Matrix& r, int64_t rows) {
 
 // What the numbers themselves say of a difference: a hint where the rung fails, and a note where it passes all the
 // same.
-void AddFindings(const Capture& candidate, const Capture& reference, int64_t rows, RungResult& result) {
+void AddFindings(const Matrix& c, const Matrix& r, int64_t rows, const Capture& candidate, const Capture& reference,
+                 RungResult& result) {
   if (result.worst.differing() == 0) return;
   std::vector<std::string>& said = result.status == Status::kFail ? result.hints : result.notes;
-  if (std::string factor = FactorBetween(candidate.logits, reference.logits, rows); !factor.empty()) {
+  if (std::string factor = FactorBetween(c, r, rows); !factor.empty()) {
     said.push_back(std::move(factor));
   }
   for (const auto& [capture, side] : {std::pair(&candidate, "candidate"), std::pair(&reference, "reference")}) {
@@ -128,32 +120,95 @@ void AddFindings(const Capture& candidate, const Capture& reference, int64_t row
   }
 }
 
-// Rows 0 to n-1 of the prompt's logits by the profile's limits for `rung`; n < 0: all.
-RungResult CompareLogits(Rung rung, int64_t n, const Capture& candidate, const Capture& reference,
-                         const LadderOptions& options) {
+// Rows of the same positions on both sides.
+struct CommonRows {
+  Matrix candidate, reference;
+  std::vector<int64_t> at;
+};
+
+CommonRows RowsInCommon(const Capture& candidate, const Capture& reference, int64_t n_tokens) {
+  const std::vector<int64_t> of_c = RowPositions(candidate, n_tokens), of_r = RowPositions(reference, n_tokens);
+  CommonRows common;
+  common.candidate.cols = candidate.logits.cols;
+  common.reference.cols = reference.logits.cols;
+  const auto add = [](std::span<const float> row, Matrix& matrix) {
+    matrix.data.insert(matrix.data.end(), row.begin(), row.end());
+    ++matrix.rows;
+  };
+  for (int64_t position = 0; position < n_tokens; ++position) {
+    const auto c = std::find(of_c.begin(), of_c.end(), position), r = std::find(of_r.begin(), of_r.end(), position);
+    if (c == of_c.end() || r == of_r.end()) continue;
+    common.at.push_back(position);
+    add(Row(candidate.logits, c - of_c.begin()), common.candidate);
+    add(Row(reference.logits, r - of_r.begin()), common.reference);
+  }
+  return common;
+}
+
+// `n` rows of these by the profile's limits for `rung`.
+void CompareRowsOf(Rung rung, int64_t n, const Matrix& c, const Matrix& r, const Capture& candidate,
+                   const Capture& reference, const LadderOptions& options, RungResult& result) {
+  for (int64_t i = 0; i < n; ++i) result.rows.push_back(CompareRows(Row(c, i), Row(r, i)));
+  result.compared = rung == Rung::kFirstLogit ? fmt::format("{} logits of position 0", r.cols)
+                                              : fmt::format("{} positions of {} logits", n, r.cols);
+  Judge(options.profile, c, r, result);
+  AddFindings(c, r, n, candidate, reference, result);
+  const size_t at = static_cast<size_t>(result.position);
+  const Capture& side = reference.tokens.empty() ? candidate : reference;
+  if (at < side.tokens.size()) result.token = side.tokens[at];
+  if (at < side.pieces.size()) result.token_text = side.pieces[at];
+  if (result.status != Status::kFail) return;
+  KeepTop(c, r, RowOf(result, result.position), candidate, reference, options, result);
+}
+
+// Where an engine shows the logits of some positions alone.
+void CompareCommonRows(Rung rung, const Capture& candidate, const Capture& reference, const LadderOptions& options,
+                       RungResult& result) {
+  int64_t n_tokens = static_cast<int64_t>(std::max(candidate.tokens.size(), reference.tokens.size()));
+  if (!candidate.shown.tokens && !reference.shown.tokens)
+    n_tokens = std::max(candidate.logits.rows, reference.logits.rows);
+  CommonRows common = RowsInCommon(candidate, reference, n_tokens);
+  const bool first = rung == Rung::kFirstLogit;
+  if (common.at.empty() || (first && common.at[0] != 0)) {
+    result.status = Status::kNotJudged;
+    result.message = first ? "the logits of position 0 are not shown" : "no position's logits are shown on both sides";
+    return;
+  }
+  const int64_t n = first ? 1 : static_cast<int64_t>(common.at.size());
+  const int64_t asked =
+      reference.request.positions > 0 ? std::min<int64_t>(reference.request.positions, n_tokens) : n_tokens;
+  if (!first && n < asked) result.partly = fmt::format("{} of {} positions are shown", n, asked);
+  result.at.assign(common.at.begin(), common.at.begin() + n);
+  CompareRowsOf(rung, n, common.candidate, common.reference, candidate, reference, options, result);
+}
+
+// Rows of the prompt's logits by the profile's limits for `rung`: the first for first-logit, all for positions.
+RungResult CompareLogits(Rung rung, const Capture& candidate, const Capture& reference, const LadderOptions& options) {
   RungResult result;
   result.rung = rung;
   const Matrix &c = candidate.logits, &r = reference.logits;
-  if (c.cols != r.cols || c.rows != r.rows || r.rows == 0 || r.cols == 0) {
+  const bool whole = candidate.shown.everything() && reference.shown.everything();
+  if (c.cols != r.cols || (whole && c.rows != r.rows) || r.rows == 0 || r.cols == 0) {
     result.status = Status::kFail;
     result.message =
         fmt::format("candidate's logits are [{}, {}], the reference's [{}, {}]; they must be equal and not empty",
                     c.rows, c.cols, r.rows, r.cols);
+    if (c.cols > r.cols) result.hints.push_back("the candidate's head may be padded: --cut-padded-head");
     return result;
   }
-  const int64_t rows = n < 0 ? r.rows : std::min(n, r.rows);
-  for (int64_t i = 0; i < rows; ++i) result.rows.push_back(CompareRows(Row(c, i), Row(r, i)));
-  result.compared = rung == Rung::kFirstLogit ? fmt::format("{} logits of position 0", r.cols)
-                                              : fmt::format("{} positions of {} logits", rows, r.cols);
-  if (n < 0 && r.rows < static_cast<int64_t>(reference.tokens.size())) {
+  if (!whole) {
+    try {
+      CompareCommonRows(rung, candidate, reference, options, result);
+    } catch (const std::runtime_error& error) {
+      result.status = Status::kFail;
+      result.message = error.what();
+    }
+    return result;
+  }
+  CompareRowsOf(rung, rung == Rung::kFirstLogit ? 1 : r.rows, c, r, candidate, reference, options, result);
+  if (rung == Rung::kPositions && r.rows < static_cast<int64_t>(reference.tokens.size())) {
     result.notes.push_back(fmt::format("{} of {} prompt positions, as asked", r.rows, reference.tokens.size()));
   }
-  Judge(options.profile, c, r, result);
-  AddFindings(candidate, reference, rows, result);
-  const size_t at = static_cast<size_t>(result.position);
-  if (at < reference.tokens.size()) result.token = reference.tokens[at];
-  if (at < reference.pieces.size()) result.token_text = reference.pieces[at];
-  if (result.status == Status::kFail) KeepTop(c, r, result.position, candidate, reference, options, result);
   return result;
 }
 
@@ -171,11 +226,6 @@ std::string NotGreedy(const Capture& capture, std::string_view side, size_t i) {
   return fmt::format(
       "generated token {}: the {} took {} (logit {:g}), but its largest logit is that of {} ({:g}): not greedy", i,
       side, token, row[static_cast<size_t>(token)], best, row[static_cast<size_t>(best)]);
-}
-
-std::string Chosen(const Capture& capture, size_t i) {
-  const std::string piece = i < capture.generated_pieces.size() ? capture.generated_pieces[i] : "";
-  return fmt::format("{} {}", capture.generated[i], Quote(piece));
 }
 
 // One side's own consistency: the first token is taken from the logits of the last prompt position. "" if all is well.
@@ -204,7 +254,7 @@ size_t WalkTokens(const Capture& candidate, const Capture& reference, const Ladd
   for (size_t i = 0; i < steps; ++i) {
     const int64_t row = static_cast<int64_t>(i);
     const RowMetrics metrics = CompareRows(Row(c, row), Row(r, row));
-    if (metrics.non_finite > 0) return fail(i, DescribeNonFinite("generated token", c, r, row));
+    if (metrics.non_finite > 0) return fail(i, DescribeNonFinite("generated token", row, Row(c, row), Row(r, row)));
     for (const auto& [capture, side] : {std::pair(&candidate, "candidate"), std::pair(&reference, "reference")}) {
       if (std::string problem = i == 0 ? OtherLastRow(*capture, side, options.profile) : ""; !problem.empty()) {
         return fail(i, std::move(problem));
@@ -250,6 +300,35 @@ size_t WalkTokens(const Capture& candidate, const Capture& reference, const Ladd
 
 }  // namespace
 
+void KeepTop(const Matrix& c, const Matrix& r, int64_t i, const Capture& candidate, const Capture& reference,
+             const LadderOptions& options, RungResult& result) {
+  const auto top = [&](const Matrix& matrix) {
+    std::vector<TopToken> tokens;
+    if (i < 0 || i >= matrix.rows) return tokens;
+    const std::span<const float> row = Row(matrix, i);
+    for (const int32_t id : TopK(row, kTopK)) {
+      tokens.push_back({id, PieceOf(id, candidate, reference, options), row[static_cast<size_t>(id)]});
+    }
+    return tokens;
+  };
+  result.top_candidate = top(c);
+  result.top_reference = top(r);
+}
+
+std::string Chosen(const Capture& capture, size_t i) {
+  const std::string piece = i < capture.generated_pieces.size() ? capture.generated_pieces[i] : "";
+  return fmt::format("{} {}", capture.generated[i], Quote(piece));
+}
+
+void DescribeStep(const Capture& candidate, const Capture& reference, const LadderOptions& options,
+                  RungResult& result) {
+  if (result.position < 0 || static_cast<size_t>(result.position) >= reference.generated.size()) return;
+  const size_t i = static_cast<size_t>(result.position);
+  result.token = reference.generated[i];
+  if (i < reference.generated_pieces.size()) result.token_text = reference.generated_pieces[i];
+  KeepTop(candidate.decode_logits, reference.decode_logits, result.position, candidate, reference, options, result);
+}
+
 std::string PieceOf(int32_t id, const Capture& candidate, const Capture& reference, const LadderOptions& options) {
   if (options.piece_of) return options.piece_of(id);
   for (const Capture* capture : {&reference, &candidate}) {
@@ -275,12 +354,12 @@ std::string NotTheTracedLogits(const Capture& capture) {
 
 // Logits of position 0.
 RungResult CompareFirstLogit(const Capture& candidate, const Capture& reference, const LadderOptions& options) {
-  return CompareLogits(Rung::kFirstLogit, 1, candidate, reference, options);
+  return CompareLogits(Rung::kFirstLogit, candidate, reference, options);
 }
 
 // Logits of every kept prompt position.
 RungResult ComparePositions(const Capture& candidate, const Capture& reference, const LadderOptions& options) {
-  return CompareLogits(Rung::kPositions, -1, candidate, reference, options);
+  return CompareLogits(Rung::kPositions, candidate, reference, options);
 }
 
 // Greedy tokens one by one, until the first difference, and their logits. A tie ends the comparison without failing it.
@@ -291,6 +370,9 @@ RungResult CompareDecode(const Capture& candidate, const Capture& reference, con
     result.status = Status::kSkip;
     result.message = "no token was asked for (max_tokens 0)";
     return result;
+  }
+  if (!candidate.shown.decode_logits || !reference.shown.decode_logits) {
+    return CompareShownText(candidate, reference, options);
   }
   for (const auto& [capture, side] : {std::pair(&candidate, "candidate"), std::pair(&reference, "reference")}) {
     const Matrix& logits = capture->decode_logits;
@@ -322,12 +404,7 @@ RungResult CompareDecode(const Capture& candidate, const Capture& reference, con
   } else {
     result.position = at;
   }
-  if (result.position >= 0 && static_cast<size_t>(result.position) < reference.generated.size()) {
-    const size_t i = static_cast<size_t>(result.position);
-    result.token = reference.generated[i];
-    if (i < reference.generated_pieces.size()) result.token_text = reference.generated_pieces[i];
-    KeepTop(candidate.decode_logits, reference.decode_logits, result.position, candidate, reference, options, result);
-  }
+  DescribeStep(candidate, reference, options, result);
   return result;
 }
 

@@ -52,6 +52,9 @@ NoiseFloor MeasureNoise(Backend& reference, const Request& request, const NoiseO
   floor.backend = batch.backend;
   floor.model = batch.model;
   floor.n_tokens = static_cast<int>(batch.tokens.size());
+  if (!batch.shown.everything()) {
+    throw std::runtime_error(fmt::format("{}: shows no logits of every position to compare", batch.backend.name));
+  }
   if (batch.logits.rows == 0) throw std::runtime_error("the prompt has no tokens: there are no logits to compare");
   const Capture token = run("a token at a time, 1 thread", [](Request& r) { r.schedule = Schedule::kTokenByToken; });
 

@@ -22,6 +22,7 @@ CaseSide SideOf(const Capture& capture) {
                    .generated = capture.generated,
                    .pieces = capture.generated_pieces,
                    .traces = static_cast<int64_t>(capture.traces.size())};
+  if (side.pieces.empty() && !GeneratedText(capture).empty()) side.pieces = {GeneratedText(capture)};
   if (!capture.extra->is_object() || !capture.extra->contains("kernels")) return side;
   for (const auto& [name, calls] : capture.extra->at("kernels").items()) {
     if (calls.is_number_unsigned()) side.kernels[name] = calls;
@@ -80,12 +81,20 @@ void AddTensors(const Captures& captures, CaseResult& r) {
   TakeRoots(r.tensors);
 }
 
+// One side shows its text, and not of which tokens it is.
+bool TextAlone(const CaseResult& r) {
+  return r.candidate.generated.empty() != r.reference.generated.empty() && !r.candidate.pieces.empty() &&
+         !r.reference.pieces.empty();
+}
+
 void AddCaptures(const Captures& captures, CaseResult& r) {
   r.candidate = SideOf(captures.candidate);
   r.reference = SideOf(captures.reference);
   r.prompt_tokens = static_cast<int64_t>(captures.reference.tokens.size());
   const std::vector<int32_t>&a = r.candidate.generated, &b = r.reference.generated;
   r.tokens_equal = std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin();
+  if (TextAlone(r) && r.candidate.Text() == r.reference.Text())
+    r.tokens_equal = static_cast<int64_t>(r.candidate.pieces.size());
   AddTensors(captures, r);
 }
 
@@ -135,17 +144,22 @@ CaseResult MakeCaseResult(const CaseNames& names, const Verdict& verdict, const 
   CaseResult r;
   r.names = names;
   const RungResult& preflight = verdict.rung(Rung::kPreflight);
-  r.status = verdict.parity()                    ? CaseStatus::kParity
-             : preflight.status == Status::kSkip ? CaseStatus::kSkipped
-             : preflight.status == Status::kFail ? CaseStatus::kError
-                                                 : CaseStatus::kDivergence;
+  // What must be judged and was not is an error.
+  r.status = preflight.status == Status::kSkip ? CaseStatus::kSkipped
+             : ExitCode(verdict) == 0          ? CaseStatus::kParity
+             : ExitCode(verdict) == 1          ? CaseStatus::kDivergence
+                                               : CaseStatus::kError;
   AddRequest(verdict, r);
   r.notes = verdict.notes;
+  if (verdict.limited()) r.notes.push_back("limited coverage: " + DescribeCoverage(verdict));
   if (captures != nullptr) AddCaptures(*captures, r);
   if (r.status == CaseStatus::kSkipped) r.message = preflight.message;
   if (const std::optional<Rung> failed = verdict.failed_rung()) {
     r.failed_stage = RungName(*failed);
     r.message = verdict.rung(*failed).message;
+  } else if (r.status == CaseStatus::kError) {
+    r.failed_stage = "coverage";
+    r.message = CoverageProblem(verdict);
   }
   r.prompt_rows = Figures(verdict);
   const RungResult& decode = verdict.rung(Rung::kDecode);
@@ -187,6 +201,7 @@ std::string_view Band(const CaseResult& r) {
 std::string TokenMatch(const CaseResult& r) {
   if (r.status == CaseStatus::kCandidateOnly) return "candidate_only";
   if (r.candidate.backend.name.empty() || r.reference.backend.name.empty()) return "not compared";
+  if (TextAlone(r)) return r.candidate.Text() == r.reference.Text() ? "ok" : "the texts differ";
   const auto all = static_cast<int64_t>(std::max(r.candidate.generated.size(), r.reference.generated.size()));
   return r.tokens_equal == all ? "ok" : fmt::format("differs at generated token {}", r.tokens_equal);
 }

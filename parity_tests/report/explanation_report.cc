@@ -139,7 +139,7 @@ std::string ExplanationText(const Explanation& e, bool color) {
   const std::vector<std::string> where = WhereLines(e);
   if (!where.empty()) out += Paint("Where", Color::kBold, color) + "\n";
   for (const std::string& line : where) out += fmt::format("  {}\n", line);
-  if (!e.not_diagnosed.empty()) return out + fmt::format("  no cause was looked for: {}\n", e.not_diagnosed);
+  if (!e.not_diagnosed.empty()) return out + fmt::format("  no cause is named: {}\n", e.not_diagnosed);
   return out + CausesText(e.diagnosis, color);
 }
 
@@ -151,7 +151,7 @@ std::string ExplanationMarkdown(const Explanation& e) {
     out += fmt::format("1. **{}** ({}, `{}`)  \n   because {}  \n   do: {}\n", cause.what,
                        CertaintyName(cause.certainty), cause.id, cause.evidence, cause.remedy);
   }
-  if (!e.not_diagnosed.empty()) return out + fmt::format("No cause was looked for: {}\n", e.not_diagnosed);
+  if (!e.not_diagnosed.empty()) return out + fmt::format("No cause is named: {}\n", e.not_diagnosed);
   return e.diagnosis.causes.empty() ? out + "No known mistake gives what the candidate computed.\n" : out;
 }
 

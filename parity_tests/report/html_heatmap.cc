@@ -73,7 +73,8 @@ std::string HeatLine(const Positions& at, size_t first, size_t last, const std::
     column += Tag(fmt::format("text transform=\"translate({},{}) rotate(90)\"", x + width / 2 - 3, bottom + 4),
                   Escape(Shorten(at.Token(i).second, 14)));
     longest = std::max(longest, at.Token(i).second.size());
-    if ((i - first) % 4 == 0) column += Tag(fmt::format("text class=\"dim\" x=\"{}\" y=\"11\"", x), std::to_string(i));
+    if ((i - first) % 4 == 0)
+      column += Tag(fmt::format("text class=\"dim\" x=\"{}\" y=\"11\"", x), std::to_string(at.result().PositionOf(i)));
     out += Tag("g", column) + "\n";
   }
   const int total = kLabels + std::max(width * static_cast<int>(last - first), 40);

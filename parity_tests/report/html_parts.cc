@@ -60,14 +60,14 @@ Positions::Positions(const HtmlClimb& climb, Rung rung)
       options_{.profile = {}, .piece_of = climb.piece_of} {}
 
 bool Positions::has_logits(int64_t i) const {
-  if (captures_ == nullptr || i < 0) return false;
+  if (captures_ == nullptr || i < 0 || !result_.at.empty()) return false;
   const Matrix &c = Logits(captures_->candidate), &r = Logits(captures_->reference);
   return i < c.rows && i < r.rows && c.cols == r.cols && c.cols > 0;
 }
 
 std::string Positions::Name(size_t i) const {
   const auto& [id, text] = Token(i);
-  const std::string name = fmt::format("{} {}", PositionName(result_.rung), i);
+  const std::string name = fmt::format("{} {}", PositionName(result_.rung), result_.PositionOf(i));
   return id < 0 ? name : fmt::format("{}, token {} {}", name, id, text);
 }
 
@@ -75,6 +75,7 @@ std::pair<int32_t, std::string> Positions::Token(size_t i) const {
   if (captures_ == nullptr) return {-1, ""};
   const Capture& r = captures_->reference;
   const bool decode = generated();
+  i = static_cast<size_t>(result_.PositionOf(i));
   const std::vector<int32_t>& ids = decode ? r.generated : r.tokens;
   const std::vector<std::string>& pieces = decode ? r.generated_pieces : r.pieces;
   if (i >= ids.size()) return {-1, ""};

@@ -24,13 +24,20 @@ constexpr size_t kMostPlots = 32;      // of prompt positions
 constexpr size_t kMostGenerated = 16;  // generated tokens
 
 std::string_view StatusClass(Status status) {
-  constexpr std::string_view kClasses[] = {"pass", "fail", "skip", "none"};
+  constexpr std::string_view kClasses[] = {"pass", "fail", "skip", "none", "skip"};
   return kClasses[static_cast<size_t>(status)];
 }
 
 Status Overall(const Verdict& verdict) {
-  if (verdict.parity()) return Status::kPass;
-  return verdict.rung(Rung::kPreflight).status == Status::kSkip ? Status::kSkip : Status::kFail;
+  switch (verdict.outcome()) {
+    case Outcome::kParity:
+    case Outcome::kLimitedParity:
+      return Status::kPass;
+    case Outcome::kSkipped:
+      return Status::kSkip;
+    default:
+      return Status::kFail;
+  }
 }
 
 std::string Facts(const Verdict& verdict) {
@@ -50,6 +57,8 @@ std::string Facts(const Verdict& verdict) {
        "dd class=\"long\"");
   fact("schedule", std::string(ScheduleName(request.schedule)));
   fact("profile", DescribeProfile(verdict.profile));
+  fact("coverage", DescribeCoverage(verdict));
+  fact("missing", CoverageProblem(verdict));
   for (const std::string& note : verdict.notes) fact("note", note);
   return Tag("dl", out);
 }
@@ -64,7 +73,7 @@ std::string StageRow(const RungResult& result) {
   const auto figure = [&cells](std::string_view label, const std::string& text) {
     cells += Tag(fmt::format("td class=\"num\" data-label=\"{}\"", label), Escape(text));
   };
-  cells += Tag("td class=\"what-compared\"", Escape(result.compared));
+  cells += Tag("td class=\"what-compared\"", Escape(WhatWasCompared(result)));
   for (const Metric metric : {Metric::kMse, Metric::kMaxAbs, Metric::kKl, Metric::kCosine}) {
     figure(MetricName(metric), FormatMetric(metric, result.worst.value(metric)));
   }
@@ -128,7 +137,7 @@ std::string WhereAndWhy(const Explanation& e) {
                          Tag("p", Escape("because " + cause.evidence)) + Tag("p", Escape("do: " + cause.remedy)));
   }
   std::string out = where.empty() ? "" : Tag("h3", "Where") + Tag("ul", where);
-  if (!e.not_diagnosed.empty()) return out + Tag("p", Escape("No cause was looked for: " + e.not_diagnosed));
+  if (!e.not_diagnosed.empty()) return out + Tag("p", Escape("No cause is named: " + e.not_diagnosed));
   out += Tag("h3", "Why");
   return out + (why.empty() ? Tag("p", "No known mistake gives what the candidate computed.") : Tag("ol", why));
 }
@@ -209,7 +218,7 @@ std::string ClimbSection(const HtmlClimb& climb) {
   std::string out =
       Tag(fmt::format("h2 class=\"{}\"", StatusClass(status)), Escape(Headline(verdict))) + Facts(verdict) + "\n";
   const std::string why = climb.explanation == nullptr ? "" : WhereAndWhy(*climb.explanation);
-  if (status == Status::kPass) {
+  if (status == Status::kPass || !CoverageProblem(verdict).empty()) {
     out += Stages(verdict) + why;
   } else {
     const bool named = climb.explanation != nullptr && !climb.explanation->diagnosis.causes.empty();

@@ -44,6 +44,7 @@ Json RungJson(const RungResult& result) {
   Json json = {{"stage", RungName(result.rung)}, {"status", StatusName(result.status)}};
   if (!result.compared.empty()) json["compared"] = result.compared;
   if (!result.message.empty()) json["message"] = result.message;
+  if (!result.partly.empty()) json["partly"] = result.partly;
   if (!result.notes.empty()) json["notes"] = result.notes;
   if (!result.hints.empty()) json["hints"] = result.hints;
   if (result.position >= 0) {
@@ -66,6 +67,7 @@ Json RungJson(const RungResult& result) {
       for (const RowMetrics& row : result.rows)
         json["per_position"][name].push_back(JsonNumber(MetricValue(row, metric)));
     }
+    if (!result.at.empty()) json["positions"] = result.at;
     json["bit_identical_share"] = result.worst.identical_share();
     json["logits"] = result.worst.values();
     json["differing"] = result.worst.differing();
@@ -74,6 +76,30 @@ Json RungJson(const RungResult& result) {
   if (!result.top_candidate.empty()) json["top5"]["candidate"] = Top(result.top_candidate);
   if (!result.top_reference.empty()) json["top5"]["reference"] = Top(result.top_reference);
   return json;
+}
+
+Json StageNames(const std::vector<Rung>& rungs) {
+  Json names = Json::array();
+  for (const Rung rung : rungs) names.push_back(RungName(rung));
+  return names;
+}
+
+// What was judged, and what the two sides show.
+Json CoverageJson(const Verdict& verdict) {
+  std::vector<Rung> judged, in_part, not_judged;
+  for (const RungResult& r : verdict.rungs) {
+    if (r.status == Status::kNotJudged) not_judged.push_back(r.rung);
+    if (r.status != Status::kPass && r.status != Status::kFail) continue;
+    (r.partly.empty() ? judged : in_part).push_back(r.rung);
+  }
+  return {{"limited", verdict.limited()},
+          {"judged", StageNames(judged)},
+          {"in_part", StageNames(in_part)},
+          {"not_judged", StageNames(not_judged)},
+          {"required", StageNames(verdict.required)},
+          {"missing", StageNames(verdict.not_covered())},
+          {"candidate_shows", verdict.candidate_shows},
+          {"reference_shows", verdict.reference_shows}};
 }
 
 Json OperationJson(const ReplayResult& r) {
@@ -103,13 +129,9 @@ Json JsonNumber(double value) {
 }
 
 Json JsonReport(const Verdict& verdict) {
-  const RungResult& preflight = verdict.rung(Rung::kPreflight);
   Json json = {
       {"schema", "bitnet-parity/verdict/1"},
-      {"verdict", verdict.parity()                    ? "parity"
-                  : preflight.status == Status::kSkip ? "skipped"
-                  : preflight.status == Status::kFail ? "error"
-                                                      : "divergence"},
+      {"verdict", OutcomeName(verdict.outcome())},
       {"exit_code", ExitCode(verdict)},
       {"at_fault", AtFaultName(verdict.at_fault)},
       {"candidate", BackendJson(verdict.candidate)},
@@ -122,6 +144,7 @@ Json JsonReport(const Verdict& verdict) {
       {"profile", {{"name", verdict.profile.name}, {"overrides", verdict.profile.overrides}}},
       {"notes", verdict.notes}};
   json["said"] = SaidJson(verdict.said_candidate, verdict.said_reference, "candidate", "reference");
+  json["coverage"] = CoverageJson(verdict);
   const auto failed = verdict.failed_rung();
   json["failed_stage"] = failed ? Json(RungName(*failed)) : Json(nullptr);
   for (const RungResult& result : verdict.rungs) json["stages"].push_back(RungJson(result));

@@ -49,6 +49,8 @@ std::string Facts(const Verdict& verdict) {
                      : fmt::format("{} ({})", Quote(verdict.request.prompt), verdict.request.prompt_template));
   item("schedule", std::string(ScheduleName(verdict.request.schedule)));
   item("profile", DescribeProfile(verdict.profile));
+  item("coverage", DescribeCoverage(verdict));
+  item("missing", CoverageProblem(verdict));
   for (const std::string& note : verdict.notes) item("note", note);
   return out;
 }

@@ -18,12 +18,14 @@ std::string DescribeBackend(const BackendInfo& backend) {
 }
 
 std::string Headline(const Verdict& verdict) {
+  if (!CoverageProblem(verdict).empty()) return "ERROR: coverage";
   if (verdict.parity()) {
+    const std::string limited = verdict.limited() ? ", limited coverage" : "";
     const auto last = std::find_if(verdict.rungs.rbegin(), verdict.rungs.rend(),
                                    [](const RungResult& result) { return result.status == Status::kPass; });
     const bool all = std::none_of(verdict.rungs.begin(), verdict.rungs.end(),
                                   [](const RungResult& result) { return result.status == Status::kNotReached; });
-    std::string headline = all ? "PARITY" : fmt::format("PARITY up to {}", RungName(last->rung));
+    const std::string headline = (all ? "PARITY" : fmt::format("PARITY up to {}", RungName(last->rung))) + limited;
     if (verdict.at_fault == AtFault::kUnknown) return headline;
     return fmt::format("{} within the limits of {}, and yet the {} is at fault", headline, verdict.profile.name,
                        AtFaultName(verdict.at_fault));
@@ -46,9 +48,36 @@ std::string DescribePosition(const RungResult& result) {
                      Quote(result.token_text));
 }
 
-const std::string& WhatWasCompared(const RungResult& result) {
-  const bool explained = result.status == Status::kSkip || result.status == Status::kNotReached;
-  return explained ? result.message : result.compared;
+std::string WhatWasCompared(const RungResult& result) {
+  const bool explained =
+      result.status == Status::kSkip || result.status == Status::kNotReached || result.status == Status::kNotJudged;
+  if (explained) return result.message;
+  return result.partly.empty() ? result.compared : fmt::format("{}: {}", result.compared, result.partly);
+}
+
+std::string DescribeCoverage(const Verdict& verdict) {
+  if (!verdict.limited()) return "";
+  std::vector<std::string> judged, not_judged;
+  for (const RungResult& r : verdict.rungs) {
+    if (r.rung == Rung::kPreflight) continue;
+    const std::string name(RungName(r.rung));
+    if (r.status == Status::kPass || r.status == Status::kFail)
+      judged.push_back(name + (r.partly.empty() ? "" : " in part"));
+    if (r.status == Status::kNotJudged) not_judged.push_back(name);
+  }
+  std::string text = judged.empty() ? "judged: nothing" : fmt::format("judged: {}", fmt::join(judged, ", "));
+  if (!not_judged.empty()) text += fmt::format("; not judged: {}", fmt::join(not_judged, ", "));
+  return text;
+}
+
+std::string CoverageProblem(const Verdict& verdict) {
+  if (!verdict.parity() || verdict.outcome() != Outcome::kError) return "";
+  std::vector<std::string> missing;
+  for (const Rung rung : verdict.not_covered()) {
+    missing.push_back(fmt::format("{} ({})", RungName(rung), WhatWasCompared(verdict.rung(rung))));
+  }
+  if (missing.empty()) return "no stage could be judged: the engines show nothing that both have";
+  return fmt::format("required and not judged in full: {}", fmt::join(missing, ", "));
 }
 
 }  // namespace parity

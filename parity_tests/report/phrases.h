@@ -11,8 +11,15 @@ namespace parity {
 // "native v0.1 (AVX3_DL)"
 std::string DescribeBackend(const BackendInfo& backend);
 
-// "PARITY", "PARITY up to shapes", "DIVERGENCE at positions", "SKIPPED", "ERROR at preflight"
+// "PARITY", "PARITY up to shapes", "PARITY, limited coverage", "DIVERGENCE at positions", "SKIPPED", "ERROR at
+// preflight", "ERROR: coverage"
 std::string Headline(const Verdict& verdict);
+
+// "judged: decode; not judged: tokens, shapes"; "" where every stage that was reached was judged in full.
+std::string DescribeCoverage(const Verdict& verdict);
+
+// Why the coverage makes it an error: a stage that was required and not judged; "" where it does not.
+std::string CoverageProblem(const Verdict& verdict);
 
 // "strict", "strict with positions.mse=1e-5"
 std::string DescribeProfile(const Profile& profile);
@@ -20,8 +27,8 @@ std::string DescribeProfile(const Profile& profile);
 // The position that the rung's message is about: `position 4, token 30 " begin"`.
 std::string DescribePosition(const RungResult& result);
 
-// What was compared, or why nothing was.
-const std::string& WhatWasCompared(const RungResult& result);
+// What was compared, or why nothing or not all was.
+std::string WhatWasCompared(const RungResult& result);
 
 }  // namespace parity
 

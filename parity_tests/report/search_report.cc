@@ -12,6 +12,9 @@ namespace {
 
 std::string ScoreOf(const HypothesisResult& r, const SearchResult& result) {
   if (!result.from_text) return r.every_bit ? "every bit" : fmt::format("{:.4f} left", r.distance);
+  if (r.logprob) {
+    return fmt::format("{} of {} tokens first choice, log-likelihood {:.1f}", r.first_choice, r.tokens, *r.logprob);
+  }
   return fmt::format("{}/{} bytes, {} of {} tokens first choice, regret {:.3g}", r.bytes, result.text_bytes,
                      r.first_choice, r.tokens, r.regret);
 }
@@ -29,6 +32,7 @@ nlohmann::json HypothesisJson(const HypothesisResult& r, bool from_text) {
     json["bytes"] = r.bytes;
     json["regret"] = JsonNumber(r.regret);
     json["whole_text"] = r.whole_text;
+    if (r.logprob) json["logprob"] = JsonNumber(*r.logprob);
   } else {
     json["distance"] = JsonNumber(r.distance);
     json["every_bit"] = r.every_bit;

@@ -23,6 +23,7 @@ Color ColorOf(Status status) {
     case Status::kFail:
       return Color::kRed;
     case Status::kSkip:
+    case Status::kNotJudged:
       return Color::kYellow;
     case Status::kNotReached:
       return Color::kDim;
@@ -92,7 +93,7 @@ std::string EveryPosition(const RungResult& result, const Limits& limits, bool c
   for (size_t i = 0; i < result.rows.size(); ++i) {
     const Grade grade = GradeRow(result.rows[i], limits);
     const Color paint = grade == Grade::kOk ? Color::kGreen : grade == Grade::kWarn ? Color::kYellow : Color::kRed;
-    out += fmt::format("{} {:>8} {}", static_cast<int64_t>(i) == result.first_over ? ">" : " ", i,
+    out += fmt::format("{} {:>8} {}", result.PositionOf(i) == result.first_over ? ">" : " ", result.PositionOf(i),
                        Paint(fmt::format("{:<4}", GradeName(grade)), paint, color));
     for (const Metric metric : kMetrics)
       out += fmt::format(" {:>13}", FormatMetric(metric, MetricValue(result.rows[i], metric)));
@@ -121,6 +122,8 @@ std::string Facts(const Verdict& verdict) {
   }
   line("schedule", std::string(ScheduleName(verdict.request.schedule)));
   line("profile", DescribeProfile(verdict.profile));
+  line("coverage", DescribeCoverage(verdict));
+  line("missing", CoverageProblem(verdict));
   for (const std::string& note : verdict.notes) line("note", note);
   return out;
 }
@@ -128,7 +131,7 @@ std::string Facts(const Verdict& verdict) {
 // One rung of the whole ladder.
 std::string RungLines(const RungResult& result, const std::string& candidate, const std::string& reference,
                       const Profile& profile, const TextOptions& options) {
-  const std::string& what = WhatWasCompared(result);
+  const std::string what = WhatWasCompared(result);
   std::string out = fmt::format("  {:<12} {}", RungName(result.rung),
                                 Paint(StatusName(result.status), ColorOf(result.status), options.color));
   const size_t padding = 13 - std::min<size_t>(11, StatusName(result.status).size());
@@ -162,9 +165,10 @@ std::string RungReport(const RungResult& result, const std::string& candidate, c
 std::string TextReport(const Verdict& verdict, const TextOptions& options) {
   const std::string candidate = verdict.candidate.name.empty() ? "candidate" : verdict.candidate.name;
   const std::string reference = verdict.reference.name.empty() ? "reference" : verdict.reference.name;
-  const Color headline = verdict.parity()                                         ? Color::kGreen
-                         : verdict.rung(Rung::kPreflight).status == Status::kSkip ? Color::kYellow
-                                                                                  : Color::kRed;
+  const Outcome outcome = verdict.outcome();
+  const Color headline = outcome == Outcome::kParity                                          ? Color::kGreen
+                         : outcome == Outcome::kLimitedParity || outcome == Outcome::kSkipped ? Color::kYellow
+                                                                                              : Color::kRed;
   std::string out = Paint(Headline(verdict), headline, options.color) + "\n";
   out += Facts(verdict) + "\n";
   for (const RungResult& result : verdict.rungs)

@@ -7,6 +7,8 @@
 namespace parity {
 namespace {
 
+constexpr size_t kMostWaysOfAPair = 8;
+
 // The sets of operations in which one engine may have a mistake: those of the table's engine, all, and each alone.
 std::vector<PointSet> PointSets(const Mistake& mistake, const bitnet::GraphShape& shape) {
   std::vector<PointSet> sets;
@@ -84,11 +86,23 @@ std::string WhereOf(const Hypothesis& h, const bitnet::GraphShape& shape) {
 
 HypothesisResult Describe(const Hypothesis& h, const bitnet::GraphShape& shape) {
   if (h.mistake == nullptr) return {.id = "", .what = "the healthy model"};
-  return {.id = std::string(h.mistake->id),
-          .what = std::string(h.mistake->what),
-          .how = h.how,
-          .where = WhereOf(h, shape),
-          .remedy = std::string(h.mistake->remedy)};
+  HypothesisResult result = {.id = std::string(h.mistake->id),
+                             .what = std::string(h.mistake->what),
+                             .how = h.how,
+                             .where = WhereOf(h, shape),
+                             .remedy = std::string(h.mistake->remedy)};
+  for (const Hypothesis& other : h.also) {
+    if (other.mistake->habit) {  // nothing is wrong with it
+      if (!other.how.empty()) result.how += fmt::format(", beside {}", other.how);
+      continue;
+    }
+    result.id += fmt::format(" + {}", other.mistake->id);
+    result.what += fmt::format("; and {}", other.mistake->what);
+    result.how += fmt::format(", and {}", other.how);
+    if (const std::string where = WhereOf(other, shape); where != result.where) result.where += "; " + where;
+    result.remedy += fmt::format("; and {}", other.mistake->remedy);
+  }
+  return result;
 }
 
 Hypothesis WithNumber(const bitnet::Model& model, const Mistake& mistake, float number) {
@@ -99,6 +113,46 @@ Hypothesis WithNumber(const bitnet::Model& model, const Mistake& mistake, float 
           .dial = number,
           .points = set,
           .how = fmt::format("{} {:g} in place of {:g}, solved for", mistake.dial->name, number, right)};
+}
+
+Hypothesis WithFloatAttention(Hypothesis h) {
+  constexpr std::string_view first = "float_cache";
+  for (const std::string_view id : {first, std::string_view("float_attention")}) {
+    const Mistake& habit = FindMistake(id);
+    Hypothesis part{.mistake = &habit, .points = habit.points};
+    if (id == first) part.how = "K, V, Q and the probabilities in float32";
+    if (h.mistake == nullptr && h.points.empty()) {
+      h = std::move(part);
+    } else {
+      h.also.push_back(std::move(part));
+    }
+  }
+  return h;
+}
+
+std::vector<Hypothesis> PairHypotheses(const bitnet::Model& model) {
+  const bitnet::GraphShape shape = bitnet::ShapeOf(model.hyperparameters);
+  std::vector<Hypothesis> whole;
+  for (const Mistake& mistake : WeightMistakes()) {
+    if (!mistake.tried) continue;
+    PointSet set;
+    for (const bitnet::PointInfo& info : bitnet::kGraph) {
+      if (mistake.points.Has(info.point) && bitnet::Exists(info, shape)) set.Add(info.point);
+    }
+    const std::vector<std::string> ways = Variants(model, mistake, set, 0, 0);
+    for (size_t variant = 0; variant < std::min(ways.size(), kMostWaysOfAPair); ++variant) {
+      whole.push_back({.mistake = &mistake, .variant = variant, .points = set, .how = ways[variant]});
+    }
+  }
+  std::vector<Hypothesis> pairs;
+  for (const Hypothesis& a : whole) {
+    for (const Hypothesis& b : whole) {
+      if (a.mistake >= b.mistake) continue;
+      pairs.push_back(a);
+      pairs.back().also.push_back(b);
+    }
+  }
+  return pairs;
 }
 
 std::vector<Hypothesis> AllHypotheses(const bitnet::Model& model, const TokenSite& tokens) {

@@ -24,6 +24,7 @@ struct Hypothesis {
   int layer = kEverywhere;           // -1: outside the layers
   std::vector<int32_t> prompt = {};  // a mistake in the prompt's ids: what they become
   std::string how = {};
+  std::vector<Hypothesis> also = {};  // more mistakes, or habits, beside this one
 
   bool in_place(Point point, int at) const { return points.Has(point) && (layer == kEverywhere || layer == at); }
 };
@@ -34,6 +35,13 @@ HypothesisResult Describe(const Hypothesis& h, const bitnet::GraphShape& shape);
 
 // The mistake in every layer, with this number.
 Hypothesis WithNumber(const bitnet::Model& model, const Mistake& mistake, float number);
+
+// Two mistakes in how weights are read, each in all products of every layer: the codes in another order, and without
+// their scale. An engine that cannot read a format has more than one.
+std::vector<Hypothesis> PairHypotheses(const bitnet::Model& model);
+
+// The same in an engine that keeps K, V, Q and the probabilities in float32, as many do.
+Hypothesis WithFloatAttention(Hypothesis h);
 
 // The usual ones first: whole engines before single layers. `tokens`: the prompt, for mistakes in its ids.
 std::vector<Hypothesis> AllHypotheses(const bitnet::Model& model, const TokenSite& tokens);

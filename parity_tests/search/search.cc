@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -31,6 +32,8 @@ constexpr double kMostRegret = 0.5;
 // first choice.
 constexpr size_t kMostOthers = 2;
 constexpr size_t kTokensForAnother = 8;
+// A text that the healthy model prints at so little regret is that of a healthy engine that rounds otherwise.
+constexpr double kHealthyRegret = 0.1;
 // A text shorter than this may be another model's by chance.
 constexpr size_t kTokensForCertainty = 8;
 
@@ -61,7 +64,7 @@ class MistakenPass {
  private:
   // The first layer whose output may differ from the healthy model's.
   size_t FirstLayer() const {
-    if (h_.points.Has(Point::kEmbeddings)) return 0;
+    if (h_.points.Has(Point::kEmbeddings) || !h_.also.empty()) return 0;
     for (const bitnet::PointInfo& info : bitnet::kGraph) {
       if (info.in_layer && h_.points.Has(info.point) && h_.layer != -1) {
         return h_.layer == Hypothesis::kEverywhere ? 0 : static_cast<size_t>(h_.layer);
@@ -71,15 +74,23 @@ class MistakenPass {
   }
 
   void MakeMistake(Point point, int layer, Parameters& p) {
-    if (!h_.in_place(point, layer)) return;
+    const auto here = [point, layer](const Hypothesis& h) { return h.in_place(point, layer); };
+    if (!here(h_) && std::none_of(h_.also.begin(), h_.also.end(), here)) return;
     const auto [known, is_new] = changed_.try_emplace({point, layer}, p);
-    if (is_new && h_.dial) {
-      h_.mistake->dial->set(known->second, *h_.dial);
-    } else if (is_new) {
-      const std::vector<Change> changes = h_.mistake->changes({model_, point, layer, right_.size() - 1});
-      if (h_.variant < changes.size()) changes[h_.variant].apply(known->second);
+    if (is_new && here(h_)) Apply(h_, point, layer, known->second);
+    for (const Hypothesis& other : h_.also) {
+      if (is_new && here(other)) Apply(other, point, layer, known->second);
     }
     p = known->second;
+  }
+
+  void Apply(const Hypothesis& h, Point point, int layer, Parameters& p) const {
+    if (h.dial) {
+      h.mistake->dial->set(p, *h.dial);
+      return;
+    }
+    const std::vector<Change> changes = h.mistake->changes({model_, point, layer, right_.size() - 1});
+    if (h.variant < changes.size()) changes[h.variant].apply(p);
   }
 
   const bitnet::Model& model_;
@@ -97,6 +108,8 @@ struct Scored {
 bool BetterByText(const HypothesisResult& a, const HypothesisResult& b) {
   if (a.whole_text != b.whole_text) return a.whole_text;
   if (a.whole_text) return std::pair(a.others(), a.regret) < std::pair(b.others(), b.regret);
+  if (a.logprob.has_value() != b.logprob.has_value()) return a.logprob.has_value();
+  if (a.logprob) return *a.logprob > *b.logprob;
   return std::pair(b.bytes, a.regret) < std::pair(a.bytes, b.regret);
 }
 bool BetterByLogits(const HypothesisResult& a, const HypothesisResult& b) {
@@ -108,7 +121,7 @@ bool BetterByLogits(const HypothesisResult& a, const HypothesisResult& b) {
 bool Alike(const HypothesisResult& a, const HypothesisResult& b, bool from_text) {
   if (!from_text) return a.every_bit == b.every_bit && a.distance == b.distance;
   return a.whole_text == b.whole_text && a.tokens == b.tokens && a.others() == b.others() && a.bytes == b.bytes &&
-         a.regret == b.regret;
+         a.regret == b.regret && a.logprob == b.logprob;
 }
 
 // Tries every hypothesis, several at once.
@@ -323,22 +336,182 @@ void Spell(MistakenPass& pass, const Hypothesis& h, const Pass::Checkpoint& heal
   }
 }
 
+// Follows the whole text with a model that need not have made it: how likely it is there.
+void SpellToTheEnd(MistakenPass& pass, const Pass::Checkpoint& healthy, const Speller& speller, std::string_view text,
+                   HypothesisResult& result) {
+  Values logits = pass.Prompt(bitnet::LogitsFor::kLast, healthy);
+  size_t bytes = 0, tokens = 0, first_choice = 0;
+  double logprob = 0;
+  while (bytes < text.size()) {
+    if (!std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) return;
+    const int32_t choice = bitnet::Argmax(logits);
+    const Speller::Spelling next = Nearest(speller.At(text.substr(bytes), tokens == 0), logits, choice);
+    if (next.id < 0) return;
+    const double largest = logits[static_cast<size_t>(choice)];
+    double sum = 0;
+    for (const float v : logits) sum += std::exp(v - largest);
+    logprob += logits[static_cast<size_t>(next.id)] - largest - std::log(sum);
+    first_choice += next.id == choice;
+    ++tokens;
+    bytes += next.bytes;
+    if (bytes < text.size()) logits = pass.Next(next.id);
+  }
+  result.tokens = tokens;
+  result.first_choice = first_choice;
+  result.bytes = bytes;
+  result.logprob = logprob;
+}
+
+// The hypotheses of a text, the usual ones first: whole engines, two mistakes at once where none of them prints it,
+// then single layers. A text that no mistake prints may be of an engine that rounds otherwise: the best are tried again
+// with K and V in float32, as many engines keep them, and at last each is asked how likely the whole text is.
+class TextTrials {
+ public:
+  TextTrials(const SearchOptions& options, const Trial& trial, const Trial::Score& spell,
+             const Trial::Score& likelihood)
+      : options_(options), trial_(trial), spell_(spell), likelihood_(likelihood) {}
+
+  void Run(SearchResult& result) {
+    std::vector<Hypothesis> whole = AllHypotheses(*options_.model, options_.tokens);
+    const auto layers = std::stable_partition(whole.begin(), whole.end(),
+                                              [](const Hypothesis& h) { return h.layer == Hypothesis::kEverywhere; });
+    std::vector<Hypothesis> single(std::make_move_iterator(layers), std::make_move_iterator(whole.end()));
+    whole.erase(layers, whole.end());
+    result.possible = whole.size() + single.size();
+    const bool healthy = result.healthy.whole_text;
+    Try(std::move(whole));
+    if (!healthy && !Printed()) {
+      std::vector<Hypothesis> pairs = PairHypotheses(*options_.model);
+      result.possible += pairs.size();
+      Try(std::move(pairs));
+      TryBestWithFloatAttention();
+      // Tokens by the dozen that the healthy model would not have chosen are no other mistake's by chance.
+      const bool beyond_doubt = std::any_of(scored_.begin(), scored_.end(), [](const Scored& s) {
+        return s.result.prints_the_text() && s.result.tokens >= kTokensBeyondDoubt;
+      });
+      if (beyond_doubt) single.clear();
+    }
+    Try(std::move(single));
+    if (!healthy && !Printed()) {
+      TryBestWithFloatAttention();
+      if (!Printed()) WeighBest(result.healthy);
+    }
+    result.tried = tried_;
+    Rank(std::move(scored_), true, options_.keep, result);
+  }
+
+ private:
+  static constexpr size_t kLookedAt = 6;
+  static constexpr size_t kTokensBeyondDoubt = 12;
+
+  void Try(std::vector<Hypothesis> hypotheses) {
+    const std::vector<Hypothesis>& kept = kept_.emplace_back(std::move(hypotheses));
+    for (Scored& s : trial_.All(kept, spell_)) {
+      scored_.push_back(std::move(s));
+      ++tried_;
+    }
+  }
+
+  bool Printed() const {
+    return std::any_of(scored_.begin(), scored_.end(), [](const Scored& s) { return s.result.whole_text; });
+  }
+
+  // The best place of each of the best mistakes.
+  std::vector<const Hypothesis*> Best() {
+    std::stable_sort(scored_.begin(), scored_.end(),
+                     [](const Scored& a, const Scored& b) { return BetterByText(a.result, b.result); });
+    std::vector<const Hypothesis*> best;
+    std::vector<std::string> ids;
+    for (const Scored& s : scored_) {
+      if (best.size() == kLookedAt) break;
+      if (std::find(ids.begin(), ids.end(), s.result.id) != ids.end() || s.hypothesis->points.empty()) continue;
+      best.push_back(s.hypothesis);
+      ids.push_back(s.result.id);
+    }
+    return best;
+  }
+
+  void TryBestWithFloatAttention() {
+    if (Printed()) return;
+    for (const Hypothesis* h : Best()) {
+      if (trial_.OutOfTime()) return;
+      const Hypothesis& again = kept_.emplace_back(1, WithFloatAttention(*h)).front();
+      scored_.push_back({&again, trial_.One(again, spell_)});
+      if (scored_.back().result.whole_text) return;
+    }
+  }
+
+  void WeighBest(HypothesisResult& healthy) {
+    const std::vector<const Hypothesis*> best = Best();
+    healthy = trial_.One(Hypothesis(), likelihood_);
+    for (const Hypothesis* h : best) {
+      if (trial_.OutOfTime()) return;
+      scored_.push_back({h, trial_.One(*h, likelihood_)});
+      const Hypothesis& again = kept_.emplace_back(1, WithFloatAttention(*h)).front();
+      scored_.push_back({&again, trial_.One(again, likelihood_)});
+    }
+  }
+
+  const SearchOptions& options_;
+  const Trial& trial_;
+  const Trial::Score &spell_, &likelihood_;
+  std::deque<std::vector<Hypothesis>> kept_;  // what the results refer to
+  std::vector<Scored> scored_;
+  size_t tried_ = 0;
+};
+
+// The healthy model, or the one with K and V in float32 where that comes nearer.
+HypothesisResult HealthyByText(const Trial& trial, const Trial::Score& spell) {
+  HypothesisResult healthy = trial.One(Hypothesis(), spell);
+  if (healthy.prints_the_text()) return healthy;
+  const Hypothesis h = WithFloatAttention(Hypothesis());
+  HypothesisResult by_habit = trial.One(h, spell);
+  if (!BetterByText(by_habit, healthy)) return healthy;
+  by_habit.id.clear();
+  by_habit.what = healthy.what;
+  by_habit.where.clear();
+  by_habit.remedy.clear();
+  return by_habit;
+}
+
 std::string Name(const HypothesisResult& r) {
   return fmt::format("{}: {}{}{}", r.id, r.how.empty() ? r.what : r.how, r.where.empty() ? "" : ", ", r.where);
+}
+
+// The healthy model prints it, or would but for near-ties.
+bool IsHealthyText(const HypothesisResult& healthy) {
+  return healthy.prints_the_text() || (healthy.whole_text && healthy.regret < kHealthyRegret);
+}
+
+// Where no mistake prints the text: one under which it is likely beyond all others. True where there is one.
+bool JudgeLikelihood(SearchResult& result) {
+  constexpr double kEnough = 20;  // natural logarithm of how many times as likely; thousands were tried
+  if (result.best.size() < 2 || !result.best[0].logprob || !result.healthy.logprob) return false;
+  const HypothesisResult &best = result.best[0], &next = result.best[1];
+  const double over_healthy = *best.logprob - *result.healthy.logprob;
+  const double over_next = next.logprob ? *best.logprob - *next.logprob : over_healthy;
+  if (std::min(over_healthy, over_next) < kEnough || 2 * best.first_choice < best.tokens) return false;
+  result.certainty = Certainty::kLikely;
+  result.verdict = fmt::format(
+      "under {} {} of {} tokens are the first choice, and the text is e^{:.0f} times as likely as under the next "
+      "mistake ({}), e^{:.0f} times as under the healthy model",
+      Name(best), best.first_choice, best.tokens, over_next, next.id, over_healthy);
+  return true;
 }
 
 void JudgeText(SearchResult& result) {
   const HypothesisResult& healthy = result.healthy;
   if (healthy.prints_the_text()) {
-    result.verdict =
-        fmt::format("the healthy model prints this text: all {} of its tokens are its first choice", healthy.tokens);
+    result.verdict = fmt::format("the healthy model prints this text: all {} of its tokens are its first choice{}",
+                                 healthy.tokens, healthy.how.empty() ? "" : " (" + healthy.how + ")");
     return;
   }
+  if (!healthy.whole_text && JudgeLikelihood(result)) return;
   if (result.best.empty() || !result.best[0].whole_text || !BetterByText(result.best[0], healthy)) {
     result.verdict = healthy.whole_text
                          ? fmt::format(
                                "the healthy model prints this text but for near-ties ({:.3g} standard "
-                               "deviations of its logits), and no known mistake explains it better",
+                               "deviations of its logits), so there is nothing to explain",
                                healthy.regret)
                          : fmt::format("no known mistake prints this text; the healthy model spells {} of {} bytes",
                                        healthy.bytes, result.text_bytes);
@@ -348,6 +521,7 @@ void JudgeText(SearchResult& result) {
   const std::vector<std::string> rivals = Rivals(result);
   const bool clear = rivals.empty() && best.prints_the_text() && best.tokens >= kTokensForCertainty;
   result.certainty = clear ? Certainty::kCertain : rivals.empty() ? Certainty::kLikely : Certainty::kPossible;
+  if (healthy.whole_text) result.certainty = Certainty::kPossible;
   result.verdict =
       fmt::format("under {} all {} tokens are the first choice; the healthy model leaves the text after {}", Name(best),
                   best.tokens, healthy.tokens);
@@ -399,6 +573,22 @@ double DistanceBetween(std::span<const float> a, std::span<const float> b) {
   return std::sqrt(squares);
 }
 
+// The rows of these positions, or the first `n`; nothing where there are not so many.
+Values RowsAt(Values logits, size_t cols, size_t n, std::span<const int64_t> positions) {
+  if (positions.empty()) {
+    logits.resize(logits.size() < n * cols ? 0 : n * cols);
+    return logits;
+  }
+  Values rows;
+  for (const int64_t position : positions) {
+    const size_t at = static_cast<size_t>(position) * cols;
+    if (at + cols > logits.size()) return {};
+    rows.insert(rows.end(), logits.begin() + static_cast<ptrdiff_t>(at),
+                logits.begin() + static_cast<ptrdiff_t>(at + cols));
+  }
+  return rows;
+}
+
 }  // namespace
 
 Search::Search(SearchOptions options) : options_(std::move(options)) {
@@ -414,20 +604,17 @@ SearchResult Search::ByText(const std::string& text, const bitnet::Tokenizer& to
   const Trial::Score score = [&](MistakenPass& pass, const Hypothesis& h, HypothesisResult& r) {
     Spell(pass, h, trial.healthy(), speller, text, r);
   };
-  result.healthy = trial.One(Hypothesis(), score);
-  if (!result.healthy.prints_the_text()) {
-    const std::vector<Hypothesis> hypotheses = AllHypotheses(*options_.model, options_.tokens);
-    std::vector<Scored> scored = trial.All(hypotheses, score);
-    result.possible = hypotheses.size();
-    result.tried = scored.size();
-    Rank(std::move(scored), true, options_.keep, result);
-  }
+  const Trial::Score likelihood = [&](MistakenPass& pass, const Hypothesis&, HypothesisResult& r) {
+    SpellToTheEnd(pass, trial.healthy(), speller, text, r);
+  };
+  result.healthy = HealthyByText(trial, score);
+  if (!IsHealthyText(result.healthy)) TextTrials(options_, trial, score, likelihood).Run(result);
   JudgeText(result);
   result.seconds = trial.seconds();
   return result;
 }
 
-SearchResult Search::ByLogits(const Matrix& logits) {
+SearchResult Search::ByLogits(const Matrix& logits, std::span<const int64_t> positions) {
   const size_t n_vocab = options_.model->hyperparameters.n_vocab;
   const size_t rows = static_cast<size_t>(logits.rows), cols = static_cast<size_t>(logits.cols);
   if (cols != n_vocab || rows == 0 || rows > options_.tokens.right.size()) {
@@ -437,15 +624,15 @@ SearchResult Search::ByLogits(const Matrix& logits) {
   SearchResult result{.positions = rows};
   const std::span<const float> wanted(logits.data.data(), rows * cols);
   const Trial trial(options_, CellsFor(options_.tokens.right.size() + 1));
-  const double unit = DistanceBetween(std::span(trial.healthy_logits()).first(wanted.size()), wanted);
+  const double unit = DistanceBetween(RowsAt(trial.healthy_logits(), cols, rows, positions), wanted);
   const Trial::Score score = [&](MistakenPass& pass, const Hypothesis&, HypothesisResult& r) {
-    const Values found = pass.Prompt(bitnet::LogitsFor::kAll, trial.healthy());
+    const Values found = RowsAt(pass.Prompt(bitnet::LogitsFor::kAll, trial.healthy()), cols, rows, positions);
     if (found.size() < wanted.size()) {
       r.distance = std::numeric_limits<double>::infinity();  // of a shorter prompt
       return;
     }
     r.every_bit = std::memcmp(found.data(), wanted.data(), wanted.size_bytes()) == 0;
-    r.distance = unit == 0 ? 0 : DistanceBetween(std::span(found).first(wanted.size()), wanted) / unit;
+    r.distance = unit == 0 ? 0 : DistanceBetween(found, wanted) / unit;
   };
   result.healthy = trial.One(Hypothesis(), score);
   if (!result.healthy.every_bit) {

@@ -39,9 +39,9 @@ class Search {
  public:
   explicit Search(SearchOptions options);
 
-  // logits: row i is of prompt position i; a prefix of the prompt is enough. Throws std::runtime_error where they do
-  // not fit the model.
-  SearchResult ByLogits(const Matrix& logits);
+  // `positions`: of the rows; without them row i is of prompt position i, and a prefix of the prompt is enough. Throws
+  // std::runtime_error where they do not fit the model.
+  SearchResult ByLogits(const Matrix& logits, std::span<const int64_t> positions = {});
 
   // `text`: what the candidate printed after the prompt, greedily; white space in front may be cut off.
   SearchResult ByText(const std::string& text, const bitnet::Tokenizer& tokenizer);

@@ -75,6 +75,8 @@ const Fault kFaults[] = {
     {"weight_scale_missing", Point::kQProj, "weights_scale_dropped", true, kTernary},
     {"weight_scale_of_q", Point::kKProj, "weights_scale_misused", true, kTernary},
     {"code_order", Point::kFfnGate, "weights_block_order", true, kTernary},
+    {"code_blocks_of_256", Point::kQProj, "weights_linear_order", true, kTernary},
+    {"weight_scales_missing", Point::kQProj, "weights_scale_dropped", true, kTernary},
     {"code_map", Point::kAttnOProj, "weights_code_map", true, kTernary},
     {"weight_row_missing", Point::kFfnUp, nullptr},
     {"quantize_truncate", Point::kQProj, "quantized_by_truncation", true, kTernary},

@@ -85,6 +85,34 @@ struct Timings {
   int64_t peak_rss_bytes = 0;
 };
 
+// What a capture shows of a run. An adapter shows everything; a program that prints, its text alone.
+struct Shown {
+  bool tokens = true;         // the prompt's ids and pieces
+  bool shapes = true;         // architecture, hyper-parameters and shapes
+  bool logits = true;         // of prompt positions
+  bool text = true;           // what was generated, as text
+  bool generated = true;      // its ids and pieces
+  bool decode_logits = true;  // a row for each of them
+  bool everything() const { return tokens && shapes && logits && text && generated && decode_logits; }
+};
+inline constexpr Shown kNothingShown = {false, false, false, false, false, false};
+
+// The parts by their names in files.
+struct ShownPart {
+  const char* name;
+  bool Shown::*shown;
+};
+inline constexpr ShownPart kShownParts[] = {{"tokens", &Shown::tokens},       {"shapes", &Shown::shapes},
+                                            {"logits", &Shown::logits},       {"text", &Shown::text},
+                                            {"generated", &Shown::generated}, {"decode_logits", &Shown::decode_logits}};
+
+// One of the likeliest tokens at a step of decoding, as a server tells it. id -1: it tells the text alone.
+struct TokenLogprob {
+  int32_t id = -1;
+  std::string text;
+  double logprob = 0;  // natural logarithm of the probability
+};
+
 struct Capture {
   BackendInfo backend;
   ModelInfo model;
@@ -99,9 +127,23 @@ struct Capture {
   std::vector<TraceRecord> traces;
   std::vector<std::string> notes;  // what the engine wants said: graph nodes it could not map, ...
   Timings timings;
+
+  // Of engines that show less than an adapter does; what is not shown is empty.
+  Shown shown;
+  std::vector<int> positions;  // of the rows of logits; -1: the last. Empty: row i is of position i
+  std::string text;            // what was generated, where the pieces do not give it
+  std::vector<std::vector<TokenLogprob>> top_logprobs;  // of each generated token, the likeliest first
+
   JsonValue extra;        // unknown keys, kept
   std::string directory;  // where it was read from; "" for one that was never on disk
 };
+
+// The text behind the prompt, as far as the engine shows it.
+std::string GeneratedText(const Capture& capture);
+
+// The prompt position of each row of logits, for a prompt of so many tokens. Throws std::runtime_error on one that the
+// prompt does not have.
+std::vector<int64_t> RowPositions(const Capture& capture, int64_t n_tokens);
 
 // Raw tensors are copied from capture.directory. A capture that stands at `directory` is replaced; anything else there
 // is an error. An engine that traces while it runs writes through CaptureWriter (capture_writer.h) instead.

@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -75,6 +77,54 @@ void CheckIds(const JsonFields& top, const char* key, const std::vector<int32_t>
   }
 }
 
+// What the capture shows, and what an engine writes that does not show everything.
+void ReadPartial(JsonFields& top, Capture* capture) {
+  std::vector<std::string> words;
+  if (!top.ReadIfPresent("shows", &words)) return;
+  capture->shown = kNothingShown;
+  for (const std::string& word : words) {
+    const auto part = std::find_if(std::begin(kShownParts), std::end(kShownParts),
+                                   [&word](const ShownPart& p) { return p.name == word; });
+    if (part == std::end(kShownParts)) {
+      top.Problem("shows",
+                  fmt::format("found '{}', expected tokens, shapes, logits, text, generated, decode_logits", word));
+    } else {
+      capture->shown.*part->shown = true;
+    }
+  }
+  top.ReadIfPresent("positions", &capture->positions);
+  top.ReadIfPresent("text", &capture->text);
+  JsonValue logprobs;
+  if (!top.ReadIfPresent("top_logprobs", &logprobs)) return;
+  if (!logprobs->is_array()) {
+    top.Problem("top_logprobs", "expected an array, an entry a generated token");
+    return;
+  }
+  for (const nlohmann::json& step : *logprobs) {
+    std::vector<TokenLogprob>& entries = capture->top_logprobs.emplace_back();
+    for (const nlohmann::json& entry : step) {
+      JsonFields fields(entry, fmt::format("{}: top_logprobs[{}]", capture->directory + "/capture.json",
+                                           capture->top_logprobs.size() - 1));
+      TokenLogprob& token = entries.emplace_back();
+      fields.Read("id", &token.id);
+      fields.Read("text", &token.text);
+      fields.Read("logprob", &token.logprob);
+    }
+  }
+}
+
+// Where the shape of the logits is known: rows that they can have.
+void CheckLogitsShape(const JsonFields& fields, size_t n_tokens, const Capture& capture) {
+  const std::vector<int>& logits = capture.shapes.logits;
+  if (capture.shown.tokens && static_cast<size_t>(logits[0]) > n_tokens) {
+    fields.Problem("logits", fmt::format("{} positions, but there are only {} tokens", logits[0], n_tokens));
+  }
+  const size_t positions = capture.positions.size();
+  if (positions > 0 && positions != static_cast<size_t>(logits[0])) {
+    fields.Problem("logits", fmt::format("{} rows, but the capture names {} positions", logits[0], positions));
+  }
+}
+
 void ReadShapes(JsonFields fields, size_t n_tokens, Capture* capture) {
   Shapes& shapes = capture->shapes;
   fields.Read("n_ctx", &shapes.n_ctx);
@@ -84,12 +134,12 @@ void ReadShapes(JsonFields fields, size_t n_tokens, Capture* capture) {
   fields.Read("n_embd_v", &shapes.n_embd_v);
   fields.Read("logits", &shapes.logits);
   fields.Read("attends", &shapes.attends);
-  if (shapes.logits.size() != 2 || shapes.logits[0] < 0 || shapes.logits[1] < 1) {
+  const bool none_shown = !capture->shown.logits && shapes.logits.empty();
+  if (!none_shown && (shapes.logits.size() != 2 || shapes.logits[0] < 0 || shapes.logits[1] < 1)) {
     fields.Problem("logits", fmt::format("found [{}], expected [positions, n_vocab]", fmt::join(shapes.logits, ", ")));
     shapes.logits.clear();
-  } else if (static_cast<size_t>(shapes.logits[0]) > n_tokens) {
-    fields.Problem("logits", fmt::format("{} positions, but there are only {} tokens", shapes.logits[0], n_tokens));
   }
+  if (shapes.logits.size() == 2) CheckLogitsShape(fields, n_tokens, *capture);
   if (!shapes.attends.empty() && shapes.attends.size() != n_tokens) {
     fields.Problem("attends", fmt::format("found {} entries, expected one a token ({}), or none", shapes.attends.size(),
                                           n_tokens));
@@ -188,6 +238,7 @@ Capture ReadCapture(const std::string& directory, std::vector<std::string>* prob
   ReadTokens(top, "tokens", "pieces", "token", &capture.tokens, &capture.pieces);
   ReadTokens(top, "generated", "generated_pieces", "generated token", &capture.generated, &capture.generated_pieces);
   top.ReadIfPresent("notes", &capture.notes);
+  ReadPartial(top, &capture);
   ReadShapes(top.Object("shapes"), capture.tokens.size(), &capture);
   if (capture.shapes.logits.size() == 2) {
     CheckIds(top, "tokens", capture.tokens, capture.shapes.logits[1]);
@@ -204,6 +255,25 @@ Capture ReadCapture(const std::string& directory, std::vector<std::string>* prob
   ReadFiles(top.Object("files"), problems, &capture);
   capture.extra->update(*top.Unknown());
   return capture;
+}
+
+std::string GeneratedText(const Capture& capture) {
+  if (!capture.text.empty()) return capture.text;
+  std::string text;
+  for (const std::string& piece : capture.generated_pieces) text += piece;
+  return text;
+}
+
+std::vector<int64_t> RowPositions(const Capture& capture, int64_t n_tokens) {
+  std::vector<int64_t> positions(static_cast<size_t>(capture.logits.rows));
+  for (size_t i = 0; i < positions.size(); ++i) {
+    positions[i] = capture.positions.empty() ? static_cast<int64_t>(i) : capture.positions[i];
+    if (positions[i] < 0) positions[i] += n_tokens;
+    if (positions[i] >= 0 && positions[i] < n_tokens) continue;
+    throw std::runtime_error(fmt::format("{}: row {} of the logits is of position {}, and the prompt has {} tokens",
+                                         capture.backend.name, i, positions[i], n_tokens));
+  }
+  return positions;
 }
 
 int64_t CountOf(const ModelInfo& model, std::string_view name) {

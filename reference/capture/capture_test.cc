@@ -104,6 +104,56 @@ TEST_F(CaptureTest, EverythingSurvives) {
   EXPECT_EQ(ReadJsonFile(Dir("again") + "/capture.json"), Document());
 }
 
+// Of an engine that shows less than an adapter does.
+TEST_F(CaptureTest, WhatIsShownSurvives) {
+  Capture c;
+  c.backend.name = "text:cat";
+  c.request.model = c.model.path = "m.gguf";
+  c.request.text = "Hi";
+  c.shown = kNothingShown;
+  c.shown.text = true;
+  c.text = " there \x83";
+  c.top_logprobs = {{{7, " there", -0.25}, {-1, "\x83", -3}}, {}};
+  WriteCapture(c, Dir());
+  EXPECT_FALSE(fs::exists(Dir() + "/logits.npy"));
+  const Capture r = ReadCapture(Dir());
+  EXPECT_TRUE(r.shown.text);
+  EXPECT_FALSE(r.shown.tokens || r.shown.shapes || r.shown.logits || r.shown.generated || r.shown.decode_logits);
+  EXPECT_EQ(GeneratedText(r), c.text);
+  ASSERT_EQ(r.top_logprobs.size(), 2u);
+  EXPECT_EQ(r.top_logprobs[0][1].text, "\x83");
+  EXPECT_EQ(r.top_logprobs[0][0].logprob, -0.25);
+
+  c.shown = kNothingShown;
+  c.shown.logits = true;
+  c.positions = {0, -1};
+  c.logits = {2, 3, {1, 2, 3, 4, 5, 6}};
+  c.shapes.logits = {2, 3};
+  WriteCapture(c, Dir("logits"));
+  const Capture some = ReadCapture(Dir("logits"));
+  EXPECT_EQ(some.positions, c.positions);
+  EXPECT_EQ(some.logits.data, c.logits.data);
+  EXPECT_EQ(RowPositions(some, 9), (std::vector<int64_t>{0, 8}));
+}
+
+TEST_F(CaptureTest, WhatIsShownIsChecked) {
+  Capture c = SampleCapture();
+  c.shown.decode_logits = false;
+  c.positions = {0, 1, 2};
+  WriteCapture(c, Dir());
+  const nlohmann::json good = Document();
+  for (const auto& [key, value, words] :
+       {std::tuple("shows", nlohmann::json{"tokens", "smells"}, "shows: found 'smells', expected tokens, shapes"),
+        std::tuple("positions", nlohmann::json{0, 1}, "3 rows, but the capture names 2 positions"),
+        std::tuple("top_logprobs", nlohmann::json(3), "top_logprobs: expected an array"),
+        std::tuple("top_logprobs", nlohmann::json{{{{"id", 1}}}}, "top_logprobs[0]: text: missing key")}) {
+    nlohmann::json bad = good;
+    bad[key] = value;
+    WriteJsonFile(Dir() + "/capture.json", bad);
+    EXPECT_THAT(ErrorOf([&] { ReadCapture(Dir()); }), HasSubstr(words));
+  }
+}
+
 TEST_F(CaptureTest, TensorsAreRecordedHashedAndReadBack) {
   const std::vector<float> q = {3, -4}, scores = {1, 2, 3, 4, 5, 6};
   {

@@ -29,6 +29,37 @@ json TextsToJson(const std::vector<std::string>& texts) {
   return array;
 }
 
+json ShownToJson(const Shown& shown) {
+  json words = json::array();
+  for (const ShownPart& part : kShownParts) {
+    if (shown.*part.shown) words.push_back(part.name);
+  }
+  return words;
+}
+
+json LogprobsToJson(const std::vector<std::vector<TokenLogprob>>& steps) {
+  json all = json::array();
+  for (const std::vector<TokenLogprob>& step : steps) {
+    json& entries = all.emplace_back(json::array());
+    for (const TokenLogprob& t : step) {
+      entries.push_back({{"id", t.id}, {"text", TextToJson(t.text)}, {"logprob", t.logprob}});
+    }
+  }
+  return all;
+}
+
+// What an adapter never writes: the parts of an engine that shows less.
+void AddPartial(const Capture& capture, json* document) {
+  if (capture.shown.everything()) return;
+  json& d = *document;
+  d["shows"] = ShownToJson(capture.shown);
+  if (!capture.positions.empty()) d["positions"] = capture.positions;
+  if (!capture.text.empty()) d["text"] = TextToJson(capture.text);
+  if (!capture.top_logprobs.empty()) d["top_logprobs"] = LogprobsToJson(capture.top_logprobs);
+  if (!capture.shown.logits) d["files"]["logits"] = "";
+  if (!capture.shown.decode_logits) d["files"]["decode_logits"] = "";
+}
+
 // NaN and infinities have no JSON number: null.
 json NumberToJson(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
 
@@ -77,6 +108,7 @@ json ToJson(const Capture& capture, const std::vector<std::string>& trace_files)
   document.update(known, /*merge_objects=*/true);
   // An object that is replaced whole: merging would keep keys of another model.
   document["model"]["hyperparameters"] = *capture.model.hyperparameters;
+  AddPartial(capture, &document);
   return document;
 }
 
@@ -168,8 +200,8 @@ void CaptureWriter::Finish(const Capture& capture) {
           fmt::format("{}/{}: cannot write: {}", temporary_, trace_files.back(), std::strerror(errno)));
     }
   }
-  WriteMatrix(temporary_ + "/logits.npy", capture.logits);
-  WriteMatrix(temporary_ + "/decode_logits.npy", capture.decode_logits);
+  if (capture.shown.logits) WriteMatrix(temporary_ + "/logits.npy", capture.logits);
+  if (capture.shown.decode_logits) WriteMatrix(temporary_ + "/decode_logits.npy", capture.decode_logits);
   WriteJsonFile(temporary_ + "/capture.json", ToJson(capture, trace_files));
 
   std::string old;

@@ -42,6 +42,8 @@ class Backend {
   virtual std::string Identity(const FileHasher& hash) = 0;
   // True where an engine answers, which can be asked anything; false where a capture was made before.
   virtual bool live() const { return true; }
+  // True where it ends its text at an end-of-generation token, whatever the request says: the other side must, too.
+  virtual bool stops_at_end() const { return false; }
   // Throws std::runtime_error with the engine's own last words, or ModelNotSupported. Raw tensors stay readable while
   // this backend lives.
   virtual Capture Run(const Request& request) = 0;

@@ -55,12 +55,12 @@ class Pipe {
 };
 
 // Between fork and exec only async-signal-safe calls are allowed.
-[[noreturn]] void ExecInChild(char* const* argv, pid_t parent, int out, int err, int error_fd) {
+[[noreturn]] void ExecInChild(char* const* argv, const char* input, pid_t parent, int out, int err, int error_fd) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(127);
-  const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (null >= 0 && dup2(null, 0) == 0 && dup2(out, 1) == 1 && dup2(err, 2) == 2) {
+  const int in = open(input, O_RDONLY | O_CLOEXEC);
+  if (in >= 0 && dup2(in, 0) == 0 && dup2(out, 1) == 1 && dup2(err, 2) == 2) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -118,7 +118,7 @@ std::string ProcessResult::Describe() const {
   return fmt::format("exited with code {}", exit_code);
 }
 
-ProcessResult RunProcess(const std::vector<std::string>& argv, std::chrono::seconds limit) {
+ProcessResult RunProcess(const std::vector<std::string>& argv, std::chrono::seconds limit, const std::string& input) {
   std::vector<char*> arguments;
   for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
@@ -132,7 +132,8 @@ ProcessResult RunProcess(const std::vector<std::string>& argv, std::chrono::seco
     result.start_error = std::strerror(errno);
     return result;
   }
-  if (pid == 0) ExecInChild(arguments.data(), parent, out.write_end, err.write_end, exec_error.write_end);
+  if (pid == 0)
+    ExecInChild(arguments.data(), input.c_str(), parent, out.write_end, err.write_end, exec_error.write_end);
   setpgid(pid, pid);  // here too, so that the group exists before we may have to kill it
   const Leftover group(pid);
   out.CloseWrite();

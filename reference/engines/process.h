@@ -26,10 +26,11 @@ struct ProcessResult {
   std::chrono::seconds limit{0};
 };
 
-// `argv[0]` is a path, or a name to be found in PATH. Standard input is empty; nothing reaches our own standard output
-// or error. At the time limit, and when the program ends, everything in its process group is killed; it dies with us as
-// well.
-ProcessResult RunProcess(const std::vector<std::string>& argv, std::chrono::seconds limit);
+// `argv[0]` is a path, or a name to be found in PATH. Standard input is `input`, a file; nothing reaches our own
+// standard output or error. At the time limit, and when the program ends, everything in its process group is killed; it
+// dies with us as well.
+ProcessResult RunProcess(const std::vector<std::string>& argv, std::chrono::seconds limit,
+                         const std::string& input = "/dev/null");
 
 // CROSSVAL_TIMEOUT_SECS, 180 where it is not set. Throws where it is not a whole number of seconds from 1 to 86400.
 std::chrono::seconds TimeLimit();

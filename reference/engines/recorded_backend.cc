@@ -26,6 +26,7 @@ struct Entry {
   size_t n_generated = 0;
   int positions = 0;
   int n_ctx = 0;
+  bool everything = true;  // of an engine that shows less: it answers the request that it was made for
 };
 
 Entry ReadEntry(const std::string& directory) {
@@ -45,6 +46,7 @@ Entry ReadEntry(const std::string& directory) {
   entry.request = RequestFromJson(*request, origin + ": request");
   top.Read("tokens", &entry.tokens);
   std::vector<int> generated, logits;
+  entry.everything = !top.Has("shows");
   top.Read("generated", &generated);
   entry.n_generated = generated.size();
   JsonFields shapes = top.Object("shapes");
@@ -76,6 +78,10 @@ std::string Mismatch(const Entry& e, const Request& request, const std::string& 
   if (e.request.override_kv != request.override_kv) return "override_kv differs";
   if (e.request.i2s_layout != request.i2s_layout) return "i2s_layout differs";
   if (!request.cpu_variant.empty() && e.simd != request.cpu_variant) return fmt::format("made with {}", e.simd);
+  if (!e.everything) {
+    if (e.request.max_tokens != request.max_tokens) return fmt::format("{} tokens asked for", e.request.max_tokens);
+    return "";
+  }
   const int n_tokens = static_cast<int>(e.tokens.size());
   if (request.schedule == Schedule::kBatch && n_tokens > std::min(request.n_ubatch, e.request.n_ubatch) &&
       request.n_ubatch != e.request.n_ubatch) {
@@ -98,6 +104,7 @@ std::string Mismatch(const Entry& e, const Request& request, const std::string& 
 }
 
 void CutTo(const Request& request, Capture* capture) {
+  if (!capture->shown.everything()) return;
   const auto cut = [](int64_t rows, Matrix* matrix) {
     if (rows >= matrix->rows) return;
     matrix->rows = rows;
@@ -115,6 +122,13 @@ void CutTo(const Request& request, Capture* capture) {
 class RecordedBackend : public Backend {
  public:
   explicit RecordedBackend(std::string directory) : directory_(std::move(directory)) {}
+
+  // What was recorded of a program that prints ends at the end of its text.
+  bool stops_at_end() const override {
+    const std::vector<Entry> entries = Entries();
+    return std::any_of(entries.begin(), entries.end(),
+                       [](const Entry& e) { return !e.everything && !e.request.ignore_eos; });
+  }
 
   std::string name() const override { return "recorded:" + directory_; }
 

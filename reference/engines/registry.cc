@@ -5,18 +5,32 @@
 #include <stdexcept>
 
 #include "reference/engines/exec_backend.h"
+#include "reference/engines/http_backend.h"
+#include "reference/engines/npy_backend.h"
 #include "reference/engines/recorded_backend.h"
+#include "reference/engines/text_backend.h"
 
 namespace parity {
 namespace {
 
-std::unique_ptr<Backend> MakeRunner(const EngineRow& row, const std::string&) {
+std::unique_ptr<Backend> MakeRunner(const EngineRow& row, const std::string&, const EngineOptions&) {
   return MakeRunnerBackend(row.name, row.runner);
 }
-std::unique_ptr<Backend> MakeRecorded(const EngineRow&, const std::string& directory) {
+std::unique_ptr<Backend> MakeRecorded(const EngineRow&, const std::string& directory, const EngineOptions&) {
   return MakeRecordedBackend(directory);
 }
-std::unique_ptr<Backend> MakeExec(const EngineRow&, const std::string& command) { return MakeExecBackend(command); }
+std::unique_ptr<Backend> MakeExec(const EngineRow&, const std::string& command, const EngineOptions&) {
+  return MakeExecBackend(command);
+}
+std::unique_ptr<Backend> MakeText(const EngineRow&, const std::string& command, const EngineOptions& options) {
+  return MakeTextBackend(command, options.text_begin, options.text_end);
+}
+std::unique_ptr<Backend> MakeHttp(const EngineRow& row, const std::string& address, const EngineOptions& options) {
+  return MakeHttpBackend(row.name + ":" + address, options.allow_remote);
+}
+std::unique_ptr<Backend> MakeNpy(const EngineRow&, const std::string& file, const EngineOptions& options) {
+  return MakeNpyBackend(file, options.logits_at);
+}
 
 std::vector<EngineRow> MakeRows() {
   return {
@@ -67,6 +81,23 @@ std::vector<EngineRow> MakeRows() {
        .needs_argument = true,
        .what = "a program that is given REQUEST.json and OUTDIR",
        .make = MakeExec},
+      {.name = "text",
+       .argument = "COMMAND",
+       .needs_argument = true,
+       .what = "a program that prints; {model}, {prompt}, {max_tokens} in it are filled in",
+       .make = MakeText},
+      {.name = "http",
+       .argument = "//HOST:PORT",
+       .needs_argument = true,
+       .what = "a server: llama-server's API or OpenAI's",
+       .make = MakeHttp},
+      {.name = "https", .argument = "//HOST", .needs_argument = true, .what = "the same", .make = MakeHttp},
+      {.name = "npy",
+       .argument = "FILE",
+       .needs_argument = true,
+       .what = "logits that somebody saved",
+       .live = false,
+       .make = MakeNpy},
   };
 }
 
@@ -88,13 +119,14 @@ std::span<const EngineRow> ReferenceEngines() {
   return rows;
 }
 
-std::unique_ptr<Backend> MakeBackend(const std::string& spec, std::span<const EngineRow> rows) {
+std::unique_ptr<Backend> MakeBackend(const std::string& spec, std::span<const EngineRow> rows,
+                                     const EngineOptions& options) {
   const size_t colon = spec.find(':');
   const std::string argument = colon == std::string::npos ? "" : spec.substr(colon + 1);
   for (const EngineRow& row : rows) {
     if (row.name != spec.substr(0, colon)) continue;
     const bool fits = argument.empty() ? colon == std::string::npos && !row.needs_argument : !row.argument.empty();
-    if (fits) return row.make(row, argument);
+    if (fits) return row.make(row, argument, options);
   }
   throw std::runtime_error(fmt::format("backend: found '{}', expected {}", spec, Listing(rows)));
 }

@@ -16,6 +16,14 @@
 
 namespace parity {
 
+// What a user says of engines that show little; others pass over it.
+struct EngineOptions {
+  std::string text_begin = {};  // text:  a regular expression; what is printed before its first match, and that, is cut
+  std::string text_end = {};    // text:  the same of what is printed behind
+  bool allow_remote = false;    // http:  a server on another machine
+  std::string logits_at = {};   // npy:   "first", "last", or the positions of the rows: "0,4,-1"
+};
+
 // A build of an engine, as its captures tell it, and the order of operations that it follows.
 struct BuildOrder {
   std::string simd;   // BackendInfo::simd
@@ -29,7 +37,8 @@ struct EngineRow {
   bool needs_argument = false;  // false: the name alone is a spec too
   std::string what;             // of the argument, for messages: "captures on disk"
   bool live = true;             // false: answers what was recorded, and nothing else
-  std::unique_ptr<Backend> (*make)(const EngineRow& row, const std::string& argument) = nullptr;
+  std::unique_ptr<Backend> (*make)(const EngineRow& row, const std::string& argument,
+                                   const EngineOptions& options) = nullptr;
   Runner runner = {};                   // where the engine runs in a program of its own
   std::vector<BuildOrder> orders = {};  // the first that fits counts
 
@@ -40,11 +49,13 @@ struct EngineRow {
   }
 };
 
-// llama.cpp, bitnet.cpp, recorded:DIR, exec:COMMAND. The native engine is in parity_tests/harness/engines.h.
+// llama.cpp, bitnet.cpp, recorded:DIR, exec:COMMAND, text:COMMAND, http:URL, npy:FILE. The native engine is in
+// parity_tests/harness/engines.h.
 std::span<const EngineRow> ReferenceEngines();
 
 // The backend of a spec. Throws on one that is of no row, and lists the rows.
-std::unique_ptr<Backend> MakeBackend(const std::string& spec, std::span<const EngineRow> rows = ReferenceEngines());
+std::unique_ptr<Backend> MakeBackend(const std::string& spec, std::span<const EngineRow> rows = ReferenceEngines(),
+                                     const EngineOptions& options = {});
 
 // The order of operations of the build that made a capture; empty where none is known for it.
 std::string OrderOf(const BackendInfo& backend);
