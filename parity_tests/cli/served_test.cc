@@ -57,8 +57,8 @@ struct Climbed {
   }
 };
 
-Climbed Ladder(const std::string& candidate, const std::vector<std::string>& more = {}, const std::string& model = kTq2,
-               const std::string& prompt = "In the beginning God created") {
+Climbed ClimbServed(const std::string& candidate, const std::vector<std::string>& more = {},
+                    const std::string& model = kTq2, const std::string& prompt = "In the beginning God created") {
   std::vector<std::string> arguments = {"ladder", "--model",           model, "--candidate", candidate, "--prompt",
                                         prompt,   "--prompt-template", "raw", "--format",    "json",    "--max-tokens",
                                         "24",     "--threads",         "2"};
@@ -74,7 +74,7 @@ Climbed Ladder(const std::string& candidate, const std::vector<std::string>& mor
 
 TEST(TextCandidate, OurOwnEngineThatPrints) {
   for (const char* model : {"kjv-bitnet.tq2_0.gguf", "kjv-bitnet.i2_s.gguf", "kjv-bitnet-b1.58.tq2_0.gguf"}) {
-    const Climbed c = Ladder(kGenerate, {}, kModels + model);
+    const Climbed c = ClimbServed(kGenerate, {}, kModels + model);
     EXPECT_EQ(c.exit_code, 0) << model << c.last_words;
     EXPECT_EQ(c.verdict.at("verdict"), "parity, limited coverage") << model;
     const nlohmann::json& coverage = c.verdict.at("coverage");
@@ -85,8 +85,8 @@ TEST(TextCandidate, OurOwnEngineThatPrints) {
 }
 
 TEST(TextCandidate, CoverageThatIsRequired) {
-  EXPECT_EQ(Ladder(kGenerate, {"--require-coverage", "decode"}).exit_code, 0);
-  const Climbed c = Ladder(kGenerate, {"--require-coverage", "tokens,decode"});
+  EXPECT_EQ(ClimbServed(kGenerate, {"--require-coverage", "decode"}).exit_code, 0);
+  const Climbed c = ClimbServed(kGenerate, {"--require-coverage", "tokens,decode"});
   EXPECT_EQ(c.exit_code, 2);
   EXPECT_EQ(c.verdict.at("verdict"), "error");
   EXPECT_EQ(c.verdict.at("coverage").at("missing"), nlohmann::json{"tokens"});
@@ -110,18 +110,18 @@ TEST(TextCandidate, ReportsSayWhatWasNotJudged) {
 
 // It rounds otherwise; where that turns a near-tie the text parts, and yet nothing is accused.
 TEST(TextCandidate, AnHonestEngineIsNotAccused) {
-  EXPECT_EQ(Ladder(Printing("")).exit_code, 0);
+  EXPECT_EQ(ClimbServed(Printing("")).exit_code, 0);
   for (const char* prompt : {"Hello", "And God said"}) {
-    const Climbed c = Ladder(Printing(""), {}, kTq2, prompt);
+    const Climbed c = ClimbServed(Printing(""), {}, kTq2, prompt);
     EXPECT_EQ(c.cause(), "") << c.verdict.at("explanation");
     if (c.exit_code == 0) continue;
     EXPECT_THAT(c.verdict.at("explanation").at("not_diagnosed").get<std::string>(), HasSubstr("healthy model prints"));
-    EXPECT_EQ(Ladder(Printing(""), {"--threshold", "decode.tie=0.1"}, kTq2, prompt).exit_code, 0);
+    EXPECT_EQ(ClimbServed(Printing(""), {"--threshold", "decode.tie=0.1"}, kTq2, prompt).exit_code, 0);
   }
 }
 
 TEST(TextCandidate, AMistakeIsNamedFromItsTextAlone) {
-  const Climbed c = Ladder(Printing("--fault weight_scale_missing"), {}, kTq2, "And God said");
+  const Climbed c = ClimbServed(Printing("--fault weight_scale_missing"), {}, kTq2, "And God said");
   EXPECT_EQ(c.exit_code, 1);
   EXPECT_EQ(c.verdict.at("failed_stage"), "decode");
   EXPECT_THAT(c.stage("decode").at("message").get<std::string>(),
@@ -134,19 +134,19 @@ TEST(TextCandidate, AMistakeIsNamedFromItsTextAlone) {
 TEST(TextCandidate, BannersAndEchoesAreCutOff) {
   const std::string noisy = "text:echo 'engine v1: In the beginning'; printf '%s' {prompt}; " NOT_EXACT_ENGINE
                             " --print {max_tokens} {model} {prompt}; echo; echo 'speed: fast'";
-  const Climbed c = Ladder(noisy, {"--text-end", "\\nspeed:"});
+  const Climbed c = ClimbServed(noisy, {"--text-end", "\\nspeed:"});
   EXPECT_EQ(c.exit_code, 0) << c.verdict;
   EXPECT_THAT(c.verdict.at("notes").dump(), HasSubstr("up to the prompt, which it repeats"));
-  EXPECT_EQ(Ladder(noisy, {"--text-end", "\\nspeed:", "--text-begin", "God created"}).exit_code, 0);
-  EXPECT_EQ(Ladder(noisy, {"--no-explanation"}).exit_code, 0) << "what is printed behind is not compared";
-  const Climbed bad = Ladder(noisy, {"--text-begin", "Answer:"});
+  EXPECT_EQ(ClimbServed(noisy, {"--text-end", "\\nspeed:", "--text-begin", "God created"}).exit_code, 0);
+  EXPECT_EQ(ClimbServed(noisy, {"--no-explanation"}).exit_code, 0) << "what is printed behind is not compared";
+  const Climbed bad = ClimbServed(noisy, {"--text-begin", "Answer:"});
   EXPECT_EQ(bad.exit_code, 2);
   EXPECT_THAT(bad.stage("preflight").at("message").get<std::string>(),
               AllOf(HasSubstr("\"Answer:\" matches nothing"), HasSubstr("it printed \"engine v1")));
 }
 
 TEST(TextCandidate, ACommandThatFailsIsAnError) {
-  const Climbed c = Ladder("text:echo no memory left >&2; exit 7");
+  const Climbed c = ClimbServed("text:echo no memory left >&2; exit 7");
   EXPECT_EQ(c.exit_code, 2);
   EXPECT_THAT(c.stage("preflight").at("message").get<std::string>(),
               AllOf(HasSubstr("exited with code 7"), HasSubstr("no memory left")));
@@ -154,7 +154,7 @@ TEST(TextCandidate, ACommandThatFailsIsAnError) {
 
 // Sampling: nothing can be told from such a text, and it says so.
 TEST(TextCandidate, AnEngineThatIsNotGreedy) {
-  const Climbed c = Ladder("text:date +%N%s");
+  const Climbed c = ClimbServed("text:date +%N%s");
   EXPECT_EQ(c.exit_code, 1);
   EXPECT_THAT(c.verdict.at("explanation").at("not_diagnosed").get<std::string>(),
               HasSubstr("does not decode greedily"));
@@ -162,16 +162,16 @@ TEST(TextCandidate, AnEngineThatIsNotGreedy) {
 
 TEST(TextCandidate, IsKeptAndReadAgain) {
   const TemporaryDirectory root;
-  EXPECT_EQ(Ladder(kGenerate, {"--keep", root.path()}).exit_code, 0);
+  EXPECT_EQ(ClimbServed(kGenerate, {"--keep", root.path()}).exit_code, 0);
   const std::string kept = root.path() + "/batch/candidate";
   EXPECT_EQ(RunParity({"check-capture", kept}).exit_code, 0);
-  const Climbed again = Ladder("recorded:" + kept);
+  const Climbed again = ClimbServed("recorded:" + kept);
   EXPECT_EQ(again.exit_code, 0) << again.verdict;
   EXPECT_EQ(again.verdict.at("verdict"), "parity, limited coverage");
 }
 
 TEST(TextCandidate, IsAReferenceToo) {
-  const Climbed c = Ladder("native", {"--reference", kGenerate});
+  const Climbed c = ClimbServed("native", {"--reference", kGenerate});
   EXPECT_EQ(c.exit_code, 0) << c.verdict;
   EXPECT_EQ(c.stage("tokens").at("message"), "the reference shows no token ids");
 }
@@ -190,8 +190,8 @@ TEST(TextCandidate, BitnetCpp) {
   const char* home = std::getenv("HOME");
   const std::string program = std::string(home == nullptr ? "" : home) + "/.cache/bitnet_cpp/build/bin/llama-cli";
   if (!std::filesystem::exists(program)) GTEST_SKIP() << program << " is not here";
-  const Climbed c = Ladder("text:" + program + " -m {model} -p {prompt} -n {max_tokens} --temp 0 -t 1 -c {n_ctx}", {},
-                           kModels + "kjv-bitnet.i2_s.gguf");
+  const Climbed c = ClimbServed("text:" + program + " -m {model} -p {prompt} -n {max_tokens} --temp 0 -t 1 -c {n_ctx}",
+                                {}, kModels + "kjv-bitnet.i2_s.gguf");
   EXPECT_EQ(c.exit_code, 0) << c.verdict;
 }
 
@@ -212,7 +212,7 @@ class HttpCandidate : public testing::Test {
 
 TEST_F(HttpCandidate, LlamaServer) {
   const std::string url = Serve("exec:" NOT_EXACT_ENGINE " --kv f16 --floats f16 --head file", ServedApi::kLlamaServer);
-  const Climbed c = Ladder(url, {"--profile", "cosine"});
+  const Climbed c = ClimbServed(url, {"--profile", "cosine"});
   EXPECT_EQ(c.exit_code, 0) << c.verdict;
   EXPECT_EQ(c.verdict.at("coverage").at("judged"), (nlohmann::json{"preflight", "tokens", "decode"}));
   EXPECT_EQ(c.stage("decode").at("compared"), "24 of 24 greedy tokens equal, by their ids");
@@ -220,20 +220,20 @@ TEST_F(HttpCandidate, LlamaServer) {
   EXPECT_THAT(c.verdict.at("notes").dump(), HasSubstr("asked by llama-server's /completion"));
   // Its int8 head moves the log-probabilities by more than rounding does.
   const std::string rough = Serve("exec:" NOT_EXACT_ENGINE, ServedApi::kLlamaServer);
-  const Climbed strict = Ladder(rough, {"--no-explanation"});
+  const Climbed strict = ClimbServed(rough, {"--no-explanation"});
   EXPECT_EQ(strict.exit_code, 1);
   EXPECT_THAT(strict.stage("decode").at("message").get<std::string>(), HasSubstr("the log-probabilities differ by"));
 }
 
 TEST_F(HttpCandidate, AFaultBehindAServerIsNamed) {
-  const Climbed c = Ladder(Serve("exec:" NOT_EXACT_ENGINE " --fault gqa_modulo", ServedApi::kLlamaServer),
-                           {"--profile", "cosine"}, kTq2, "And God said");
+  const Climbed c = ClimbServed(Serve("exec:" NOT_EXACT_ENGINE " --fault gqa_modulo", ServedApi::kLlamaServer),
+                                {"--profile", "cosine"}, kTq2, "And God said");
   EXPECT_EQ(c.exit_code, 1);
   EXPECT_EQ(c.cause(), "gqa_mapping") << c.verdict.at("explanation");
 }
 
 TEST_F(HttpCandidate, ATokenizerThatIsWrongIsSeenByTokenize) {
-  const Climbed c = Ladder(Serve("exec:" NOT_EXACT_ENGINE " --fault bos_missing", ServedApi::kLlamaServer));
+  const Climbed c = ClimbServed(Serve("exec:" NOT_EXACT_ENGINE " --fault bos_missing", ServedApi::kLlamaServer));
   EXPECT_EQ(c.exit_code, 1);
   EXPECT_EQ(c.verdict.at("failed_stage"), "tokens");
   EXPECT_EQ(c.cause(), "bos_missing") << c.verdict.at("explanation");
@@ -241,23 +241,23 @@ TEST_F(HttpCandidate, ATokenizerThatIsWrongIsSeenByTokenize) {
 
 TEST_F(HttpCandidate, OpenAi) {
   const std::string url = Serve("exec:" NOT_EXACT_ENGINE, ServedApi::kOpenAi);
-  const Climbed c = Ladder(url);
+  const Climbed c = ClimbServed(url);
   EXPECT_EQ(c.exit_code, 0) << c.verdict;
   EXPECT_EQ(c.verdict.at("coverage").at("judged"), (nlohmann::json{"preflight", "decode"}));
   EXPECT_THAT(c.verdict.at("notes").dump(), HasSubstr("asked by OpenAI's /v1/completions"));
-  EXPECT_EQ(Ladder(url + "/v1/chat/completions").exit_code, 0);
+  EXPECT_EQ(ClimbServed(url + "/v1/chat/completions").exit_code, 0);
 }
 
 TEST_F(HttpCandidate, PackagedLlamaCpp) {
   const auto probe = MakeBackend("llama.cpp")->Probe();
   if (!probe.available) GTEST_SKIP() << probe.problem;
-  const Climbed c = Ladder(Serve("llama.cpp", ServedApi::kLlamaServer));
+  const Climbed c = ClimbServed(Serve("llama.cpp", ServedApi::kLlamaServer));
   EXPECT_EQ(c.exit_code, 0) << c.verdict;
   EXPECT_EQ(c.stage("decode").at("compared"), "24 of 24 greedy tokens equal, by their ids");
 }
 
 TEST(HttpCandidateAlone, NobodyThere) {
-  const Climbed c = Ladder("http://127.0.0.1:1");
+  const Climbed c = ClimbServed("http://127.0.0.1:1");
   EXPECT_EQ(c.exit_code, 2);
   EXPECT_THAT(c.stage("preflight").at("message").get<std::string>(), HasSubstr("nobody answers there"));
   const ProcessResult remote =
@@ -281,7 +281,7 @@ class NpyCandidate : public testing::Test {
     std::vector<std::string> arguments = {"--reference", "recorded:" PARITY_SOURCE_DIR "/fixtures/recorded"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     arguments.insert(arguments.end(), {"--max-tokens", "2"});
-    return Ladder(candidate, arguments, kTrainedModel, "Hello");
+    return ClimbServed(candidate, arguments, kTrainedModel, "Hello");
   }
   TemporaryDirectory root_;
 };
@@ -319,11 +319,11 @@ TEST_F(NpyCandidate, APaddedHead) {
 TEST_F(NpyCandidate, AMistakeIsFoundFromTheLastPositionsLogits) {
   const TemporaryDirectory kept;
   const std::vector<std::string> faulty = {"--no-explanation", "--keep", kept.path()};
-  EXPECT_EQ(Ladder("exec:" NOT_EXACT_ENGINE " --fault gqa_modulo", faulty).exit_code, 1);
+  EXPECT_EQ(ClimbServed("exec:" NOT_EXACT_ENGINE " --fault gqa_modulo", faulty).exit_code, 1);
   const NpyArray logits = ReadNpy(kept.path() + "/batch/candidate/logits.npy");
   const int64_t n_vocab = logits.shape[1];
   const std::string spec = Save({n_vocab}, {logits.data.end() - n_vocab, logits.data.end()});
-  const Climbed c = Ladder(spec);
+  const Climbed c = ClimbServed(spec);
   EXPECT_EQ(c.exit_code, 1);
   EXPECT_EQ(c.verdict.at("failed_stage"), "positions");
   EXPECT_EQ(c.cause(), "gqa_mapping") << c.verdict.at("explanation");

@@ -183,7 +183,11 @@ void AddRest(const Verdict& rest, RungResult& decode, int ties) {
     decode.token_text = result.token_text;
     if (*failed == Rung::kDecode) decode.position = done + result.position;
   }
-  for (const RowMetrics& row : more.rows) decode.rows.push_back(row);
+  for (size_t i = decode.at.size(); i < decode.rows.size(); ++i) decode.at.push_back(static_cast<int64_t>(i));
+  for (size_t i = 0; i < more.rows.size(); ++i) {
+    decode.rows.push_back(more.rows[i]);
+    decode.at.push_back(done + more.PositionOf(i));
+  }
   decode.worst.Add(more.worst);
   decode.compared = fmt::format("{} greedy tokens equal, {} tie{} at which both went on with the reference's token",
                                 equal, ties, ties == 1 ? "" : "s");

@@ -154,6 +154,7 @@ TEST(Comparison, BehindATieBothGoOnWithTheReferencesToken) {
   EXPECT_EQ(decode->status, Status::kPass) << decode->message;
   EXPECT_EQ(decode->compared, "5 greedy tokens equal, 1 tie at which both went on with the reference's token");
   EXPECT_EQ(decode->rows.size(), 5u);
+  EXPECT_EQ(decode->PositionOf(1), 2);  // token 1 is the tie
 
   Comparison wrong([](const BackendInfo&) { return std::make_unique<CoinTosser>(1.0f); }, "native");
   climbed = wrong.Climb(request, options);
