@@ -58,7 +58,7 @@ TEST_F(ReportTest, ParityAsText) {
                worst mse 0, max_abs 0, kl 0, top5_overlap 1, cosine 1; 100 % of the logits bit-identical
 
 What they said
-  "g32g5g21g41"
+  "g13g5g21g41"
   both say the same: if it is nonsense, it is the model or its prompt, and not the engine
 )"));
 }
@@ -71,19 +71,19 @@ TEST_F(ReportTest, WhatTheyWouldSayIsShownSideBySide) {
   EXPECT_THAT(TextReport(verdict, {}), HasSubstr(R"(
 What they said
   the first 2 tokens are the same, then they part
-  both       "g32g5"
+  both       "g13g5"
   native     "<b>|\xE2\ng41"
   llama.cpp  "g21g41"
 )"));
   EXPECT_THAT(TextReport(verdict, {}), HasSubstr("\n>       2        7 \"<b>|\\xE2\\n\"       21 \"g21\"\n"));
-  EXPECT_THAT(MarkdownReport(verdict), HasSubstr("```text\nnative     \"g32g5<b>|\\xE2\\ng41\"\n"));
+  EXPECT_THAT(MarkdownReport(verdict), HasSubstr("```text\nnative     \"g13g5<b>|\\xE2\\ng41\"\n"));
   const nlohmann::json said = JsonReport(verdict)["said"];
   EXPECT_EQ(said["part_at"], 2);
-  EXPECT_EQ(said["reference"]["text"], "g32g5g21g41");
+  EXPECT_EQ(said["reference"]["text"], "g13g5g21g41");
   EXPECT_EQ(said["candidate"]["ids"][2], 7);
   EXPECT_EQ(said["candidate"]["pieces"][2]["bytes_hex"], "3c623e7ce20a");
   const HtmlClimb page = {.verdict = &verdict};
-  EXPECT_THAT(HtmlReport({&page, 1}), testing::AllOf(HasSubstr("g32g5<mark>&lt;b&gt;|"), HasSubstr("What they said")));
+  EXPECT_THAT(HtmlReport({&page, 1}), testing::AllOf(HasSubstr("g13g5<mark>&lt;b&gt;|"), HasSubstr("What they said")));
   // Nothing was generated, so nobody said anything; and a stage that fails below leaves the texts.
   for (Capture* c : {&candidate, &reference}) c->generated.clear();
   EXPECT_THAT(TextReport(Climb(), {}), Not(HasSubstr("What they said")));
