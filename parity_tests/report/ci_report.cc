@@ -105,8 +105,8 @@ std::vector<Row> RowsOf(const Verdict& verdict, const RungResult& result) {
   const std::vector<int32_t>& tokens = generated ? verdict.said_reference.ids : verdict.tokens;
   std::vector<Row> rows;
   for (size_t i = 0; i < result.rows.size(); ++i) {
-    rows.push_back({result.PositionOf(i), i < tokens.size() ? tokens[i] : -1, GradeRow(result.rows[i], limits),
-                    &result.rows[i]});
+    rows.push_back(
+        {result.PositionOf(i), i < tokens.size() ? tokens[i] : -1, GradeRow(result.rows[i], limits), &result.rows[i]});
   }
   return rows;
 }
