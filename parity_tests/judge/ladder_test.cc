@@ -233,6 +233,17 @@ TEST_F(LadderTest, TheContextIsWhatTheRequestAsksFor) {
   EXPECT_THAT(ExpectFailureAt(Rung::kShapes).message, HasSubstr("both sides took 512, the request asks for 256"));
 }
 
+TEST_F(LadderTest, AContextMayBeRoundedUp) {
+  for (Capture* capture : {&candidate, &reference}) capture->request.n_ctx = 300;
+  candidate.shapes.n_ctx = 300;
+  reference.shapes.n_ctx = 512;
+  const Verdict verdict = Climb();
+  EXPECT_TRUE(verdict.parity());
+  EXPECT_THAT(verdict.rung(Rung::kShapes).notes, Contains(HasSubstr("300 rounded up")));
+  reference.shapes.n_ctx = 556;
+  EXPECT_THAT(ExpectFailureAt(Rung::kShapes).message, HasSubstr("n_ctx: candidate 300, reference 556"));
+}
+
 TEST_F(LadderTest, MissingLogitRowsOnBothSidesStopAtShapes) {
   for (Capture* capture : {&candidate, &reference}) {
     capture->logits.rows = 5;
@@ -257,7 +268,7 @@ TEST_F(LadderTest, ManyDifferencesAreCounted) {
   for (auto& ranges : candidate.shapes.attends) ranges = {{7, 9}};
   candidate.shapes.n_ctx = candidate.shapes.kv_cells = candidate.shapes.n_embd_k = 1;
   const std::string message = ExpectFailureAt(Rung::kShapes).message;
-  EXPECT_THAT(message, HasSubstr("\nand 2 more"));
+  EXPECT_THAT(message, HasSubstr("\nand 1 more"));
 }
 
 // First-logit.

@@ -196,6 +196,21 @@ int64_t RequestedContext(const Request& request, int64_t n_tokens) {
   return (n_tokens + request.max_tokens + 255) / 256 * 256;
 }
 
+// An engine may round a context up to its own unit; 256 is the largest known.
+void CompareContexts(int candidate, int reference, int64_t asked, Differences& differences, RungResult& result) {
+  constexpr int64_t kUnit = 256;
+  const auto rounded_up = [asked](int64_t n) { return n >= asked && n < asked + kUnit; };
+  if (candidate != reference && rounded_up(candidate) && rounded_up(reference)) {
+    result.notes.push_back(fmt::format("n_ctx: candidate {}, reference {}: {} rounded up, each to a unit of its own",
+                                       candidate, reference, asked));
+    return;
+  }
+  differences.Expect("n_ctx", candidate, reference);
+  if (candidate == reference && !rounded_up(reference)) {
+    differences.Add(fmt::format("n_ctx: both sides took {}, the request asks for {}", reference, asked));
+  }
+}
+
 // Two files of one model: what both say must mean the same, and the tensors are told apart in a note.
 void CompareModels(const ModelDiff& models, Differences& differences, RungResult& result) {
   std::vector<std::string> one_side;
@@ -289,13 +304,11 @@ RungResult CompareShapes(const Capture& candidate, const Capture& reference, con
   CompareHyperparameters(candidate, reference, differences, result);
 
   const Shapes &c = candidate.shapes, &r = reference.shapes;
-  differences.Expect("n_ctx", c.n_ctx, r.n_ctx);
-  const int64_t asked = RequestedContext(reference.request, static_cast<int64_t>(reference.tokens.size()));
-  if (c.n_ctx == r.n_ctx && r.n_ctx != asked) {
-    differences.Add(fmt::format("n_ctx: both sides took {}, the request asks for {}", r.n_ctx, asked));
-  }
+  CompareContexts(c.n_ctx, r.n_ctx, RequestedContext(reference.request, static_cast<int64_t>(reference.tokens.size())),
+                  differences, result);
   // A batch cannot be larger than the context, and whether an engine reports it so is its own matter.
-  differences.Expect("positions in one batch", std::min(c.n_ubatch, c.n_ctx), std::min(r.n_ubatch, r.n_ctx));
+  const int n_ctx = std::min(c.n_ctx, r.n_ctx);
+  differences.Expect("positions in one batch", std::min(c.n_ubatch, n_ctx), std::min(r.n_ubatch, n_ctx));
   differences.Expect("KV cells", c.kv_cells, r.kv_cells);
   differences.Expect("K row (n_embd_k)", c.n_embd_k, r.n_embd_k);
   differences.Expect("V row (n_embd_v)", c.n_embd_v, r.n_embd_v);
