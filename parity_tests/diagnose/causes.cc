@@ -167,6 +167,7 @@ void OutputCauses(Point point, std::span<const float> a, std::span<const float> 
     ab += static_cast<double>(a[i]) * b[i];
     largest = std::max(largest, std::fabs(static_cast<double>(b[i])));
     error = std::max(error, std::fabs(static_cast<double>(a[i]) - b[i]));
+    if (!std::isfinite(a[i]) || !std::isfinite(b[i])) return;  // no figure says anything
   }
   const double cosine = aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0, ratio = bb > 0 ? ab / bb : 0;
   if (cosine > 0.9999999 && std::fabs(ratio - 1) > 1e-4) {

@@ -170,6 +170,10 @@ void AddCausesOfReference(Explanation& e) {
 void AddCausesOfSurvey(Explanation& e) {
   if (e.reference && !e.reference->findings.empty() && !e.baseline) return AddCausesOfReference(e);
   if (!e.candidate) return;
+  if (e.candidate->of_the_model && e.candidate->findings.empty()) {
+    e.diagnosis.causes = {*e.candidate->of_the_model};
+    return;
+  }
   if (!e.candidate->findings.empty()) e.diagnosis.at_fault = AtFault::kCandidate;
   std::vector<Cause>& causes = e.diagnosis.causes;
   const auto add = [&causes](const Cause& cause, bool first) {

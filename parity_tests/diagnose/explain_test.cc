@@ -4,6 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <limits>
+
+#include "engine/gguf/gguf.h"
 #include "fixtures/generate.h"
 #include "parity_tests/harness/engines.h"
 #include "parity_tests/harness/native_backend.h"
@@ -123,6 +127,32 @@ TEST_F(ExplainTest, TheMistakeOfAnEngineThatShowsNoTensors) {
   EXPECT_EQ(e.diagnosis.causes[0].id, "sub_norm_skipped");
   EXPECT_EQ(e.diagnosis.causes[0].certainty, Certainty::kCertain);
   EXPECT_THAT(e.diagnosis.causes[0].evidence, HasSubstr("in layer 1"));
+}
+
+// A NaN in the file is no mistake of an engine, and no rounding.
+TEST_F(ExplainTest, ANaNOfTheFileIsFollowedToItsTensor) {
+  const std::string broken = root_->path() + "/nan.gguf";
+  const bitnet::GgufFile file = bitnet::GgufFile::Open(root_->path() + "/tiny.gguf");
+  bitnet::GgufWriter writer(broken);
+  for (const auto& [key, value] : file.metadata()) writer.Set(key, value);
+  for (const bitnet::TensorInfo& t : file.tensors()) writer.DeclareTensor(t.name, t.type, t.shape);
+  writer.WriteHeader();
+  for (const bitnet::TensorInfo& t : file.tensors()) {
+    std::vector<std::byte> data(file.Data(t).begin(), file.Data(t).end());
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    if (t.name == "blk.1.ffn_norm.weight") std::memcpy(data.data() + 7 * sizeof(float), &nan, sizeof(nan));
+    writer.WriteTensor(data);
+  }
+  writer.Finish();
+  const auto candidate = MakeNativeBackend("llama.cpp-avx2"), reference = MakeNativeBackend("llama.cpp-avx512");
+  Request request = TinyRequest();
+  request.model = broken;
+  const Captures captures = {candidate->Run(request), reference->Run(request)};
+  const Explanation e = ExplainBits(*candidate, *reference, request, captures);
+  ASSERT_EQ(e.diagnosis.causes.size(), 1u);
+  EXPECT_EQ(e.diagnosis.causes[0].id, "weights_not_finite");
+  EXPECT_THAT(e.diagnosis.causes[0].evidence, HasSubstr("blk.1.ffn_norm.weight"));
+  EXPECT_EQ(e.diagnosis.at_fault, AtFault::kUnknown);
 }
 
 // Candidate, reference, and our own computation of the model: two against one say who is wrong.

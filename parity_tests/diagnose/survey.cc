@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <memory>
 #include <optional>
@@ -29,6 +30,27 @@ struct Found {
   std::string cells;  // which of them are wrong, in words
   SurveyFinding finding;
 };
+
+// Numbers that are not finite, of inputs that are, come from the file.
+std::optional<Cause> BrokenWeights(const TracedOperation& op, const Fit& fit) {
+  const bitnet::PointInfo& info = bitnet::InfoOf(op.point());
+  if (info.weight == bitnet::Weight::kNone || fit.worst() > 1) return std::nullopt;
+  const auto finite = [](std::span<const float> row) {
+    return std::all_of(row.begin(), row.end(), [](float v) { return std::isfinite(v); });
+  };
+  for (size_t i = 0; i < op.output().n(); ++i) {
+    if (finite(op.output().row(i)) || (op.a().n() > i && !finite(op.a().row(i)))) continue;
+    Causes causes;
+    causes.Add(
+        "weights_not_finite", Certainty::kCertain,
+        fmt::format(
+            "{}{} is NaN or infinite of finite inputs at position {}, by our own computation too: {} is not finite",
+            info.name, op.layer() < 0 ? "" : fmt::format(" in layer {}", op.layer()), i,
+            bitnet::TensorName(InfoOf(info.weight), static_cast<size_t>(std::max(op.layer(), 0)))));
+    return causes.Sorted().front();
+  }
+  return std::nullopt;
+}
 
 // Before the layers, by layer, behind them.
 std::pair<int, int> Order(const Found& f) {
@@ -88,6 +110,7 @@ class Surveyor {
       ++survey_.operations;
       Fit fit = op->Compare(op->parameters());
       survey_.exact += fit.exact();
+      if (!survey_.of_the_model) survey_.of_the_model = BrokenWeights(*op, fit);
       if (!fit.exact() && fit.worst() <= 1) inexact_.push_back({info.point, layer});
       if (fit.worst() > 1) wrong.emplace(layer, std::move(fit));
     }

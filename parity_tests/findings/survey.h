@@ -3,6 +3,7 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_FINDINGS_SURVEY_H_
 #define BITNET_PARITY_PARITY_TESTS_FINDINGS_SURVEY_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct SurveyFinding {
 struct Survey {
   std::vector<Habit> habits;
   std::vector<SurveyFinding> findings;  // in the order of the computation
+  std::optional<Cause> of_the_model;    // what the engine computes rightly from a file that is broken
   int operations = 0;                   // replayed
   int exact = 0;                        // of those, with every bit
   int not_traced = 0;
