@@ -21,10 +21,26 @@ int64_t DifferentBits(const Matrix& a, const Matrix& b) {
   return differing;
 }
 
+// Whether the first token in which two runs part has other logits, too.
+bool SameChoices(const Capture& once, const Capture& again) {
+  const auto parts =
+      std::mismatch(once.generated.begin(), once.generated.end(), again.generated.begin(), again.generated.end());
+  const auto i = static_cast<int64_t>(parts.first - once.generated.begin());
+  const Matrix &a = once.decode_logits, &b = again.decode_logits;
+  if (i >= a.rows || i >= b.rows || a.cols != b.cols) return true;
+  return !std::equal(a.row(i), a.row(i) + a.cols, b.row(i));
+}
+
 // Two answers of the candidate to one request.
 void RunCauses(const Capture& once, const Capture& again, Causes& causes) {
   const int64_t differing = DifferentBits(once.logits, again.logits);
   if (again.tokens == once.tokens && again.generated == once.generated && differing == 0) return;
+  const bool drawn = again.tokens == once.tokens && differing == 0 && !SameChoices(once, again);
+  if (drawn) {
+    causes.Add("not_greedy", Certainty::kCertain,
+               "two runs of the candidate on the same request take other tokens of the same logits");
+    return;
+  }
   causes.Add("uninitialized", Certainty::kCertain,
              fmt::format("two runs of the candidate on the same request differ in {} of {} logits", differing,
                          once.logits.data.size()));
@@ -35,6 +51,15 @@ int DecodeCauses(const Captures& captures, const RungResult& decode, Causes& cau
   const Capture &c = captures.candidate, &r = captures.reference;
   const size_t i = static_cast<size_t>(std::max<int64_t>(decode.position, 0));
   if (i >= c.generated.size() || i >= r.generated.size() || c.generated[i] == r.generated[i]) return -1;
+  if (const int32_t taken = c.generated[i]; taken >= 0 && taken < c.decode_logits.cols) {
+    const float* own = c.decode_logits.row(static_cast<int64_t>(i));
+    const float largest = *std::max_element(own, own + c.decode_logits.cols);
+    if (own[taken] < largest) {
+      causes.Add(
+          "not_greedy", Certainty::kCertain,
+          fmt::format("generated token {} is {} of logit {:g}; the largest is {:g}", i, taken, own[taken], largest));
+    }
+  }
   if (static_cast<int64_t>(i) >= c.decode_logits.rows) return -1;
   const float* row = c.decode_logits.row(static_cast<int64_t>(i));
   const int32_t a = c.generated[i], b = r.generated[i];

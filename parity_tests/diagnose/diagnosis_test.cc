@@ -69,6 +69,17 @@ TEST_F(DiagnosisTest, Bos) {
   EXPECT_THAT(Causes(), ElementsAre("bos_missing"));
 }
 
+TEST_F(DiagnosisTest, TokensThatAreDrawn) {
+  std::vector<int32_t>& taken = both_.candidate.generated;
+  again_ = both_.candidate;
+  taken[1] = (taken[1] + 1) % 64;
+  EXPECT_THAT(Causes(), ElementsAre("not_greedy"));
+  EXPECT_THAT(diagnosis_.causes[0].evidence, HasSubstr("take other tokens of the same logits"));
+  again_.reset();
+  EXPECT_THAT(Causes(), ElementsAre("not_greedy"));
+  EXPECT_THAT(diagnosis_.causes[0].evidence, HasSubstr("the largest is"));
+}
+
 TEST_F(DiagnosisTest, ShiftedIds) {
   for (int32_t& id : both_.candidate.tokens) id += 3;
   EXPECT_THAT(Causes(), ElementsAre("ids_shifted"));
