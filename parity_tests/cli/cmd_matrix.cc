@@ -1,9 +1,11 @@
 // bitnet-parity matrix: the ladder over every shipped model, prompt and schedule, as one table.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
@@ -11,6 +13,7 @@
 #include "parity_tests/harness/matrix.h"
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/settings.h"
+#include "reference/capture/suggest.h"
 
 namespace parity {
 namespace {
@@ -29,6 +32,30 @@ struct MatrixCommand {
 
 bool Selected(const std::vector<std::string>& only, const std::string& name) {
   return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
+}
+
+// A name that is not in the matrix is a mistake, not a smaller selection.
+void CheckNames(const char* option, const std::vector<std::string>& asked, const std::set<std::string>& known,
+                const std::string& file) {
+  const std::vector<std::string> names(known.begin(), known.end());
+  for (const std::string& name : asked) {
+    if (known.contains(name)) continue;
+    throw std::runtime_error(fmt::format("{}: {}: found '{}', expected one of {}{}", file, option, name,
+                                         fmt::join(names, ", "), DidYouMean(name, names)));
+  }
+}
+
+void CheckSelection(const MatrixCommand& command, const ParityMatrix& matrix) {
+  std::set<std::string> references, models, prompts;
+  for (const Case& c : matrix.cases) {
+    references.insert(c.reference);
+    models.insert(matrix.models[c.model].id);
+    prompts.insert(matrix.prompts[c.prompt].id);
+  }
+  const std::string file = SettingsName(command.matrix_file, "parity_matrix.json");
+  CheckNames("--reference", command.references, references, file);
+  CheckNames("--model", command.only_models, models, file);
+  CheckNames("--prompt", command.only_prompts, prompts, file);
 }
 
 RunCase MakeCase(const MatrixCommand& command, const ParityMatrix& matrix, const Case& c) {
@@ -66,6 +93,7 @@ int Run(const MatrixCommand& command) {
   command.run.ApplyTimeout();
   ParityMatrix matrix = LoadMatrix(command.matrix_file, command.prompts_file, command.models);
   command.profile.Load(matrix.profile);  // a mistake in a threshold is said before an engine runs
+  CheckSelection(command, matrix);
   std::vector<RunCase> cases;
   for (const Case& c : matrix.cases) {
     if (Selected(command.references, c.reference) && Selected(command.only_models, matrix.models[c.model].id) &&
@@ -74,8 +102,10 @@ int Run(const MatrixCommand& command) {
     }
   }
   if (cases.empty()) {
-    throw std::runtime_error(fmt::format("{}: no case of that reference, model and prompt",
-                                         SettingsName(command.matrix_file, "parity_matrix.json")));
+    throw std::runtime_error(
+        fmt::format("{}: no case has that reference, model and prompt together; --list-cases "
+                    "shows those that there are",
+                    SettingsName(command.matrix_file, "parity_matrix.json")));
   }
   if (!command.cases.list.empty()) {
     fmt::print("{}", ListOfCases(ChosenCases(cases, command.cases), command.cases.list));

@@ -2,11 +2,9 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sys/utsname.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <fstream>
 
 #include "parity_tests/cli/app_names.h"
 #include "parity_tests/cli/commands.h"
@@ -14,20 +12,10 @@
 #include "parity_tests/cli/project_file.h"
 #include "parity_tests/harness/engines.h"
 #include "reference/capture/suggest.h"
+#include "reference/engines/machine.h"
 
 namespace parity {
 namespace {
-
-// As Linux calls it; the machine's kind where it does not say.
-std::string CpuName() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    const size_t colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  utsname machine = {};
-  return uname(&machine) == 0 ? machine.machine : "unknown";
-}
 
 // This program's version, the engines that it finds with theirs, and the CPU.
 std::string Versions() {
@@ -38,7 +26,7 @@ std::string Versions() {
     text += fmt::format("\n  {} {}", row.name, probe.available ? probe.version : "(not available)");
     if (probe.available && row.runner.program.empty()) text += fmt::format(", {}", fmt::join(probe.found, ", "));
   }
-  return text + fmt::format("\n  CPU {}", CpuName());
+  return text + fmt::format("\n  CPU {}", ThisMachine().cpu);
 }
 
 // The first argument that nothing takes; nullptr: there is none.

@@ -420,6 +420,17 @@ TEST_F(LadderTest, ASwappedTokenStopsAtDecode) {
   ExpectFailureAt(Rung::kDecode, "cosine");
 }
 
+TEST_F(LadderTest, TheFirstTokenIsTakenFromTheLastPromptRow) {
+  for (Capture* capture : {&candidate, &reference}) {
+    std::copy_n(capture->logits.row(4), 64, capture->decode_logits.data.begin());
+    capture->generated[0] = Argmax({capture->decode_logits.row(0), 64});
+  }
+  const RungResult result = ExpectFailureAt(Rung::kDecode);
+  EXPECT_EQ(result.position, 0);
+  EXPECT_THAT(result.message,
+              HasSubstr("the candidate's first row of decode logits is not its last row of prompt logits"));
+}
+
 TEST_F(LadderTest, ATieIsReportedAsATie) {
   const int32_t expected = reference.generated[2], other = (expected + 1) % 64;
   Choose(candidate, 2, other, 0.0f);

@@ -11,6 +11,7 @@
 #include "engine/formats/codec.h"
 #include "parity_tests/oracle/quantize.h"
 #include "parity_tests/oracle/scalar.h"
+#include "parity_tests/oracle/ternary.h"
 
 namespace parity {
 namespace {
@@ -40,6 +41,33 @@ Ternary MakeTernary(size_t rows, size_t cols) {
   t.bytes = EncodeTernary(bitnet::TensorType::kTQ2_0, tensor);
   t.w = {.type = bitnet::TensorType::kTQ2_0, .rows = rows, .cols = cols, .data = t.bytes.data()};
   return t;
+}
+
+Values RowOf(const ProductParameters& p, size_t r) {
+  const ProductParameters read = p.Read();
+  Values row(p.w.cols);
+  bitnet::WeightRow(read.w, r, row.data());
+  return row;
+}
+
+TEST(Product, BlocksAreReadAsEachChangeSays) {
+  const Ternary t = MakeTernary(8, 512);
+  ProductParameters p;
+  p.w = t.w;
+  const Values right = RowOf(p, 3);
+  ReadWithCodes(p, [](uint8_t code) { return code > 2 ? code : static_cast<uint8_t>(2 - code); });
+  Values expected = right;
+  for (float& v : expected) v = -v;
+  EXPECT_EQ(RowOf(p, 3), expected);
+  // Another change comes behind the first.
+  ReadInOrder(p, [](size_t i) { return i ^ 1; });
+  for (size_t i = 0; i < expected.size(); i += 2) std::swap(expected[i], expected[i + 1]);
+  EXPECT_EQ(RowOf(p, 3), expected);
+  // Some rows of the matrix are read alike.
+  EXPECT_EQ(RowOf(p.Rows(2, 4), 1), expected);
+  ReadWithoutScale(p);
+  for (float& v : expected) v *= 2;  // the scale is 0.5
+  EXPECT_EQ(RowOf(p, 3), expected);
 }
 
 TEST(Plain, NormIsTheDefinitionAndEpsilonMayStandOutside) {

@@ -13,33 +13,15 @@
 namespace parity {
 namespace {
 
-// Text inside a table's cell: no bar, no line break, no markup.
-std::string Cell(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '\n') {
-      out += "<br>";
-    } else if (c == '<') {
-      out += "&lt;";
-    } else if (c == '&') {
-      out += "&amp;";
-    } else {
-      if (c == '|' || c == '*' || c == '_' || c == '`' || c == '\\' || c == '[') out += '\\';
-      out += c;
-    }
-  }
-  return out;
-}
-
 std::string TopCell(const std::vector<TopToken>& top, size_t i) {
   if (i >= top.size()) return " | | ";
-  return fmt::format("{} | {} | {:.6g}", top[i].id, Cell(Quote(top[i].text)), top[i].logit);
+  return fmt::format("{} | {} | {:.6g}", top[i].id, MarkdownCell(Quote(top[i].text)), top[i].logit);
 }
 
 std::string Facts(const Verdict& verdict) {
   std::string out;
   const auto item = [&out](std::string_view key, const std::string& value) {
-    if (!value.empty()) out += fmt::format("- {}: {}\n", key, Cell(value));
+    if (!value.empty()) out += fmt::format("- {}: {}\n", key, MarkdownCell(value));
   };
   item("candidate", DescribeBackend(verdict.candidate));
   item("reference", DescribeBackend(verdict.reference));
@@ -67,11 +49,11 @@ std::string Stages(const Verdict& verdict) {
       identical = FormatShare(result.worst.identical_share()) + (furthest.empty() ? "" : "; " + furthest);
     }
     out += fmt::format("| {} | {} | {} | {} | {} |\n", RungName(result.rung), StatusName(result.status),
-                       Cell(WhatWasCompared(result)), Cell(worst), Cell(identical));
+                       MarkdownCell(WhatWasCompared(result)), MarkdownCell(worst), MarkdownCell(identical));
   }
   for (const RungResult& result : verdict.rungs) {
     for (const std::string& note : result.notes) {
-      out += fmt::format("\nNote on {}: {}\n", RungName(result.rung), Cell(note));
+      out += fmt::format("\nNote on {}: {}\n", RungName(result.rung), MarkdownCell(note));
     }
   }
   return out;
@@ -81,7 +63,7 @@ std::string Checks(const RungResult& result) {
   if (result.checks.empty()) return "";
   std::string out = "\n| metric | worst | limit | position | |\n| --- | --- | --- | --- | --- |\n";
   for (const Check& check : result.checks) {
-    out += fmt::format("| {} | {} | {} | {} | {} |\n", Cell(std::string(MetricName(check.metric))),
+    out += fmt::format("| {} | {} | {} | {} | {} |\n", MarkdownCell(std::string(MetricName(check.metric))),
                        FormatMetric(check.metric, check.worst), FormatLimit(check), check.position,
                        check.pass ? "ok" : "over");
   }
@@ -92,7 +74,7 @@ std::string TopTable(const RungResult& result, const Verdict& verdict) {
   const size_t rows = std::max(result.top_candidate.size(), result.top_reference.size());
   if (rows == 0) return "";
   std::string out = fmt::format("\n| | {} | | | {} | | |\n| --- | --- | --- | --- | --- | --- | --- |\n",
-                                Cell(verdict.candidate.name), Cell(verdict.reference.name));
+                                MarkdownCell(verdict.candidate.name), MarkdownCell(verdict.reference.name));
   for (size_t i = 0; i < rows; ++i) {
     out += fmt::format("| {} | {} | {} |\n", i + 1, TopCell(result.top_candidate, i), TopCell(result.top_reference, i));
   }
@@ -109,9 +91,10 @@ std::string MarkdownReport(const Verdict& verdict, bool usual_causes) {
   if (!failed) return out + said;
 
   const RungResult& result = verdict.rung(*failed);
-  out += fmt::format("\n### What differs\n\n{}\n", Cell(result.message));
-  if (result.position >= 0 && result.token >= 0) out += fmt::format("\nAt {}\n", Cell(DescribePosition(result)));
-  for (const std::string& hint : result.hints) out += fmt::format("\nHint: {}\n", Cell(hint));
+  out += fmt::format("\n### What differs\n\n{}\n", MarkdownCell(result.message));
+  if (result.position >= 0 && result.token >= 0)
+    out += fmt::format("\nAt {}\n", MarkdownCell(DescribePosition(result)));
+  for (const std::string& hint : result.hints) out += fmt::format("\nHint: {}\n", MarkdownCell(hint));
   out += Checks(result) + TopTable(result, verdict) + said;
   if (!usual_causes || result.explains_itself) return out;
   out += "\n### What usually causes that\n\n";

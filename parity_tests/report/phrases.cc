@@ -80,4 +80,21 @@ std::string CoverageProblem(const Verdict& verdict) {
   return fmt::format("required and not judged in full: {}", fmt::join(missing, ", "));
 }
 
+std::string MarkdownCell(const std::string& text) {
+  std::string out;
+  for (const char c : Utf8(text)) {
+    if (c == '\n') {
+      out += "<br>";
+    } else if (c == '<') {
+      out += "&lt;";
+    } else if (c == '&') {
+      out += "&amp;";
+    } else {
+      if (c == '|' || c == '*' || c == '_' || c == '`' || c == '\\' || c == '[') out += '\\';
+      out += c;
+    }
+  }
+  return out;
+}
+
 }  // namespace parity

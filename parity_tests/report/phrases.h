@@ -30,6 +30,9 @@ std::string DescribePosition(const RungResult& result);
 // What was compared, or why nothing or not all was.
 std::string WhatWasCompared(const RungResult& result);
 
+// Text inside a cell of a Markdown table: no bar, no line break, no markup; bytes that are no UTF-8 are shown as such.
+std::string MarkdownCell(const std::string& text);
+
 }  // namespace parity
 
 #endif  // BITNET_PARITY_PARITY_TESTS_REPORT_PHRASES_H_

@@ -18,24 +18,6 @@ namespace {
 
 using Test = std::function<bool(const CaseResult&)>;
 
-// What Markdown would take for markup.
-std::string Cell(const std::string& text) {
-  std::string out;
-  for (const char c : Utf8(text)) {
-    if (c == '\n') {
-      out += "<br>";
-    } else if (c == '<') {
-      out += "&lt;";
-    } else if (c == '&') {
-      out += "&amp;";
-    } else {
-      if (c == '|' || c == '*' || c == '_' || c == '`' || c == '\\' || c == '[') out += '\\';
-      out += c;
-    }
-  }
-  return out;
-}
-
 std::string CosineOf(const CaseResult& r) {
   return r.prompt_rows.rows() > 0 ? FormatMetric(Metric::kCosine, r.prompt_rows.value(Metric::kCosine)) : "-";
 }
@@ -51,9 +33,9 @@ std::string CasesTable(const RunReport& report) {
       "| --- | --- | --- | --- | --- | --- | --- |\n";
   for (const CaseResult& r : report.results) {
     const std::string identical = r.prompt_rows.rows() > 0 ? FormatShare(r.prompt_rows.identical_share()) : "-";
-    out += fmt::format("| {} | {} | {} | {} | {} | {} | {} |\n", Cell(r.names.id),
-                       Cell(std::string(CaseStatusName(r.status))), TokenMatch(r), CosineOf(r),
-                       Band(r).empty() ? "-" : Band(r), identical, Cell(FirstComponent(r)));
+    out += fmt::format("| {} | {} | {} | {} | {} | {} | {} |\n", MarkdownCell(r.names.id),
+                       MarkdownCell(std::string(CaseStatusName(r.status))), TokenMatch(r), CosineOf(r),
+                       Band(r).empty() ? "-" : Band(r), identical, MarkdownCell(FirstComponent(r)));
   }
   return out;
 }
@@ -62,10 +44,10 @@ std::string TextsTable(const RunReport& report) {
   std::string out = "| case | prompt | candidate | reference |\n| --- | --- | --- | --- |\n";
   for (const CaseResult& r : report.results) {
     const auto said = [](const CaseSide& side) {
-      return side.backend.name.empty() ? std::string("no answer") : Cell(Quote(side.Text()));
+      return side.backend.name.empty() ? std::string("no answer") : MarkdownCell(Quote(side.Text()));
     };
-    out += fmt::format("| {} | {} | {} | {} |\n", Cell(r.names.id), Cell(Quote(r.prompt)), said(r.candidate),
-                       said(r.reference));
+    out += fmt::format("| {} | {} | {} | {} |\n", MarkdownCell(r.names.id), MarkdownCell(Quote(r.prompt)),
+                       said(r.candidate), said(r.reference));
   }
   return out;
 }
@@ -103,18 +85,19 @@ std::string Analysis(const RunReport& report) {
   std::string out;
   for (const CaseResult& r : report.results) {
     if (r.exit_code() == 0) continue;
-    out += fmt::format("### {}: {} at {}\n\n{}\n", Cell(r.names.id), CaseStatusName(r.status), r.failed_stage,
-                       Cell(r.message));
-    if (!r.first_difference.empty()) out += fmt::format("\nFirst trace that differs: {}\n", Cell(r.first_difference));
-    for (const std::string& line : r.where) out += fmt::format("\n- where: {}", Cell(line));
-    for (const std::string& line : r.causes) out += fmt::format("\n- why: {}", Cell(line));
+    out += fmt::format("### {}: {} at {}\n\n{}\n", MarkdownCell(r.names.id), CaseStatusName(r.status), r.failed_stage,
+                       MarkdownCell(r.message));
+    if (!r.first_difference.empty())
+      out += fmt::format("\nFirst trace that differs: {}\n", MarkdownCell(r.first_difference));
+    for (const std::string& line : r.where) out += fmt::format("\n- where: {}", MarkdownCell(line));
+    for (const std::string& line : r.causes) out += fmt::format("\n- why: {}", MarkdownCell(line));
     out += "\n\n";
   }
   if (!out.empty()) return out;
   for (const CaseResult& r : report.results) {
     if (r.first_difference.empty() || r.status != CaseStatus::kParity) continue;
-    out += fmt::format("- {}: within the limits; the first trace with another bit is {}\n", Cell(r.names.id),
-                       Cell(r.first_difference));
+    out += fmt::format("- {}: within the limits; the first trace with another bit is {}\n", MarkdownCell(r.names.id),
+                       MarkdownCell(r.first_difference));
   }
   const bool alone = std::any_of(report.results.begin(), report.results.end(),
                                  [](const CaseResult& r) { return r.status == CaseStatus::kCandidateOnly; });
@@ -135,7 +118,7 @@ std::vector<std::string> Once(const RunReport& report,
 
 std::string List(const std::vector<std::string>& lines, const std::string& none) {
   std::string out;
-  for (const std::string& line : lines) out += "- " + Cell(line) + "\n";
+  for (const std::string& line : lines) out += "- " + MarkdownCell(line) + "\n";
   return out.empty() ? none + "\n" : out;
 }
 
@@ -191,7 +174,7 @@ std::string RunMarkdown(const RunReport& report) {
   return fmt::format(
       "# bitnet-parity {}\n\n**{}**\n\n## Cases\n\n{}\n## Figures\n\n{}\n## What each engine said\n\n{}\n"
       "## Success criteria\n\n{}\n## Divergence\n\n{}## Recommendations\n\n{}\n## Environment\n\n{}\n## Files\n\n{}",
-      report.plan.command, Cell(summary.Closing()), CasesTable(report), summary.Table(), TextsTable(report),
+      report.plan.command, MarkdownCell(summary.Closing()), CasesTable(report), summary.Table(), TextsTable(report),
       Checklist(report), Analysis(report), List(Once(report, advice), "none"), Environment(report), FilesTree());
 }
 

@@ -255,50 +255,47 @@ std::vector<Fault> UnknownFaults(const bitnet::Model& model) {
 struct Table {
   std::string rows;
   Tally all;
-  std::set<std::string> ids, ways;
+  size_t names = 0;
+  std::set<std::string> ways;
 };
 
-Table OfTheTable(const std::string& only) {
+// `faults_of` a model, each tried; a row for each `name_of` them.
+Table TableOf(const std::function<std::vector<Fault>(const bitnet::Model&)>& faults_of,
+              const std::function<std::string(const Fault&)>& name_of) {
   Table table;
-  std::map<std::string, Tally> by_id;
+  std::map<std::string, Tally> by_name;
   for (const char* format : kFormats) {
     Bench bench(format);
-    for (const Mistake& mistake : AllMistakes()) {
-      if (!mistake.tried || mistake.changes == nullptr || mistake.slack > 0) continue;
-      if (!only.empty() && only != mistake.id) continue;
-      for (const Fault& fault : FaultsOf(bench.model(), mistake)) {
-        const Tally tally = Try(bench, format, fault);
-        by_id[fault.id].Add(tally);
-        if (tally.runs > 0) table.ways.insert(fault.id + fault.how);
-      }
+    for (const Fault& fault : faults_of(bench.model())) {
+      const Tally tally = Try(bench, format, fault);
+      by_name[name_of(fault)].Add(tally);
+      if (tally.runs > 0) table.ways.insert(fault.id + fault.how);
     }
   }
-  for (const auto& [id, tally] : by_id) {
+  for (const auto& [name, tally] : by_name) {
     if (tally.runs == 0) continue;
-    table.rows += tally.Row(id);
+    table.rows += tally.Row(name);
     table.all.Add(tally);
-    table.ids.insert(id);
+    ++table.names;
   }
   return table;
 }
 
-Table OfUnknown() {
-  Table table;
-  std::map<std::string, Tally> by_how;
-  for (const char* format : kFormats) {
-    Bench bench(format);
-    for (const Fault& fault : UnknownFaults(bench.model())) {
-      const Tally tally = Try(bench, format, fault);
-      by_how[fault.how].Add(tally);
+Table OfTheTable(const std::string& only) {
+  const auto faults = [&only](const bitnet::Model& model) {
+    std::vector<Fault> all;
+    for (const Mistake& mistake : AllMistakes()) {
+      if (!mistake.tried || mistake.changes == nullptr || mistake.slack > 0) continue;
+      if (!only.empty() && only != mistake.id) continue;
+      for (Fault& fault : FaultsOf(model, mistake)) all.push_back(std::move(fault));
     }
-  }
-  for (const auto& [how, tally] : by_how) {
-    if (tally.runs == 0) continue;
-    table.rows += tally.Row(how);
-    table.all.Add(tally);
-    table.ways.insert(how);
-  }
-  return table;
+    return all;
+  };
+  return TableOf(faults, [](const Fault& fault) { return fault.id; });
+}
+
+Table OfUnknown() {
+  return TableOf(UnknownFaults, [](const Fault& fault) { return fault.how; });
 }
 
 std::string Summary(const Table& table, const char* named) {
@@ -309,9 +306,8 @@ std::string Summary(const Table& table, const char* named) {
       "{} mistakes, {} ways of making them, {} runs ({} more change nothing but rounding here): {} found, {} placed, "
       "{} {} ({} of "
       "them beside others that fit as well), {} without a cause, {} misleading; median {:.2f} s, {:.2f} s at most\n",
-      table.ids.empty() ? table.ways.size() : table.ids.size(), table.ways.size(), t.runs, t.no_effect, t.found,
-      t.placed, t.named, named, t.among, t.unnamed, t.misleading, seconds.empty() ? 0 : seconds[seconds.size() / 2],
-      seconds.empty() ? 0 : seconds.back());
+      table.names, table.ways.size(), t.runs, t.no_effect, t.found, t.placed, t.named, named, t.among, t.unnamed,
+      t.misleading, seconds.empty() ? 0 : seconds[seconds.size() / 2], seconds.empty() ? 0 : seconds.back());
 }
 
 int Pairs(int n) {

@@ -7,7 +7,7 @@
 namespace parity {
 
 struct Machine {
-  std::string cpu;   // "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz"; "unknown" where the system does not say
+  std::string cpu;   // "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz"; "aarch64" where the system says no more
   std::string libc;  // "glibc 2.36"
 };
 
