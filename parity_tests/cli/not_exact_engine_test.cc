@@ -176,6 +176,19 @@ TEST(NotExactEngineAlone, IsComparedWithItsPreviousBuild) {
   EXPECT_EQ(rounding.at("bisection").at("verdict"), "operation") << "what changed, not what rounding may explain";
 }
 
+// A change too small to be told from a rounding where it begins (attn_norm) shows where the rows are small. What was
+// wrong before is not what changed.
+TEST(NotExactEngineAlone, WhatIsNewSinceThePreviousBuildIsTold) {
+  const nlohmann::json small =
+      ExplanationOf("kjv-bitnet.f32", "--fault epsilon_small:3", {"--baseline", "exec:" NOT_EXACT_ENGINE});
+  EXPECT_EQ(FirstCause(small), "norm_epsilon") << small.dump(2);
+  const nlohmann::json e = ExplanationOf("kjv-bitnet.tq2_0", "--fault softmax_scale:2 --fault rope_base:3",
+                                         {"--baseline", "exec:" NOT_EXACT_ENGINE " --fault softmax_scale:2"});
+  EXPECT_EQ(e.at("survey").at("findings").size(), 2u) << "q_rope and k_rope: " << e.dump(2);
+  EXPECT_EQ(FirstCause(e), "rope_base");
+  EXPECT_EQ(e.at("survey_of_reference").at("findings").at(0).at("stage"), "attn_scores_softmax");
+}
+
 // What the engine leaves behind for a short prompt with these options.
 Capture RunAlone(const std::string& directory, const std::string& model, const std::vector<std::string>& options,
                  const nlohmann::json& more = nlohmann::json::object()) {

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "parity_tests/diagnose/causes.h"
+#include "reference/capture/quote.h"
 #include "reference/capture/trace_record.h"
 
 namespace parity {
@@ -44,6 +45,24 @@ void RunCauses(const Capture& once, const Capture& again, Causes& causes) {
   causes.Add("uninitialized", Certainty::kCertain,
              fmt::format("two runs of the candidate on the same request differ in {} of {} logits", differing,
                          once.logits.data.size()));
+}
+
+// All tokens of the shorter answer are the longer one's.
+void EndCauses(const Capture& c, const Capture& r, Causes& causes) {
+  const size_t n = std::min(c.generated.size(), r.generated.size());
+  if (n == 0 || c.generated.size() == r.generated.size()) return;
+  if (!std::equal(c.generated.begin(), c.generated.begin() + static_cast<ptrdiff_t>(n), r.generated.begin())) return;
+  const bool candidate_ends = c.generated.size() == n;
+  const Capture& longer = candidate_ends ? r : c;
+  const auto piece = [&longer](size_t i) {
+    return i < longer.generated_pieces.size() ? " " + Quote(longer.generated_pieces[i]) : std::string();
+  };
+  causes.Add(
+      "ends_elsewhere", Certainty::kCertain,
+      fmt::format("{} tokens are equal, the last {}{}; there the {} ends, and the {} goes on with {}{}, of {} "
+                  "that were asked for",
+                  n, longer.generated[n - 1], piece(n - 1), candidate_ends ? "candidate" : "reference",
+                  candidate_ends ? "reference" : "candidate", longer.generated[n], piece(n), r.request.max_tokens));
 }
 
 // Tokens of one logit. Returns the position whose logits chose between them, -1 where that is not the cause.
@@ -111,6 +130,7 @@ Diagnosis Diagnose(const DiagnosisInput& input) {
     OutputCauses(result.location.point, TensorAt(inside.candidate, result.location),
                  TensorAt(inside.reference, result.location), causes);
     if (failed == Rung::kDecode) {
+      EndCauses(captures.candidate, captures.reference, causes);
       const int position = DecodeCauses(captures, input.verdict->rung(Rung::kDecode), causes);
       if (result.location.position < 0) result.location.position = position;
     }

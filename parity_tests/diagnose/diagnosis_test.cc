@@ -80,6 +80,20 @@ TEST_F(DiagnosisTest, TokensThatAreDrawn) {
   EXPECT_THAT(diagnosis_.causes[0].evidence, HasSubstr("the largest is"));
 }
 
+TEST_F(DiagnosisTest, AnAnswerThatEndsEarly) {
+  Capture& c = both_.candidate;
+  c.generated.resize(2);
+  c.generated_pieces.resize(2);
+  c.decode_logits = {
+      2, c.decode_logits.cols, {c.decode_logits.data.begin(), c.decode_logits.data.begin() + 2 * c.decode_logits.cols}};
+  EXPECT_THAT(Causes(), ElementsAre("ends_elsewhere"));
+  EXPECT_THAT(diagnosis_.causes[0].evidence, HasSubstr("2 tokens are equal"));
+  std::swap(both_.candidate, both_.reference);
+  both_.candidate.request = both_.reference.request;
+  EXPECT_THAT(Causes(), ElementsAre("ends_elsewhere"));
+  EXPECT_THAT(diagnosis_.causes[0].evidence, HasSubstr("there the reference ends, and the candidate goes on"));
+}
+
 TEST_F(DiagnosisTest, ShiftedIds) {
   for (int32_t& id : both_.candidate.tokens) id += 3;
   EXPECT_THAT(Causes(), ElementsAre("ids_shifted"));

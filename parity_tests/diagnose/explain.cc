@@ -142,13 +142,26 @@ std::optional<Survey> SurveyOf(Backend& engine, const Capture& answered, const R
   return SurveyCapture(own, traced, options.progress, threads);
 }
 
-// What every engine does is asked of the candidate; of the reference, where the candidate follows from its inputs.
+// What the previous build does too did not change.
+void LeaveOutWhatWasThereBefore(const Survey& before, Survey& survey) {
+  std::erase_if(survey.findings, [&before](const SurveyFinding& f) {
+    const std::string cause = f.causes.empty() ? "" : f.causes.front().id;
+    return std::any_of(before.findings.begin(), before.findings.end(), [&](const SurveyFinding& g) {
+      return g.where == f.where && (g.causes.empty() ? "" : g.causes.front().id) == cause;
+    });
+  });
+}
+
+// What every engine does is asked of the candidate; of the reference, where the candidate follows from its inputs, or
+// where it is the candidate's previous build.
 void SurveyBoth(Backend& candidate, Backend& reference, const Request& request, const Captures& captures,
                 const OwnModel& own, const BisectOptions& options, Explanation& explanation) {
   const size_t least = explanation.bisection ? static_cast<size_t>(explanation.bisection->prefix_length) : 0;
   explanation.candidate = SurveyOf(candidate, captures.candidate, request, own, least, options);
-  if (explanation.candidate && !explanation.candidate->findings.empty()) return;
+  const bool wrong = explanation.candidate && !explanation.candidate->findings.empty();
+  if (wrong != explanation.baseline) return;
   explanation.reference = SurveyOf(reference, captures.reference, request, own, least, options);
+  if (wrong && explanation.reference) LeaveOutWhatWasThereBefore(*explanation.reference, *explanation.candidate);
 }
 
 // Nothing is wrong with the candidate: what does not follow on the other side is the cause.
@@ -181,19 +194,24 @@ void AddCausesOfSurvey(Explanation& e) {
     causes.insert(first ? causes.begin() : causes.end(), cause);
   };
   if (e.baseline && e.bisection) {
-    // What changed is where the bisection says; what else the survey finds was there before.
+    // What changed begins where the bisection says; a change too small to be told from a rounding there may show
+    // further on.
+    if (!e.candidate->findings.empty()) std::erase_if(causes, [](const Cause& c) { return c.id == "rounding"; });
     for (const SurveyFinding& f : e.candidate->findings) {
       const Place& at = e.bisection->place;
       const bool there = at.layer < 0 || std::find(f.layers.begin(), f.layers.end(), at.layer) != f.layers.end();
-      if (f.place.point != at.point || !there) continue;
-      for (const Cause& cause : f.causes) add(cause, true);
+      for (const Cause& cause : f.causes) add(cause, f.place.point == at.point && there);
     }
     return;
   }
   if (e.located_by_survey()) {
     e.diagnosis.location = e.location();
-    std::erase_if(causes, [](const Cause& c) { return c.id == "rounding" || c.id == "scaled_by_constant"; });
     const auto& findings = e.candidate->findings;
+    const bool named = !findings.front().causes.empty();
+    std::erase_if(causes, [named](const Cause& c) {  // what one tensor looks like
+      const bool shape = c.id == "permuted" || c.id == "head_not_tied";
+      return c.id == "rounding" || c.id == "scaled_by_constant" || (named && shape);
+    });
     for (auto f = findings.rbegin(); f != findings.rend(); ++f) {
       for (auto cause = f->causes.rbegin(); cause != f->causes.rend(); ++cause) add(*cause, true);
     }

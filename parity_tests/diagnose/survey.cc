@@ -25,8 +25,9 @@ constexpr double kFault = 2;
 struct Found {
   Point point;
   int layer;
-  Fit null;
+  Fit null;  // beside `habits`
   std::vector<Explained> explained;
+  HabitChoice habits;
   std::string cells;  // which of them are wrong, in words
   SurveyFinding finding;
 };
@@ -52,12 +53,72 @@ std::optional<Cause> BrokenWeights(const TracedOperation& op, const Fit& fit) {
   return std::nullopt;
 }
 
+void AddHabits(Point point, const HabitChoice& choice, std::vector<Habit>& habits) {
+  for (const HabitChoice::Part& part : choice.parts) {
+    const auto same = [&part](const Habit& h) { return h.id == part.habit->id; };
+    auto habit = std::find_if(habits.begin(), habits.end(), same);
+    if (habit == habits.end()) {
+      habit = habits.insert(
+          habit,
+          {.id = std::string(part.habit->id), .what = std::string(part.habit->what), .where = {}, .how = part.how});
+    }
+    habit->where.emplace_back(PointName(point));
+  }
+}
+
+// A query that attends more or fewer keys than its position allows.
+std::vector<Cause> CausesOfKeys(const TracedOperation& op, size_t position, const Batch& batch) {
+  const size_t keys = op.output().row(position).size() / bitnet::ShapeOf(op.model().hyperparameters).n_head;
+  const std::string_view id = MistakeOfKeys(keys, position, batch.first + batch.n);
+  if (id.empty()) return {};
+  Causes causes;
+  causes.Add(id, Certainty::kLikely,
+             fmt::format("position {} attends {} keys, expected {}", position, keys, position + 1));
+  return causes.Sorted();
+}
+
 // Before the layers, by layer, behind them.
 std::pair<int, int> Order(const Found& f) {
   const bool in_layer = bitnet::InfoOf(f.point).in_layer;
   const int layer = in_layer ? f.layer : f.point == Point::kEmbeddings ? -1 : 1 << 20;
   return {layer, static_cast<int>(f.point)};
 }
+
+// What was found, in the order of the computation. The same in another layer, or of keys as of queries, is one finding.
+class FindingList {
+ public:
+  explicit FindingList(size_t n_layer) : n_layer_(n_layer) {}
+
+  void Add(const Found& f) {
+    for (size_t i = 0; i < findings_.size(); ++i) {
+      SurveyFinding& known = findings_[i];
+      const Found& first = *first_[i];
+      const bool same_cause = f.explained.empty() == first.explained.empty() &&
+                              (f.explained.empty() || (f.explained[0].mistake == first.explained[0].mistake &&
+                                                       f.explained[0].how == first.explained[0].how));
+      if (first.point != f.point || first.cells != f.cells || !same_cause) continue;
+      known.layers.push_back(f.layer);
+      known.where = Where(known, f);
+      return;
+    }
+    findings_.push_back(f.finding);
+    findings_.back().where = Where(f.finding, f);
+    first_.push_back(&f);
+  }
+
+  std::vector<SurveyFinding> Take() { return std::move(findings_); }
+
+ private:
+  std::string Where(const SurveyFinding& finding, const Found& f) const {
+    std::string where(PointName(finding.place.point));
+    if (!finding.layers.empty()) where += " " + WhichLayers(finding.layers, n_layer_);
+    return f.cells.empty() ? where : where + ", " + f.cells;
+  }
+
+  size_t n_layer_;
+  std::vector<SurveyFinding> findings_;
+  std::vector<const Found*> first_;  // of each finding
+};
 
 class Surveyor {
  public:
@@ -76,9 +137,12 @@ class Surveyor {
       if (bitnet::Exists(info, shape_)) LookAt(info);
     }
     for (Suspect& s : suspects_) LookFor(s);
+    LookBesideOthers();
     LookAtBits();
     std::stable_sort(found_.begin(), found_.end(), [](const Found& a, const Found& b) { return Order(a) < Order(b); });
-    for (Found& f : found_) Merge(f);
+    FindingList list(shape_.n_layer);
+    for (Found& f : found_) list.Add(f);
+    survey_.findings = list.Take();
     return std::move(survey_);
   }
 
@@ -123,7 +187,7 @@ class Surveyor {
         const auto op = Open(info.point, layer);
         fit = op->Compare(With(habits, *op), habits.slack());
       }
-      AddHabits(info.point, habits);
+      AddHabits(info.point, habits, survey_.habits);
     }
     suspects_.push_back({info.point, habits, std::move(wrong), traced});
   }
@@ -149,6 +213,38 @@ class Surveyor {
     }
   }
 
+  // Where two mistakes meet, no row alone gives what the engine has: one that was found elsewhere is there beside
+  // another.
+  void LookBesideOthers() {
+    std::vector<const Found*> explained;
+    for (const Found& f : found_) {
+      if (!f.explained.empty() && !f.explained[0].dial) explained.push_back(&f);
+    }
+    for (Found& f : found_) {
+      if (!f.explained.empty()) continue;
+      const auto op = Open(f.point, f.layer);
+      for (const Found* other : explained) {
+        if (f.explained.empty()) TryBeside(*op, *other, f);
+      }
+    }
+  }
+
+  void TryBeside(const TracedOperation& op, const Found& other, Found& f) {
+    const Explained& there = other.explained[0];
+    if (!there.mistake->points.Has(op.point())) return;
+    const std::vector<Change> changes = there.mistake->changes({op.model(), op.point(), op.layer(), 0});
+    if (there.way >= changes.size() || changes[there.way].how != there.how) return;
+    HabitChoice beside = f.habits;
+    beside.parts.push_back({there.mistake, there.way, there.how});
+    Fit null = op.Compare(With(beside, op), beside.slack());
+    f.explained = TryMistakes(op, beside, null);
+    if (f.explained.empty()) return;
+    f.null = std::move(null);
+    Describe(op, beside, f);
+    for (Cause& cause : f.finding.causes) cause.evidence = fmt::format("beside '{}': {}", there.how, cause.evidence);
+    f.finding.causes.push_back(other.finding.causes.front());
+  }
+
   // An engine that is exact nearly everywhere: where it is not, a mistake of the table may give every bit, however
   // little it changes.
   void LookAtBits() {
@@ -163,6 +259,7 @@ class Surveyor {
               .layer = layer,
               .null = std::move(null),
               .explained = std::move(explained),
+              .habits = {},
               .cells = {},
               .finding = {}};
       f.cells = WhichCells(f.null, op->batches(), op->n_prompt());
@@ -182,23 +279,15 @@ class Surveyor {
     return FindHabits(layers);
   }
 
-  void AddHabits(Point point, const HabitChoice& choice) {
-    for (const HabitChoice::Part& part : choice.parts) {
-      const auto same = [&part](const Habit& h) { return h.id == part.habit->id; };
-      auto habit = std::find_if(survey_.habits.begin(), survey_.habits.end(), same);
-      if (habit == survey_.habits.end()) {
-        habit = survey_.habits.insert(
-            habit,
-            {.id = std::string(part.habit->id), .what = std::string(part.habit->what), .where = {}, .how = part.how});
-      }
-      habit->where.emplace_back(PointName(point));
-    }
-  }
-
   Found Explain(const TracedOperation& op, HabitChoice habits, Fit null, bool may_have_habits,
                 std::optional<std::pair<Explained, HabitChoice>>& known) {
-    Found f{
-        .point = op.point(), .layer = op.layer(), .null = std::move(null), .explained = {}, .cells = {}, .finding = {}};
+    Found f{.point = op.point(),
+            .layer = op.layer(),
+            .null = std::move(null),
+            .explained = {},
+            .habits = {},
+            .cells = {},
+            .finding = {}};
     if (known) {
       const Fit beside = op.Compare(With(known->second, op), known->second.slack());
       if (std::optional<Explained> again = TryAgain(op, known->second, beside, known->first)) {
@@ -210,7 +299,8 @@ class Surveyor {
     if (f.explained.empty() && may_have_habits) habits = TryWithHabits(op, f);
     f.cells = WhichCells(f.null, op.batches(), op.n_prompt());
     if (!f.explained.empty() && !known) known.emplace(f.explained.front(), habits);
-    Describe(op, known ? known->second : habits, f);
+    f.habits = known ? known->second : habits;
+    Describe(op, f.habits, f);
     return f;
   }
 
@@ -232,7 +322,7 @@ class Surveyor {
       const bool cheap = bitnet::InfoOf(op.point()).op != bitnet::Op::kProduct;
       std::vector<Explained> explained = TryMistakes(op, choice, null, cheap, &promising);
       if (null.wrong() == 0 || explained.empty()) continue;
-      AddHabits(op.point(), choice);
+      AddHabits(op.point(), choice, survey_.habits);
       f.null = std::move(null);
       f.explained = std::move(explained);
       return choice;
@@ -254,45 +344,11 @@ class Surveyor {
       finding.element = c.element;
     }
     if (!f.explained.empty()) finding.causes = CausesOf(f.explained, op, f.null, f.cells);
-    if (f.point == Point::kAttnScores && f.explained.empty()) CountKeys(op, finding);
-    finding.estimate = f.explained.empty() || !f.explained.front().exact ? Estimate(op, With(habits, op), f.null) : "";
-  }
-
-  // A query that attends more or fewer keys than its position allows.
-  void CountKeys(const TracedOperation& op, SurveyFinding& finding) const {
-    const auto position = static_cast<size_t>(finding.place.position);
-    const size_t keys = op.output().row(position).size() / shape_.n_head;
-    const Batch batch = traced_.BatchOf(position);
-    const std::string_view id = MistakeOfKeys(keys, position, batch.first + batch.n);
-    if (id.empty()) return;
-    Causes causes;
-    causes.Add(id, Certainty::kLikely,
-               fmt::format("position {} attends {} keys, expected {}", position, keys, position + 1));
-    finding.causes = causes.Sorted();
-  }
-
-  // The same in another layer, or of keys as of queries, is one finding.
-  void Merge(Found& f) {
-    for (size_t i = 0; i < survey_.findings.size(); ++i) {
-      SurveyFinding& known = survey_.findings[i];
-      Found& first = *merged_[i];
-      const bool same_cause = f.explained.empty() == first.explained.empty() &&
-                              (f.explained.empty() || (f.explained[0].mistake == first.explained[0].mistake &&
-                                                       f.explained[0].how == first.explained[0].how));
-      if (first.point != f.point || first.cells != f.cells || !same_cause) continue;
-      known.layers.push_back(f.layer);
-      known.where = Where(known, f);
-      return;
+    if (f.point == Point::kAttnScores && f.explained.empty()) {
+      const auto position = static_cast<size_t>(finding.place.position);
+      finding.causes = CausesOfKeys(op, position, traced_.BatchOf(position));
     }
-    f.finding.where = Where(f.finding, f);
-    survey_.findings.push_back(f.finding);
-    merged_.push_back(&f);
-  }
-
-  std::string Where(const SurveyFinding& finding, const Found& f) const {
-    std::string where(PointName(finding.place.point));
-    if (!finding.layers.empty()) where += " " + WhichLayers(finding.layers, shape_.n_layer);
-    return f.cells.empty() ? where : where + ", " + f.cells;
+    finding.estimate = f.explained.empty() || !f.explained.front().exact ? Estimate(op, With(habits, op), f.null) : "";
   }
 
   const bitnet::Model& model_;
@@ -304,7 +360,6 @@ class Surveyor {
   std::vector<Suspect> suspects_;
   std::vector<Found> found_;
   std::vector<std::pair<Point, int>> inexact_;  // about as near as rounding allows, and not every bit
-  std::vector<Found*> merged_;                  // the first of each finding
 };
 
 }  // namespace

@@ -43,12 +43,12 @@ std::vector<std::string> Found(const Survey& survey) {
   return found;
 }
 
-// A way of a row, in one operation of one layer.
+// A way of a row, in one operation of one layer; the usual one where `how` is empty.
 MakeWrong Made(const char* id, const std::string& how, Point at, int in_layer) {
   return [=](const bitnet::Model& model, Point point, int layer, Parameters& p) {
     if (point != at || layer != in_layer) return;
     for (const Change& change : FindMistake(id).changes({model, point, layer, 0})) {
-      if (change.how == how) return change.apply(p);
+      if (how.empty() || change.how == how) return change.apply(p);
     }
     FAIL() << id << " has no way \"" << how << "\"";
   };
@@ -97,6 +97,22 @@ TEST(Survey, TwoMistakesAreTwoFindings) {
   };
   EXPECT_THAT(Found(SurveyOf("kjv-bitnet.tq2_0", both)),
               ElementsAre("ffn_act in layer 1: activation_function", "attn_norm in layer 5: norm_epsilon"));
+}
+
+// Where they meet neither alone gives what the engine has: one is known from the layer's other products.
+TEST(Survey, TwoMistakesInOneOperation) {
+  const MakeWrong wrong = [](const bitnet::Model& model, Point point, int layer, Parameters& p) {
+    for (const Point at : {Point::kQProj, Point::kKProj, Point::kVProj}) {
+      Made("quantized_by_truncation", "", at, 3)(model, point, layer, p);
+    }
+    Made("wrong_tensor", "the product with the weights of v_proj", Point::kKProj, 3)(model, point, layer, p);
+    Made("wrong_tensor", "the product with the weights of k_proj", Point::kVProj, 3)(model, point, layer, p);
+  };
+  const Survey survey = SurveyOf("kjv-bitnet.i2_s", wrong);
+  EXPECT_THAT(Found(survey), ElementsAre("q_proj in layer 3: quantized_by_truncation",
+                                         "k_proj in layer 3: wrong_tensor", "v_proj in layer 3: wrong_tensor"));
+  ASSERT_EQ(survey.findings[1].causes.size(), 2u);
+  EXPECT_EQ(survey.findings[1].causes[1].id, "quantized_by_truncation");
 }
 
 }  // namespace

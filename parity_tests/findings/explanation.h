@@ -25,6 +25,8 @@ struct Explanation {
   bool baseline = false;  // the reference is the candidate's previous build: the bisection finds what changed
   // Whether the survey says where the candidate is wrong; else the bisection does, or else the diagnosis.
   bool located_by_survey() const;
+  // Every operation of the candidate follows from its inputs, but for what it does everywhere.
+  bool habits_alone() const;
   Place location() const;
 };
 

@@ -120,6 +120,10 @@ bool Explanation::located_by_survey() const {
   return v == BisectVerdict::kOperation || v == BisectVerdict::kRounding || v == BisectVerdict::kNotTraced;
 }
 
+bool Explanation::habits_alone() const {
+  return candidate && candidate->findings.empty() && candidate->not_traced == 0 && !candidate->habits.empty();
+}
+
 Place Explanation::location() const {
   if (located_by_survey()) return candidate->findings.front().place;
   if (diagnosis.at_fault == AtFault::kReference) return diagnosis.location;

@@ -157,6 +157,20 @@ TEST_F(LadderTest, BosTwiceOnBothSidesIsSaidAloud) {
   EXPECT_THAT(verdict.rung(Rung::kTokens).notes, ElementsAre(HasSubstr("twice; is that meant?")));
 }
 
+// The ids are what the model reads, the pieces what a person reads.
+TEST_F(LadderTest, OneIdWrittenInTwoWaysIsSaid) {
+  candidate.pieces[2] = "Ġ" + candidate.pieces[2];
+  candidate.generated_pieces[3].clear();  // says nothing
+  Verdict verdict = Climb();
+  EXPECT_TRUE(verdict.parity());
+  EXPECT_THAT(verdict.rung(Rung::kTokens).notes,
+              ElementsAre(AllOf(HasSubstr("1 of 6 equal prompt ids"), HasSubstr("the first at 2"))));
+  EXPECT_THAT(verdict.rung(Rung::kDecode).notes, IsEmpty());
+  candidate.generated_pieces[1] = "other";
+  verdict = Climb();
+  EXPECT_THAT(verdict.rung(Rung::kDecode).notes, ElementsAre(HasSubstr("1 of 4 equal generated ids")));
+}
+
 // Shapes.
 
 TEST_F(LadderTest, AMaskOffByOneStopsAtShapes) {

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "parity_tests/judge/ladder.h"
 
@@ -21,6 +22,12 @@ void KeepTop(const Matrix& c, const Matrix& r, int64_t i, const Capture& candida
 
 // `39 " H"`: a generated token.
 std::string Chosen(const Capture& capture, size_t i);
+
+// A note where one id is written in two ways: the detokenizers differ, and so does the text that a user reads. `what`:
+// "prompt" or "generated". A side that leaves a piece empty does not say.
+void NotePieces(std::span<const int32_t> candidate, const std::vector<std::string>& candidate_pieces,
+                std::span<const int32_t> reference, const std::vector<std::string>& reference_pieces,
+                std::string_view what, RungResult& result);
 
 // Names the generated token of result.position as the reference chose it, with the largest logits there.
 void DescribeStep(const Capture& candidate, const Capture& reference, const LadderOptions& options, RungResult& result);

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "parity_tests/judge/ladder.h"
+#include "parity_tests/judge/rung_parts.h"
 #include "reference/capture/quote.h"
 
 namespace parity {
@@ -191,6 +192,25 @@ std::string Shape(const std::vector<int>& shape) { return fmt::format("[{}]", fm
 
 }  // namespace
 
+void NotePieces(std::span<const int32_t> candidate, const std::vector<std::string>& candidate_pieces,
+                std::span<const int32_t> reference, const std::vector<std::string>& reference_pieces,
+                std::string_view what, RungResult& result) {
+  const size_t n = std::min({candidate.size(), candidate_pieces.size(), reference.size(), reference_pieces.size()});
+  size_t differing = 0, first = 0;
+  for (size_t i = 0; i < n && candidate[i] == reference[i]; ++i) {
+    const std::string &c = candidate_pieces[i], &r = reference_pieces[i];
+    if (c.empty() || r.empty() || c == r) continue;
+    if (differing++ == 0) first = i;
+  }
+  if (differing == 0) return;
+  result.notes.push_back(
+      fmt::format("{} of {} equal {} ids are written in two ways, the first at {}: candidate {} {}, reference {} {}. "
+                  "The detokenizers "
+                  "differ: the text that is read differs where the ids do not",
+                  differing, n, what, first, candidate[first], Quote(candidate_pieces[first]), reference[first],
+                  Quote(reference_pieces[first])));
+}
+
 int64_t RequestedContext(const Request& request, int64_t n_tokens) {
   if (request.n_ctx > 0) return request.n_ctx;
   return (n_tokens + request.max_tokens + 255) / 256 * 256;
@@ -277,6 +297,7 @@ RungResult CompareTokens(const Capture& candidate, const Capture& reference, con
   RungResult result;
   const std::vector<int32_t>&c = candidate.tokens, &r = reference.tokens;
   result.compared = fmt::format("{} token ids", r.size());
+  NotePieces(c, candidate.pieces, r, reference.pieces, "prompt", result);
   if (c == r) {
     if (r.size() > 1 && r[0] == r[1] && PieceAt(reference, 0).starts_with("<")) {
       result.notes.push_back(

@@ -389,6 +389,8 @@ RungResult CompareDecode(const Capture& candidate, const Capture& reference, con
     result.status = Status::kFail;
     return result;
   }
+  NotePieces(candidate.generated, candidate.generated_pieces, reference.generated, reference.generated_pieces,
+             "generated", result);
   const size_t equal = WalkTokens(candidate, reference, options, result);
   const int64_t at = result.position;
   const bool tokens_pass = result.status == Status::kPass;

@@ -53,7 +53,7 @@ class Replay {
   void CompareRow(const Limits& limits, int position, std::span<const float> ours, std::span<const float> theirs,
                   ReplayResult& result, bool& wrong) const;
   Limits LimitsOf(Point point, int layer) const;
-  bool IsUnrounded(Point point, int layer, size_t position, std::span<const float> row);
+  bool IsUnrounded(Point point, int layer, size_t position, std::span<const float> row, size_t n);
 
   const bitnet::Model& model_;
   bitnet::GraphShape shape_;

@@ -6,9 +6,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
+#include <limits>
+#include <span>
 
 #include "fixtures/generate.h"
 #include "parity_tests/harness/native_backend.h"
+#include "parity_tests/oracle/arithmetic.h"
 #include "reference/capture/npy.h"
 #include "reference/capture/temporary_directory.h"
 #include "reference/capture/trace_record.h"
@@ -42,10 +46,14 @@ class ReplayTest : public testing::Test {
 
   // Changes one number of a traced tensor.
   void Spoil(Point point, int layer, int position, size_t index, float by) {
+    Change(point, layer, position, [=](std::span<float> row) { row[index] += by; });
+  }
+
+  void Change(Point point, int layer, int position, const std::function<void(std::span<float>)>& change) {
     for (TraceRecord& r : capture_.traces) {
       if (r.point != point || r.layer != layer || r.position != position) continue;
       std::vector<float> data = ReadTensor(capture_, r);
-      data[index] += by;
+      change(data);
       WriteNpy(capture_.directory + "/" + r.tensor_file, r.shape, data);
       FillHashAndRms(&r, data);
       return;
@@ -99,6 +107,37 @@ TEST_F(ReplayTest, ALastBitIsWithinTheTolerance) {
   const ReplayResult r = Replay(*model_, capture_, order()).Operation(Point::kFfnDown, 0);
   EXPECT_EQ(r.verdict, ReplayVerdict::kWithin);
   EXPECT_EQ(r.first_guilty, -1);
+}
+
+// Activations that are not rounded to int8 are another arithmetic; a row that was made otherwise is wrong, wherever.
+TEST_F(ReplayTest, EachRowByItselfIsUnroundedOrWrong) {
+  const bitnet::WeightMatrix down = ParametersOf(*model_, Point::kFfnDown, 0).product.w;
+  for (int position = 0; position < 4; ++position) {
+    std::vector<float> input;
+    Change(Point::kFfnSubNorm, 0, position, [&](std::span<float> row) { input.assign(row.begin(), row.end()); });
+    Change(Point::kFfnDown, 0, position, [&](std::span<float> row) {
+      const Values y = UnroundedProduct(down, input.data());
+      std::copy(y.begin(), y.end(), row.begin());
+    });
+  }
+  const auto operation = [this] { return Replay(*model_, capture_, order()).Operation(Point::kFfnDown, 0); };
+  EXPECT_EQ(operation().verdict, ReplayVerdict::kGuilty);
+  EXPECT_EQ(operation().first_wrong, -1);
+  Change(Point::kFfnDown, 0, 2, [](std::span<float> row) {
+    for (float& v : row) v *= 2;
+  });
+  EXPECT_EQ(operation().first_wrong, 2);
+}
+
+// A number without end has no rounding.
+TEST_F(ReplayTest, WhatIsNotFiniteIsGuilty) {
+  for (const float by : {-std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    Spoil(Point::kFfnDown, 0, 1, 5, by);
+    const ReplayResult r = Replay(*model_, capture_, order()).Operation(Point::kFfnDown, 0);
+    EXPECT_EQ(r.verdict, ReplayVerdict::kGuilty);
+    EXPECT_EQ(r.first_wrong, 1);
+    EXPECT_EQ(r.index, 5);
+  }
 }
 
 TEST_F(ReplayTest, NamesTheTensorThatIsMissing) {

@@ -63,6 +63,10 @@ std::vector<std::string> BisectionLines(const Explanation& e) {
                     b.place.point == Point::kUnknown ? "" : PlaceText(b.place.layer, b.place.point) + " at ",
                     b.place.position, b.token, Quote(b.token_text)));
   }
+  if (e.habits_alone() && !e.baseline && b.verdict == BisectVerdict::kOperation) {
+    lines.back() += ": the two part here by a habit of the candidate, see below";
+    return lines;
+  }
   lines.push_back(b.message);
   if (b.difference) lines.push_back(DescribeDifference(*b.difference));
   if (b.prefix_length > 0 && b.prefix_length < b.prompt_length) {
@@ -93,10 +97,12 @@ void AddSurveyLines(const Explanation& e, std::vector<std::string>& lines) {
   };
   if (e.candidate) {
     habits(*e.candidate, "candidate");
-    if (e.located_by_survey()) {
-      for (const SurveyFinding& f : e.candidate->findings) lines.push_back("wrong: " + FindingText(f));
+    const bool told = e.baseline || e.located_by_survey();
+    for (const SurveyFinding& f : e.candidate->findings) {
+      if (told) lines.push_back((e.baseline ? "wrong since the previous build: " : "wrong: ") + FindingText(f));
     }
-    if (e.candidate->findings.empty() && e.candidate->operations > 0) {
+    const bool before = e.baseline && e.reference && !e.reference->findings.empty();
+    if (e.candidate->findings.empty() && e.candidate->operations > 0 && !before) {
       lines.push_back(fmt::format(
           "each of the candidate's {} operations follows from its inputs, {} of them bit for bit{}",
           e.candidate->operations, e.candidate->exact,
@@ -106,9 +112,9 @@ void AddSurveyLines(const Explanation& e, std::vector<std::string>& lines) {
     }
   }
   if (e.reference) {
-    habits(*e.reference, "reference");
+    if (!e.baseline) habits(*e.reference, "reference");
     for (const SurveyFinding& f : e.reference->findings) {
-      lines.push_back("the reference is wrong: " + FindingText(f));
+      lines.push_back((e.baseline ? "wrong in the previous build too: " : "the reference is wrong: ") + FindingText(f));
     }
   }
 }
