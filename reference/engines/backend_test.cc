@@ -263,7 +263,9 @@ TEST_F(BackendTest, ARecordedCaptureAnswersItsRequest) {
   // By ids instead of text.
   request_.text = "";
   request_.token_ids = {1, 2, 3};
-  EXPECT_EQ(MakeBackend("recorded:" + root_.path())->Run(request_).tokens, capture_.tokens);
+  const Capture by_ids = MakeBackend("recorded:" + root_.path())->Run(request_);
+  EXPECT_EQ(by_ids.tokens, capture_.tokens);
+  EXPECT_EQ(by_ids.request.token_ids, request_.token_ids) << "the ladder's preflight compares them";
 }
 
 TEST_F(BackendTest, ARequestThatNoCaptureAnswersIsTurnedAwayWithTheReason) {

@@ -103,7 +103,9 @@ std::string Mismatch(const Entry& e, const Request& request, const std::string& 
   return "";
 }
 
+// What was recorded, as the answer to this request.
 void CutTo(const Request& request, Capture* capture) {
+  if (request.token_ids) capture->request.token_ids = request.token_ids;  // of a text, maybe
   if (!capture->shown.everything()) return;
   const auto cut = [](int64_t rows, Matrix* matrix) {
     if (rows >= matrix->rows) return;
