@@ -86,11 +86,11 @@ TEST_F(DiagnosisTest, AnAnswerThatEndsEarly) {
   c.generated_pieces.resize(2);
   c.decode_logits = {
       2, c.decode_logits.cols, {c.decode_logits.data.begin(), c.decode_logits.data.begin() + 2 * c.decode_logits.cols}};
-  EXPECT_THAT(Causes(), ElementsAre("ends_elsewhere"));
+  ASSERT_THAT(Causes(), ElementsAre("ends_elsewhere"));
   EXPECT_THAT(diagnosis_.causes[0].evidence, HasSubstr("2 tokens are equal"));
   std::swap(both_.candidate, both_.reference);
   both_.candidate.request = both_.reference.request;
-  EXPECT_THAT(Causes(), ElementsAre("ends_elsewhere"));
+  ASSERT_THAT(Causes(), ElementsAre("ends_elsewhere"));
   EXPECT_THAT(diagnosis_.causes[0].evidence, HasSubstr("there the reference ends, and the candidate goes on"));
 }
 

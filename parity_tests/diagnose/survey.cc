@@ -216,14 +216,14 @@ class Surveyor {
   // Where two mistakes meet, no row alone gives what the engine has: one that was found elsewhere is there beside
   // another.
   void LookBesideOthers() {
-    std::vector<const Found*> explained;
+    std::map<std::string, const Found*> explained;  // one of each way
     for (const Found& f : found_) {
-      if (!f.explained.empty() && !f.explained[0].dial) explained.push_back(&f);
+      if (!f.explained.empty() && !f.explained[0].dial) explained.emplace(f.explained[0].how, &f);
     }
     for (Found& f : found_) {
       if (!f.explained.empty()) continue;
       const auto op = Open(f.point, f.layer);
-      for (const Found* other : explained) {
+      for (const auto& [how, other] : explained) {
         if (f.explained.empty()) TryBeside(*op, *other, f);
       }
     }

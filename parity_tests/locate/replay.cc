@@ -65,6 +65,12 @@ TensorType WeightsOf(const bitnet::Model& model, Point point, int layer) {
   return info.op == Op::kScores || info.op == Op::kValues ? TensorType::kF16 : TensorType::kF32;
 }
 
+float LargestFinite(std::span<const float> row) {
+  float largest = 0;
+  for (const float v : row) largest = std::isfinite(v) ? std::max(largest, std::fabs(v)) : largest;
+  return largest;
+}
+
 }  // namespace
 
 double ReplayTolerance(const bitnet::Model& model, Point point, int layer, size_t n_positions) {
@@ -124,8 +130,7 @@ Replay::Limits Replay::LimitsOf(Point point, int layer) const {
 bool Replay::IsUnrounded(Point point, int layer, size_t position, std::span<const float> row, size_t n) {
   const TracedInputs in = traced_.InputsOf(point, layer, {position, 1});
   const Values y = UnroundedProduct(ParametersOf(model_, point, layer).product.Rows(0, n).w, in.a.data.data());
-  float largest = 0;
-  for (const float v : row) largest = std::max(largest, std::fabs(v));
+  const float largest = LargestFinite(row);
   for (size_t i = 0; i < n; ++i) {
     if (!(std::fabs(row[i] - y[i]) <= kF32Rounding * largest)) return false;
   }
@@ -134,8 +139,7 @@ bool Replay::IsUnrounded(Point point, int layer, size_t position, std::span<cons
 
 void Replay::CompareRow(const Limits& limits, int position, std::span<const float> ours, std::span<const float> theirs,
                         ReplayResult& result, bool& wrong) const {
-  float largest = 0;
-  for (const float v : theirs) largest = std::isfinite(v) ? std::max(largest, std::fabs(v)) : largest;
+  const float largest = LargestFinite(theirs);
   const double limit = limits.units * 0x1p-23 * largest;
   for (size_t j = 0; j < theirs.size(); ++j) {
     ++result.elements;
