@@ -52,7 +52,7 @@ install(DIRECTORY ${CMAKE_SOURCE_DIR}/fixtures/example_engine DESTINATION ${shar
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/fixtures/not_exact_engine DESTINATION ${share} FILES_MATCHING PATTERN *.[ch]
   PATTERN *.md)
 install(FILES ${CMAKE_SOURCE_DIR}/reference/writers/bitnet_parity_capture.py DESTINATION ${share}/writers)
-install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/ DESTINATION ${share}/docs FILES_MATCHING PATTERN *.md PATTERN *.json PATTERN *.yml)
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/ DESTINATION ${share}/docs FILES_MATCHING PATTERN *.md PATTERN *.json PATTERN *.yml PATTERN *.png)
 install(FILES ${CMAKE_SOURCE_DIR}/README.md ${CMAKE_SOURCE_DIR}/CHANGELOG.md DESTINATION ${share})
 
 # Ours, and those of what is in the binaries or beside them.

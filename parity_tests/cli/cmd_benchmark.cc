@@ -98,7 +98,7 @@ void AddBenchmarkCommand(CLI::App& app, int& exit_code) {
   AddCandidateOption(options, command->candidate, Which::kLive);
   AddReferenceOption(options, command->reference, Which::kLive);
   options.Add("--rounds", command->rounds, "runs of each engine", {.range = {{1, 1000}}});
-  options.Add("--max-tokens", command->max_tokens, "greedy tokens to generate", {.at_least = 0});
+  options.Add("--max-tokens,--tokens", command->max_tokens, "greedy tokens to generate", {.at_least = 0});
   AddReceiptOption(options, command->receipt);
   AddProfileOptions(options, command->profile);
   options.Run(exit_code, [command] { return Run(*command); });

@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,12 +19,14 @@
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
 #include "parity_tests/harness/engines.h"
+#include "parity_tests/harness/loaded_model.h"
+#include "reference/capture/json_fields.h"
 
 namespace parity {
 namespace {
 
 struct CompatCheckOptions {
-  std::string model;
+  std::string model, format = "text";
   bool show_kv = false;
 };
 
@@ -194,15 +198,20 @@ void PrintTokenizer(const bitnet::GgufFile& file) {
   }
 }
 
+struct EngineAnswer {
+  std::string name, answer, problem;  // "runs it", "not here", "cannot run it", "failed"
+};
+
 // A real answer: one token through each engine that is here.
-void PrintEngines(const std::string& model) {
-  fmt::print("engines\n");
+std::vector<EngineAnswer> AskEngines(const std::string& model) {
+  std::vector<EngineAnswer> answers;
   for (const EngineRow& row : Engines()) {
     if (row.needs_argument) continue;
+    EngineAnswer& engine = answers.emplace_back(EngineAnswer{row.name, "runs it", ""});
     const std::unique_ptr<Backend> backend = MakeEngine(row.name);
-    const ProbeResult probe = backend->Probe();
-    if (!probe.available) {
-      fmt::print("  {:11}  not here: {}\n", row.name, probe.problem);
+    if (const ProbeResult probe = backend->Probe(); !probe.available) {
+      engine.answer = "not here";
+      engine.problem = probe.problem;
       continue;
     }
     Request request;
@@ -211,17 +220,80 @@ void PrintEngines(const std::string& model) {
     request.threads = 1;
     try {
       backend->Run(request);
-      fmt::print("  {:11}  runs it\n", row.name);
-    } catch (const ModelNotSupported& error) {
-      fmt::print("  {:11}  cannot run it: {}\n", row.name, error.what());
     } catch (const std::exception& error) {
-      fmt::print("  {:11}  failed: {}\n", row.name, error.what());
+      engine.answer = dynamic_cast<const ModelNotSupported*>(&error) != nullptr ? "cannot run it" : "failed";
+      engine.problem = error.what();
     }
   }
+  return answers;
+}
+
+void PrintEngines(const std::string& model) {
+  fmt::print("engines\n");
+  for (const EngineAnswer& engine : AskEngines(model)) {
+    fmt::print("  {:11}  {}{}{}\n", engine.name, engine.answer, engine.problem.empty() ? "" : ": ", engine.problem);
+  }
+}
+
+nlohmann::json TokenizerJson(const bitnet::GgufFile& file) {
+  const bitnet::Tokenizer tokenizer = bitnet::Tokenizer::FromGguf(file);
+  const auto id = [](const std::optional<int32_t>& token) { return token ? nlohmann::json(*token) : nullptr; };
+  return {{"model", TextToJson(file.Get<std::string>("tokenizer.ggml.model"))},
+          {"pre", TextToJson(tokenizer.pre())},
+          {"n_vocab", tokenizer.n_vocab()},
+          {"bos", id(tokenizer.bos())},
+          {"add_bos", tokenizer.add_bos()},
+          {"eos", id(tokenizer.eos())},
+          {"eot", id(tokenizer.eot())},
+          {"chat_template", !tokenizer.chat_template().empty()},
+          {"warnings", tokenizer.warnings()}};
+}
+
+// The same facts for programs. What cannot be read is null, and `problems` says why.
+nlohmann::json CompatJson(const bitnet::GgufFile& file, const CompatCheckOptions& o) {
+  nlohmann::json json = {{"file", TextToJson(o.model)},
+                         {"gguf_version", file.version()},
+                         {"bytes", file.file_bytes()},
+                         {"architecture", TextToJson(file.GetOr<std::string>("general.architecture", ""))},
+                         {"tied_output", file.FindTensor("output.weight") == nullptr},
+                         {"types", nlohmann::json::object()},
+                         {"problems", nlohmann::json::array()},
+                         {"engines", nlohmann::json::array()}};
+  const auto read = [&json](const char* key, const std::function<nlohmann::json()>& value) {
+    json[key] = nullptr;
+    try {
+      json[key] = value();
+    } catch (const std::runtime_error& error) {
+      json["problems"].push_back(TextToJson(error.what()));
+    }
+  };
+  read("sizes", [&] { return HyperparametersJson(file, bitnet::ReadHyperparameters(file)); });
+  read("tokenizer", [&] { return TokenizerJson(file); });
+  for (const bitnet::TensorInfo& t : file.tensors()) {
+    nlohmann::json& type = json["types"][t.type_name()];
+    if (type.is_null()) type = {{"tensors", 0}, {"bytes", 0}, {"own", t.is_own()}};
+    type["tensors"] = type["tensors"].get<size_t>() + 1;
+    type["bytes"] = type["bytes"].get<size_t>() + t.bytes;
+  }
+  json["unread_keys"] = json["problems"].empty() ? file.UnreadKeys() : std::vector<std::string>();
+  for (const EngineAnswer& engine : AskEngines(o.model)) {
+    json["engines"].push_back(
+        {{"name", engine.name}, {"answer", engine.answer}, {"problem", TextToJson(engine.problem)}});
+  }
+  if (!o.show_kv) return json;
+  json["metadata"] = nlohmann::json::object();
+  for (const auto& [key, value] : file.metadata()) {
+    json["metadata"][key] = TextToJson(std::visit([](const auto& v) { return Show(v); }, value));
+  }
+  return json;
 }
 
 void CompatCheck(const CompatCheckOptions& o) {
   const bitnet::GgufFile file = bitnet::GgufFile::Open(o.model);
+  if (o.format == "json") {
+    fmt::print("{}", DumpJson(CompatJson(file, o)));
+    return;
+  }
   fmt::print("file           {}, GGUF v{}, {:.1f} MB\n", o.model, file.version(),
              static_cast<double>(file.file_bytes()) / 1e6);
   fmt::print("architecture   {}\n", file.GetOr<std::string>("general.architecture", "not said"));
@@ -256,6 +328,7 @@ void AddCompatCheckCommand(CLI::App& app, int& exit_code) {
   Options options(app, "compat-check", "What a model file says of itself, and which engines here run it");
   options.Add("model,--model", o->model, "GGUF file", {.required = true});
   options.Flag("--show-kv", o->show_kv, "Every metadata key; long arrays and texts are cut short");
+  AddFormatOption(options, o->format, {"text", "json"});
   options.Run(exit_code, [o] {
     CompatCheck(*o);
     return 0;

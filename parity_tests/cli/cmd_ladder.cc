@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -43,7 +44,13 @@ void CheckKeep(const LadderCommand& command, const Request& request) {
   if (command.dump_raw && !traces) {
     throw std::runtime_error("--dump-raw: needs --trace core, full or a selection, and --keep DIR");
   }
-  if (command.keep.empty()) return;
+  if (command.keep.empty()) {
+    if (std::getenv("BITNET_TRACE_DIR") != nullptr) {
+      Note(
+          "note: BITNET_TRACE_DIR is read by generate alone; here --keep DIR --trace full keeps both engines' tensors");
+    }
+    return;
+  }
   CheckDirectory("--keep", command.keep);
   for (const Schedule schedule : {Schedule::kBatch, Schedule::kTokenByToken}) {
     for (const char* side : {"candidate", "reference"}) {
@@ -235,7 +242,7 @@ void AddLadderCommand(CLI::App& app, int& exit_code) {
   options.Flag("--noise", command->noise, "measure the reference's noise floor too, and set the limits beside it");
   options.Flag("--no-explanation", command->no_explanation,
                "the verdict alone: engines are not run again to find where and why they part");
-  options.Flag("--verbose", command->verbose, "print every metric at every position");
+  options.Flag("--verbose", command->verbose, "every metric at every position with its token, and the sizes");
   options.Add("--keep", command->keep, "directory for both captures; --reference recorded:DIR reads them again");
   options.Add("--trace", command->trace, "with --keep: none, core, full or a selection, of both engines");
   options.Flag("--dump-raw", command->dump_raw, "with --keep: traced tensors as .npy too");

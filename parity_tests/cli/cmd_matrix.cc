@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "parity_tests/cli/climb.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
 #include "parity_tests/cli/run_cases.h"
@@ -92,6 +93,7 @@ std::string Print(const RunReport& report, const std::string& format) {
 int Run(const MatrixCommand& command) {
   command.run.ApplyTimeout();
   ParityMatrix matrix = LoadMatrix(command.matrix_file, command.prompts_file, command.models);
+  if (!command.captures.empty()) CheckDirectory("--captures", command.captures);
   command.profile.Load(matrix.profile);  // a mistake in a threshold is said before an engine runs
   CheckSelection(command, matrix);
   std::vector<RunCase> cases;

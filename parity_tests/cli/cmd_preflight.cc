@@ -15,6 +15,7 @@
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
 #include "parity_tests/harness/engines.h"
+#include "parity_tests/report/color.h"
 #include "reference/engines/process.h"
 #include "reference/engines/program_files.h"
 
@@ -61,7 +62,12 @@ int Preflight(bool verbose, const std::string& format) {
                       {"remedy", probe.remedy}});
       continue;
     }
-    fmt::print("{:10}  {}{}\n", name, probe.available ? "available" : "NOT AVAILABLE",
+    fmt::print("{:10}  {}{}\n", name,
+               Paint(probe.available ? "available" : "NOT AVAILABLE",
+                     probe.available ? Color::kGreen
+                     : missing       ? Color::kRed
+                                     : Color::kYellow,
+                     ColorWanted()),
                probe.available    ? " " + probe.version
                : IsRequired(name) ? " (PARITY_REQUIRE asks for it)"
                                   : "");

@@ -31,6 +31,7 @@ int Run(const TraceDiffCommand& command) {
   };
   const std::string& format = command.format;
   fmt::print("{}", format == "json"     ? DumpJson(TraceDiffJson(diff))
+                   : format == "html"   ? TraceDiffHtml(diff)
                    : format == "csv"    ? TraceCsv(diff)
                    : format == "jsonl"  ? TraceJsonLines(diff)
                    : format == "github" ? GithubReport(CiResults(diff, text(false)))
@@ -47,8 +48,8 @@ void AddTraceDiffCommand(CLI::App& app, int& exit_code) {
   options.Add("a", command->a, "a capture or a trace directory", {.required = true});
   options.Add("b", command->b, "another of the same model and prompt", {.required = true});
   options.Flag("--raw", command->raw, "raw tensors must be there on both sides");
-  options.Flag("--all", command->all, "list every tensor that differs");
-  AddFormatOption(options, command->format, {"text", "json", "github", "sarif", "csv", "jsonl"});
+  options.Flag("--all", command->all, "list every tensor, the equal ones too");
+  AddFormatOption(options, command->format, {"text", "json", "html", "github", "sarif", "csv", "jsonl"});
   options.Run(exit_code, [command] { return Run(*command); });
 }
 

@@ -109,6 +109,7 @@ void AddCommands(CLI::App& app, int& exit_code) {
   app.add_option("--color", console.color, "colours: auto (on a terminal, without NO_COLOR), always, never")
       ->check(CLI::IsMember({"auto", "always", "never"}));
   app.add_flag("--quiet", console.quiet, "no progress and no notes on standard error");
+  app.add_flag("--dry-run", console.dry_run, "check the command line and the project file, and run nothing");
   app.add_option("--error-exit-code", "exit code of an error in place of 2; `git bisect run` passes over 125")
       ->check(CLI::Range(2, 125))
       ->type_name("INT");

@@ -108,6 +108,7 @@ void CheckStandardOutput() {
 
 int RunWithOutput(const std::function<int()>& command) {
   const Console& console = TheConsole();
+  if (console.dry_run) return 0;
   try {
     if (console.output.empty() || console.output == "-") {
       const int exit_code = command();

@@ -16,6 +16,7 @@ struct Console {
   std::string output;          // --output; empty: standard output
   std::string color = "auto";  // --color
   bool quiet = false;          // --quiet
+  bool dry_run = false;        // --dry-run
 };
 
 // The one of this process.
@@ -24,7 +25,7 @@ Console& TheConsole();
 // Descriptors 0 to 2 that are closed become ones that no file can take the place of. Call it first.
 void KeepStandardDescriptors();
 
-// Runs a command and returns what it returns. Throws where its result could not be written; the file that --output
+// Runs a command and returns what it returns; with --dry-run 0, and nothing ran. Throws where its result could not be written; the file that --output
 // names is then as it was before.
 int RunWithOutput(const std::function<int()>& command);
 

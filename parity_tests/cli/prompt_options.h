@@ -26,7 +26,9 @@ struct PromptOptions {
   // Without tokens to generate, as one batch. Throws where the model is not there, and where neither a prompt nor token
   // ids were given, or both.
   Request MakeRequest() const;
-  // The same with a prompt of a file of prompts.
+  // The same, and the text stays text where the model's file has no vocabulary to split it by.
+  Request MakeTextRequest() const;
+  // As MakeRequest with a prompt of a file of prompts.
   Request MakeRequest(const Prompt& of_file) const;
 };
 

@@ -6,7 +6,6 @@ is taken away or a value has another type. Exit codes: 0 all is well, 1 somethin
 """
 import copy
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -108,6 +107,7 @@ def others(scratch):
     check_all(run("whatbug", *prompt, "--got", " beginning", "--budget", "5"), "whatbug")
     check_all(run("inspect", MODEL, "--format", "json"), "inspect", "inspect")
     check_all(run("inspect", MODEL, "--tensors", "--format", "json"), "inspect --tensors", "inspect-tensors")
+    check_all(run("compat-check", MODEL, "--show-kv", "--format", "json"), "compat-check", "compat-check")
     check_all(run("preflight", "--format", "json"), "preflight", "preflight")
     check_all(run("tokenize", *prompt, "--reference", "native"), "tokenize", "tokenize")
     check_all(run("generate", *prompt, "--max-tokens", "3"), "generate", "generate")
@@ -132,24 +132,10 @@ def others(scratch):
             check_all(pathlib.Path(f"{folder}/{file}").read_text(), f"sweep, {file}")
 
 
-def sarif_multitool(scratch):
-    """Microsoft's validator, where SARIF_MULTITOOL names it (npm: @microsoft/sarif-multitool)."""
-    tool = os.environ.get("SARIF_MULTITOOL")
-    if not tool:
-        return
-    file = f"{scratch}/report.sarif"
-    run("ladder", "--model", MODEL, "--prompt", "In the", "--reference", "native:llama.cpp-avx2", "--candidate",
-        "native:llama.cpp-avx512", "--profile", "exact", "--format", "sarif", "--output", file)
-    done = subprocess.run([tool, "validate", file], capture_output=True, text=True, check=False)
-    if done.returncode != 0 or ": error " in done.stdout:
-        problems.append(f"{tool}: {done.stdout}{done.stderr}")
-
-
 def main():
     with tempfile.TemporaryDirectory() as scratch:
         ladders(scratch)
         others(scratch)
-        sarif_multitool(scratch)
     there = {path.name.removesuffix(".schema.json") for path in (SOURCE / "docs/schemas").glob("*.schema.json")}
     for name in sorted(there - set(checked)):
         problems.append(f"docs/schemas/{name}.schema.json: nothing was held against it")

@@ -64,6 +64,12 @@ TEST_F(TokenizeTest, TheFirstDifferenceIsPointedAt) {
   EXPECT_EQ(nlohmann::json::parse(json.output)["first_difference"], 2);
 }
 
+TEST_F(TokenizeTest, InColourWhereItIsAskedFor) {
+  EXPECT_THAT(Tokenize("recorded:" + kRecordedHello, {"--color", "always"}).output,
+              AllOf(StartsWith("\x1b[32m4 ids"), HasSubstr("\x1b[32m       0")));
+  EXPECT_THAT(Tokenize("recorded:" + kRecordedHello).output, Not(HasSubstr("\x1b")));
+}
+
 TEST_F(TokenizeTest, Live) {
   const ProbeResult probe = MakeBackend("llama.cpp")->Probe();
   if (!probe.available) GTEST_SKIP() << "llama.cpp: " << probe.problem << "; " << probe.remedy;
@@ -74,9 +80,16 @@ TEST_F(TokenizeTest, Live) {
 }
 
 TEST_F(TokenizeTest, ErrorsAreTwo) {
+  // What there is is shown.
   const ProcessResult absent = Tokenize("recorded:" + Path("none"));
   EXPECT_EQ(absent.exit_code, 2);
-  EXPECT_THAT(absent.last_words, HasSubstr("the directory holds no capture"));
+  EXPECT_THAT(absent.output, AllOf(StartsWith("4 ids from native alone; "), HasSubstr("the directory holds no capture"),
+                                   HasSubstr("2032 \"<|begin_of_text|>\"")));
+  const ProcessResult unable = Tokenize("exec:exit 3; true", {"--format", "json"});
+  EXPECT_EQ(unable.exit_code, 2);
+  const nlohmann::json json = nlohmann::json::parse(unable.output);
+  EXPECT_EQ(json["native"]["ids"].size(), 4u);
+  EXPECT_THAT(json["reference"]["problem"].get<std::string>(), HasSubstr("it cannot run this model"));
   EXPECT_EQ(RunParity({"tokenize", "--model", "/none.gguf", "--prompt", "a"}).exit_code, 2);
   EXPECT_EQ(RunParity({"tokenize", "--model", kTrainedModel}).exit_code, 2);
 }

@@ -44,6 +44,7 @@ struct RungResult {
   std::string partly;    // what of it was not compared, since an engine does not show it; empty: nothing
   // What must be said although it fails nothing: a tie, a value that one side does not report.
   std::vector<std::string> notes;
+  std::vector<std::string> equal;  // shapes: what is the same on both sides, "n_ctx 256"
   std::vector<std::string> hints;  // what the data itself says about the cause: "BOS twice"
   bool explains_itself = false;    // the message says what to do: what usually causes a failure does not matter
 

@@ -58,25 +58,30 @@ LoadedModel Load(const ModelSource& source) {
   loaded.info.path = source.path;
   loaded.info.blake3 = HashFile(source.path);
   loaded.info.architecture = h.architecture;
-  loaded.info.hyperparameters = nlohmann::json{{"n_vocab", h.n_vocab},
-                                               {"n_embd", h.n_embd},
-                                               {"n_layer", h.n_layer},
-                                               {"n_head", h.n_head},
-                                               {"n_head_kv", h.n_head_kv},
-                                               {"n_embd_head", h.n_embd_head},
-                                               {"n_ff", h.n_ff},
-                                               {"n_rot", h.n_rot},
-                                               {"rope_freq_base", h.rope_freq_base},
-                                               {"rms_norm_eps", h.rms_norm_eps},
-                                               {"n_ctx_train", h.n_ctx_train},
-                                               {"file_type", h.file_type}};
-  if (loaded.model.file.Has(h.architecture + ".hidden_activation")) {
-    (*loaded.info.hyperparameters)["hidden_activation"] = bitnet::ActivationName(h.activation);
-  }
+  loaded.info.hyperparameters = HyperparametersJson(loaded.model.file, h);
   return loaded;
 }
 
 }  // namespace
+
+nlohmann::json HyperparametersJson(const bitnet::GgufFile& file, const bitnet::Hyperparameters& h) {
+  nlohmann::json json = {{"n_vocab", h.n_vocab},
+                         {"n_embd", h.n_embd},
+                         {"n_layer", h.n_layer},
+                         {"n_head", h.n_head},
+                         {"n_head_kv", h.n_head_kv},
+                         {"n_embd_head", h.n_embd_head},
+                         {"n_ff", h.n_ff},
+                         {"n_rot", h.n_rot},
+                         {"rope_freq_base", h.rope_freq_base},
+                         {"rms_norm_eps", h.rms_norm_eps},
+                         {"n_ctx_train", h.n_ctx_train},
+                         {"file_type", h.file_type}};
+  if (file.Has(h.architecture + ".hidden_activation")) {
+    json["hidden_activation"] = bitnet::ActivationName(h.activation);
+  }
+  return json;
+}
 
 ModelSource SourceOf(const Request& request) { return {request.model, request.override_kv, request.i2s_layout}; }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,9 @@ struct LoadedModel {
   bitnet::Model model;
   ModelInfo info;  // with the file's hash
 };
+
+// What captures say of a model's sizes.
+nlohmann::json HyperparametersJson(const bitnet::GgufFile& file, const bitnet::Hyperparameters& h);
 
 // A model's file, and how it is read.
 struct ModelSource {

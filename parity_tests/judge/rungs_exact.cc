@@ -23,11 +23,13 @@ class Differences {
   template <typename T>
   void Expect(std::string_view what, const T& candidate, const T& reference) {
     ++compared_;
+    if (candidate == reference) equal_.push_back(fmt::format("{} {}", what, reference));
     if (candidate != reference) Add(fmt::format("{}: candidate {}, reference {}", what, candidate, reference));
   }
   void Add(std::string line) { lines_.push_back(std::move(line)); }
 
   int compared() const { return compared_; }
+  const std::vector<std::string>& equal() const { return equal_; }  // "n_layer 6"
   void MoveTo(RungResult& result) {
     if (lines_.empty()) return;
     result.status = Status::kFail;
@@ -38,7 +40,7 @@ class Differences {
 
  private:
   int compared_ = 0;
-  std::vector<std::string> lines_;
+  std::vector<std::string> lines_, equal_;
 };
 
 std::string PieceAt(const Capture& capture, size_t i) {
@@ -351,6 +353,9 @@ RungResult CompareShapes(const Capture& candidate, const Capture& reference, con
   CompareMasks(candidate, reference, differences, result);
   result.compared = fmt::format("{} sizes, masks of {} positions", differences.compared(),
                                 std::min(c.attends.size(), r.attends.size()));
+  result.equal = {fmt::format("prompt tokens {}", n_tokens),
+                  fmt::format("max_tokens {}", reference.request.max_tokens)};
+  result.equal.insert(result.equal.end(), differences.equal().begin(), differences.equal().end());
   differences.MoveTo(result);
   return result;
 }

@@ -70,15 +70,7 @@ void AddTensors(const Captures& captures, CaseResult& r) {
     return;
   }
   if (diff.first) r.first_difference = diff.tensors[*diff.first].name;
-  for (const TensorDifference& d : diff.tensors) {
-    TensorFigures& t = FiguresOf(d.stage, d.place.layer, r.tensors);
-    ++t.tensors;
-    t.equal += d.status == TensorStatus::kEqual ? 1 : 0;
-    t.rms_candidate += d.rms_a * d.rms_a;
-    t.rms_reference += d.rms_b * d.rms_b;
-    t.worst_relative = std::max(t.worst_relative, d.rms_relative);
-  }
-  TakeRoots(r.tensors);
+  r.tensors = FiguresOf(diff);
 }
 
 // One side shows its text, and not of which tokens it is.
@@ -167,6 +159,20 @@ CaseResult MakeCaseResult(const CaseNames& names, const Verdict& verdict, const 
   if (decode.status == Status::kPass) r.ties = static_cast<int64_t>(decode.notes.size());
   AddAdvice(verdict, explanation, r);
   return r;
+}
+
+std::vector<TensorFigures> FiguresOf(const TraceDiff& diff) {
+  std::vector<TensorFigures> tensors;
+  for (const TensorDifference& d : diff.tensors) {
+    TensorFigures& t = FiguresOf(d.stage, d.place.layer, tensors);
+    ++t.tensors;
+    t.equal += d.status == TensorStatus::kEqual ? 1 : 0;
+    t.rms_candidate += d.rms_a * d.rms_a;
+    t.rms_reference += d.rms_b * d.rms_b;
+    t.worst_relative = std::max(t.worst_relative, d.rms_relative);
+  }
+  TakeRoots(tensors);
+  return tensors;
 }
 
 CaseResult CandidateOnly(const CaseNames& names, const Capture& candidate, const Profile& profile) {

@@ -4,10 +4,12 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "parity_tests/findings/captures.h"
 #include "parity_tests/findings/case_result.h"
 #include "parity_tests/findings/explanation.h"
+#include "parity_tests/findings/trace_diff.h"
 #include "parity_tests/findings/verdict.h"
 
 namespace parity {
@@ -19,6 +21,9 @@ CaseResult MakeCaseResult(const CaseNames& names, const Verdict& verdict, const 
 
 // The same for a candidate whose reference is not there.
 CaseResult CandidateOnly(const CaseNames& names, const Capture& candidate, const Profile& profile);
+
+// The figures of every stage and layer that both traces have; of `a` as the candidate's.
+std::vector<TensorFigures> FiguresOf(const TraceDiff& diff);
 
 // How near two engines are, by the worst cosine of their logits: "excellent (>= 0.99)", "minor divergence (0.95 to
 // 0.99)", "significant divergence (< 0.95)"; "" where no logits were compared.

@@ -50,6 +50,11 @@ th { font-size: .8rem; font-weight: 600; color: var(--dim); }
 .stages th { width: 9%; }
 .stages th:nth-child(-n+2) { width: 10.5%; } .stages th:nth-child(3) { width: auto; }
 .stages th:last-child { width: 11.5%; }
+.wide { overflow-x: auto; }
+.wide td, .wide th, .narrow td, .narrow th { overflow-wrap: normal; }
+.cases td:first-child { white-space: nowrap; }
+.cards + h2, .said + h2 { margin-top: 2.5rem; }
+a { color: var(--cand); }
 .narrow { width: auto; }
 .narrow th, .narrow td { padding-right: 1.4rem; }
 .cards { display: grid; gap: 1rem; align-items: start; }
@@ -88,16 +93,21 @@ svg rect.cand { fill: var(--cand); } svg rect.ref { fill: var(--ref); }
 .o0 { --k: var(--o0); } .o1 { --k: var(--o1); } .o2 { --k: var(--o2); } .o3 { --k: var(--o3); }
 .n0 { --k: var(--n0); } .n1 { --k: var(--n1); } .n2 { --k: var(--n2); } .n3 { --k: var(--n3); } .n4 { --k: var(--n4); }
 @media (max-width: 700px) {
+  .key span { white-space: normal; }
   body { padding: 1rem .75rem 2rem; font-size: 14px; }
   h2 { font-size: 1.3rem; }
-  .stages thead { display: none; }
-  .stages tr { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 0 .75rem; padding: .4rem 0;
+  .stages thead, .cases thead { display: none; }
+  .narrow th, .narrow td { padding-right: .7rem; }
+  .stages tr, .cases tr { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 0 .75rem; padding: .4rem 0;
     border-bottom: 1px solid var(--line); }
-  .stages td { border: 0; padding: .1rem 0; text-align: left; }
-  .stages td:empty { display: none; }
-  .stages td[colspan], .stages td.what-compared { grid-column: 1 / -1; }
-  .stages td[data-label]::before { content: attr(data-label) " "; color: var(--dim); font-size: .8rem; }
-  .card table { font-size: .72rem; } .card th, .card td { padding-right: .25rem; } .card { padding: .6rem .5rem; } }
+  .stages td, .cases td { border: 0; padding: .1rem 0; text-align: left; }
+  .stages td:empty, .cases td:empty { display: none; }
+  .cases .num { white-space: normal; }
+  .stages td[colspan], .stages td.what-compared, .cases td.line-of-its-own { grid-column: 1 / -1; }
+  .stages td[data-label]::before, .cases td[data-label]::before { content: attr(data-label) " "; color: var(--dim); font-size: .8rem; }
+  .card table { font-size: .7rem; table-layout: auto; } .card col { width: auto !important; }
+  .card th, .card td { padding-right: .25rem; } .card .text { max-width: 4.5rem; }
+  .card { padding: .6rem .5rem; overflow-x: auto; } }
 @media print { html, body { font-size: 11px; } body { max-width: none; padding: 0; }
   .tables { grid-template-columns: repeat(auto-fill, minmax(26rem, 1fr)); }
   .long { max-height: none; } h3, h4, .key { break-after: avoid; } }

@@ -94,6 +94,15 @@ What they said
   EXPECT_THAT(TextReport(Climb(), {}), HasSubstr("both say the same, although they differ before that: "));
 }
 
+TEST_F(ReportTest, EachStepNamesItsToken) {
+  EXPECT_THAT(TextReport(Climb(), {.verbose = true}),
+              AllOf(HasSubstr("  token 30\n"), HasSubstr("  -> 13 \"g13\" (both)\n")));
+  Verdict tie = Climb();  // behind a tie both go on with the reference's token
+  tie.said_candidate.ids[1] = 7;
+  tie.said_candidate.pieces[1] = "\xE2";
+  EXPECT_THAT(TextReport(tie, {.verbose = true}), HasSubstr("  -> 7 \"\\xE2\", the reference 5 \"g5\"\n"));
+}
+
 TEST_F(ReportTest, DivergenceAsText) {
   for (int64_t j = 0; j < 64; ++j) At(candidate.logits, 4, j) = -At(reference.logits, 4, j);
   At(candidate.logits, 2, 5) += 0.01f;
@@ -111,6 +120,10 @@ TEST_F(ReportTest, DivergenceAsText) {
   EXPECT_THAT(TextReport(Climb(), {.color = true}), StartsWith("\x1b[31mDIVERGENCE"));
   EXPECT_THAT(text, Not(HasSubstr("max_ulp")));
   EXPECT_THAT(TextReport(Climb(), {.verbose = true}), HasSubstr("max_ulp"));
+  EXPECT_THAT(TextReport(Climb(), {.verbose = true}), HasSubstr("  token 30\n"));
+  EXPECT_THAT(text, Not(HasSubstr("n_layer 6")));
+  EXPECT_THAT(TextReport(Climb(), {.verbose = true}), HasSubstr("both: prompt tokens 6, max_tokens 4, "));
+  EXPECT_THAT(TextReport(Climb(), {.verbose = true}), HasSubstr(", n_layer 6, "));
 }
 
 TEST_F(ReportTest, BitsThatDifferAreNamedInEveryFormat) {

@@ -9,9 +9,11 @@
 
 #include "parity_tests/judge/capture_for_test.h"
 #include "parity_tests/judge/ladder.h"
+#include "parity_tests/judge/trace_diff.h"
 #include "parity_tests/report/case_report.h"
 #include "parity_tests/report/html_for_test.h"
 #include "parity_tests/report/run_report.h"
+#include "parity_tests/report/trace_report.h"
 #include "reference/capture/hash.h"
 #include "reference/capture/json_fields.h"
 #include "reference/capture/quote.h"
@@ -110,6 +112,25 @@ TEST_F(RunReportTest, DistancesAreSetBesideTheNoise) {
   EXPECT_THAT(page, HasSubstr("t0/blk0/q_proj"));
 }
 
+TEST_F(RunReportTest, TwoTracesAreAPage) {
+  Change(captures_.candidate, 3, 2.5);
+  captures_.candidate.backend.name = "<b>";
+  captures_.candidate.request.trace = captures_.reference.request.trace = "full";
+  const TraceDiff diff =
+      DiffTraces(captures_.candidate, captures_.reference, {.raw = RawTensors::kNo, .check_complete = false});
+  const std::string page = TraceDiffHtml(diff);
+  EXPECT_EQ(Malformed(page), "");
+  EXPECT_THAT(page, AllOf(HasSubstr("<h2 class=\"fail\">DIVERGENCE at t0/blk1/ffn_down</h2>"), HasSubstr("&lt;b&gt;"),
+                          HasSubstr("<td class=\"num\">2.5</td>"), Not(HasSubstr("<b>"))));
+  EXPECT_EQ(Occurrences(page, "<rect class=\"c z\""), 5u);
+  EXPECT_EQ(Occurrences(page, "<rect class=\"c o3\""), 1u);
+  EXPECT_EQ(Occurrences(page, "<polyline class=\"line cand\""), 2u);
+  const TraceDiff equal =
+      DiffTraces(captures_.reference, captures_.reference, {.raw = RawTensors::kNo, .check_complete = false});
+  EXPECT_THAT(TraceDiffHtml(equal),
+              AllOf(HasSubstr("<h2 class=\"pass\">EQUAL"), Not(HasSubstr("Tensors that differ"))));
+}
+
 TEST_F(RunReportTest, ThePagesFiguresAreThoseOfTheJson) {
   At(captures_.candidate.logits, 4, 9) += 2;
   Add("hello", "batch");
@@ -118,7 +139,7 @@ TEST_F(RunReportTest, ThePagesFiguresAreThoseOfTheJson) {
   const double cosine = json["cases"][0]["cosine"];
   EXPECT_LT(cosine, 1);
   EXPECT_THAT(Page(),
-              AllOf(HasSubstr(fmt::format("<td class=\"num\">{:.6f}</td>", cosine)),
+              AllOf(HasSubstr(fmt::format("<td class=\"num\" data-label=\"worst cosine\">{:.6f}</td>", cosine)),
                     HasSubstr("<h2 class=\"fail\">DIVERGENCE: 0 of 1"), HasSubstr("excellent (cosine &gt;= 0.99)")));
   EXPECT_EQ(json["cases"][0]["candidate_text"], report_.results[0].candidate.Text());
 }

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <sstream>
@@ -85,8 +86,23 @@ std::string Details(const RungResult& result, const std::string& candidate, cons
   return out;
 }
 
+// What stands at a position: the prompt's token; of generated ones each side's.
+std::string TokenOf(const Verdict& verdict, const RungResult& result, size_t row) {
+  const auto i = static_cast<size_t>(result.PositionOf(row));
+  if (InfoOf(result.rung).positions != PositionKind::kGenerated) {
+    return i < verdict.tokens.size() ? fmt::format("token {}", verdict.tokens[i]) : "";
+  }
+  const auto token = [i](const Said& said) {
+    return i < said.ids.size() ? fmt::format("{} {}", said.ids[i], Quote(said.pieces[i])) : std::string("(end)");
+  };
+  const std::string candidate = token(verdict.said_candidate), reference = token(verdict.said_reference);
+  return candidate == reference ? fmt::format("-> {} (both)", candidate)
+                                : fmt::format("-> {}, the reference {}", candidate, reference);
+}
+
 // Each position with its grade: green ticks, and an arrow at the first one that is over a limit.
-std::string EveryPosition(const RungResult& result, const Limits& limits, bool color) {
+std::string EveryPosition(const Verdict& verdict, const RungResult& result, bool color) {
+  const Limits limits = LimitsOf(verdict.profile, result.rung);
   std::string out = fmt::format("  {:>8} {:<4}", "position", "");
   for (const Metric metric : kMetrics) out += fmt::format(" {:>13}", MetricName(metric));
   out += "\n";
@@ -97,7 +113,7 @@ std::string EveryPosition(const RungResult& result, const Limits& limits, bool c
                        Paint(fmt::format("{:<4}", GradeName(grade)), paint, color));
     for (const Metric metric : kMetrics)
       out += fmt::format(" {:>13}", FormatMetric(metric, MetricValue(result.rows[i], metric)));
-    out += "\n";
+    out += "  " + TokenOf(verdict, result, i) + "\n";
   }
   return out;
 }
@@ -129,8 +145,8 @@ std::string Facts(const Verdict& verdict) {
 }
 
 // One rung of the whole ladder.
-std::string RungLines(const RungResult& result, const std::string& candidate, const std::string& reference,
-                      const Profile& profile, const TextOptions& options) {
+std::string RungLines(const Verdict& verdict, const RungResult& result, const std::string& candidate,
+                      const std::string& reference, const TextOptions& options) {
   const std::string what = WhatWasCompared(result);
   std::string out = fmt::format("  {:<12} {}", RungName(result.rung),
                                 Paint(StatusName(result.status), ColorOf(result.status), options.color));
@@ -140,8 +156,11 @@ std::string RungLines(const RungResult& result, const std::string& candidate, co
   if (result.status == Status::kFail) out += Indent(Details(result, candidate, reference), indent);
   if (result.status == Status::kPass && result.worst.rows() > 0) out += indent + WorstLine(result) + "\n";
   for (const std::string& note : result.notes) out += fmt::format("{}note: {}\n", indent, note);
+  if (options.verbose && !result.equal.empty()) {
+    out += fmt::format("{}both: {}\n", indent, fmt::join(result.equal, ", "));
+  }
   if (options.verbose && !result.rows.empty()) {
-    out += Indent(EveryPosition(result, LimitsOf(profile, result.rung), options.color), indent);
+    out += Indent(EveryPosition(verdict, result, options.color), indent);
   }
   return out;
 }
@@ -171,8 +190,7 @@ std::string TextReport(const Verdict& verdict, const TextOptions& options) {
                                                                                               : Color::kRed;
   std::string out = Paint(Headline(verdict), headline, options.color) + "\n";
   out += Facts(verdict) + "\n";
-  for (const RungResult& result : verdict.rungs)
-    out += RungLines(result, candidate, reference, verdict.profile, options);
+  for (const RungResult& result : verdict.rungs) out += RungLines(verdict, result, candidate, reference, options);
   out += SaidText(SaidSidesOf(verdict), options.color);
   if (const auto failed = verdict.failed_rung();
       failed && options.usual_causes && !verdict.rung(*failed).explains_itself) {

@@ -78,20 +78,21 @@ std::string TraceDiffText(const TraceDiff& diff, const TraceTextOptions& options
     return backend.name.empty() ? std::string(side) : fmt::format("{} ({})", side, backend.name);
   };
   out += SaidText({name("a", diff.backend_a), name("b", diff.backend_b), &diff.said_a, &diff.said_b}, options.color);
-  if (!diff.first) return out;
+  if (!diff.first && options.rows > 0) return out;
 
-  out += Paint(fmt::format("\n{:<34} {:<10} {:>9} {:>13} {:>9} {:>9} {:>11} {:>8}", "tensor", "", "rms diff",
+  out += Paint(fmt::format("\n  {:<34} {:<10} {:>9} {:>13} {:>9} {:>9} {:>11} {:>8}", "tensor", "", "rms diff",
                            "differing", "max abs", "mse", "cosine", "worst at"),
                Color::kBold, options.color) +
          "\n";
   size_t shown = 0, left = 0;
   for (const TensorDifference& d : diff.tensors) {
-    if (d.status == TensorStatus::kEqual) continue;
+    if (d.status == TensorStatus::kEqual && options.rows > 0) continue;
     if (options.rows > 0 && shown == options.rows) {
       ++left;
       continue;
     }
-    out += Paint(Row(d), ColorOf(d.status), options.color) + "\n";
+    const bool first = diff.first && &d == &diff.tensors[*diff.first];
+    out += (first ? "> " : "  ") + Paint(Row(d), ColorOf(d.status), options.color) + "\n";
     ++shown;
   }
   if (left > 0) out += fmt::format("... and {} more\n", left);

@@ -10,11 +10,14 @@ namespace parity {
 
 struct TraceTextOptions {
   bool color = false;
-  size_t rows = 20;  // of tensors that differ; 0: all
+  size_t rows = 20;  // of tensors that differ; 0: every tensor, the equal ones too
 };
 
 // The first divergence first, then a table of the tensors that differ.
 std::string TraceDiffText(const TraceDiff& diff, const TraceTextOptions& options);
+
+// One page: a map of stages and layers, the RMS of both sides along the layers, the tensors that differ, the texts.
+std::string TraceDiffHtml(const TraceDiff& diff);
 
 }  // namespace parity
 

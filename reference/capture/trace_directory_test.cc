@@ -69,6 +69,31 @@ TEST_F(TraceDirectoryTest, OneFileATensorInTheOrderOfTheComputation) {
   EXPECT_EQ(ReadTensor(back, back.traces[1]), kData);
 }
 
+// Other tracers write no more than the name.
+TEST_F(TraceDirectoryTest, TheNameAloneSaysThePlace) {
+  Write(false);
+  fs::remove(Path("trace.json"));
+  for (const char* file : {"t1_logits.trace", "t0_blk0_attn_norm.trace"}) {
+    Edit(Path(file), [](nlohmann::json& json) {
+      for (const char* key : {"seq", "layer", "stage"}) json.erase(key);
+    });
+  }
+  const Capture read = ReadTraces(Path());
+  ASSERT_EQ(read.traces.size(), 3u);
+  EXPECT_EQ(read.traces[1].layer, 0);
+  EXPECT_EQ(read.traces[1].point, Point::kAttnNorm);
+  EXPECT_EQ(read.traces[2].position, 1);
+  EXPECT_EQ(read.traces[2].layer, -1);
+  EXPECT_EQ(read.traces[2].point, Point::kLogits);
+  Edit(Path("t1_logits.trace"), [](nlohmann::json& json) { json["seq"] = 1; });  // some of them are too few
+  ExpectRefused(HasSubstr("layer: missing key"));
+  Edit(Path("t1_logits.trace"), [](nlohmann::json& json) {
+    json.erase("seq");
+    json["name"] = "logits";
+  });
+  ExpectRefused(HasSubstr("seq: missing key"));
+}
+
 TEST_F(TraceDirectoryTest, NoRawTensorsUnlessAskedFor) {
   Write(/*raw=*/false);
   for (const auto& entry : fs::directory_iterator(Path())) EXPECT_NE(entry.path().extension(), ".npy");

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <climits>
 #include <cmath>
 #include <filesystem>
@@ -67,12 +68,39 @@ nlohmann::json ToJson(const TraceRecord& record) {
   return object;
 }
 
+namespace {
+
+// A number and the slash behind it.
+bool ReadNumber(const char** at, const char* end, int* value) {
+  const auto [rest, error] = std::from_chars(*at, end, *value);
+  if (error != std::errc() || rest == end || *rest != '/') return false;
+  *at = rest + 1;
+  return true;
+}
+
+// Sets position, layer and stage from the name: "t0/blk3/attn_norm", "t0/embeddings". False for any other name.
+bool PlaceFromName(TraceRecord* record) {
+  const std::string& name = record->name;
+  const char *at = name.data() + 1, *const end = name.data() + name.size();
+  if (!name.starts_with("t") || !ReadNumber(&at, end, &record->position)) return false;
+  record->layer = -1;
+  if (std::string_view(at, end).starts_with("blk") && !ReadNumber(&(at += 3), end, &record->layer)) return false;
+  record->stage.assign(at, end);
+  return !record->stage.empty() && record->stage.find('/') == std::string::npos;
+}
+
+}  // namespace
+
 TraceRecord ReadTraceRecord(JsonFields fields) {
   TraceRecord record;
   fields.Read("name", &record.name);
-  fields.Read("seq", &record.position);
-  fields.Read("layer", &record.layer);
-  fields.Read("stage", &record.stage);
+  const bool placed = fields.ReadIfPresent("seq", &record.position) | fields.ReadIfPresent("layer", &record.layer) |
+                      fields.ReadIfPresent("stage", &record.stage);
+  if (placed || !PlaceFromName(&record)) {
+    fields.Read("seq", &record.position);
+    fields.Read("layer", &record.layer);
+    fields.Read("stage", &record.stage);
+  }
   record.point = bitnet::PointFromName(record.stage);
   fields.Read("shape", &record.shape);
   fields.Read("dtype", &record.dtype);

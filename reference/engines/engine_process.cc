@@ -33,7 +33,8 @@ void RunEngineProcess(
   if (!result.ok()) {
     const std::string message = DescribeFailure(engine, fmt::format("{}", fmt::join(argv, " ")), result);
     if (result.start_error.empty() && !result.timed_out && result.exit_code == kExitUnsupportedModel) {
-      throw ModelNotSupported(message);
+      throw ModelNotSupported(message +
+                              fmt::format(" Exit code {} means that it cannot run this model.", kExitUnsupportedModel));
     }
     throw std::runtime_error(message);
   }
