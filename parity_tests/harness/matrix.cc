@@ -77,9 +77,10 @@ std::string NameOf(std::string_view text) {
   return name;
 }
 
-// What `matrix` says of a model already holds for those that do not say otherwise.
+// What `matrix` says of a model already holds for those that do not say otherwise. `other_prompts`: than those that the
+// file knows, so each model gets them all, and of none is there a recorded capture.
 MatrixModel ReadModel(JsonFields& fields, const ParityMatrix& matrix, const std::vector<Schedule>& schedules,
-                      const std::vector<std::string>& references) {
+                      const std::vector<std::string>& references, bool other_prompts) {
   std::vector<std::string> all_prompts;
   for (const Prompt& prompt : matrix.prompts) all_prompts.push_back(prompt.id);
   MatrixModel model;
@@ -92,6 +93,10 @@ MatrixModel ReadModel(JsonFields& fields, const ParityMatrix& matrix, const std:
   ReadSchedules(fields, &model.schedules);
   fields.ReadIfPresent("references", &model.references);
   fields.ReadIfPresent("recorded", &model.recorded);
+  if (other_prompts) {
+    model.prompts = all_prompts;
+    model.recorded.clear();
+  }
   if (fields.Has("not_supported_by")) {
     JsonFields reasons = fields.Object("not_supported_by");
     for (const std::string& reference : reasons.Keys()) reasons.Read(reference, &model.not_supported_by[reference]);
@@ -195,7 +200,7 @@ ParityMatrix LoadMatrix(const std::string& matrix_file, const std::string& promp
   std::set<std::string> ids;
   for (JsonFields& fields : ReadObjects(root, "models")) {
     const std::string id = ReadId(fields, ids);
-    MatrixModel model = ReadModel(fields, matrix, schedules, references);
+    MatrixModel model = ReadModel(fields, matrix, schedules, references, matrix_file.empty() && !prompts_file.empty());
     model.id = id;
     model.path = (models_directory.empty() ? DataDirectory("models") : models_directory) + "/" + model.path;
     matrix.models.push_back(std::move(model));

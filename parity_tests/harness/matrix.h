@@ -70,7 +70,8 @@ void SetPrompt(const Prompt& prompt, Request& request, std::string* note = nullp
 std::string ReferenceSpec(const ParityMatrix& matrix, const std::string& reference);
 
 // Files that are "" are the built-in ones, and a directory that is "" is that of the shipped models. Throws
-// std::runtime_error naming file, key, what was found and what was expected.
+// std::runtime_error naming file, key, what was found and what was expected. With the built-in matrix and a file of
+// prompts every model gets every prompt, and none is recorded.
 ParityMatrix LoadMatrix(const std::string& matrix_file, const std::string& prompts_file,
                         const std::string& models_directory);
 

@@ -53,6 +53,18 @@ TEST(Matrix, TheFilesArePartOfTheProgram) {
   EXPECT_EQ(built_in.recorded_directory, PARITY_BINARY_DIR "/fixtures/recorded");
 }
 
+// Prompts of a user's own need no matrix of their own.
+TEST(Matrix, OtherPromptsAreEveryModels) {
+  const std::string prompts = Write("matrix_test.own_prompts.json",
+                                    R"({"schema": "bitnet-parity/prompts/1",
+                "prompts": [{"id": "hello", "text": "Another hello", "template": "raw"}]})");
+  const ParityMatrix matrix = LoadMatrix("", prompts, "");
+  ASSERT_FALSE(matrix.cases.empty());
+  for (const MatrixModel& model : matrix.models)
+    EXPECT_EQ(model.prompts, std::vector<std::string>{"hello"}) << model.id;
+  for (const Case& c : matrix.cases) EXPECT_NE(c.reference, "recorded");
+}
+
 TEST(Matrix, EveryTernaryFormatClimbsEveryPromptInBothSchedules) {
   const ParityMatrix matrix = Load();
   EXPECT_EQ(matrix.max_tokens, 32);

@@ -24,7 +24,8 @@ nlohmann::json ToJson(const TraceRecord& record);
 
 // Throws std::runtime_error, naming the origin and the key, unless every key is right and agrees with the others (or
 // collects what is wrong, where `fields` do).
-// seq, layer and stage may be missing together: the name says them. blake3 and rms may be missing beside a tensor_file; then they are empty and 0 until FillHashAndRms.
+// seq, layer and stage may be missing together: the name says them. blake3 and rms may be missing beside a tensor_file;
+// then they are empty and 0 until FillHashAndRms.
 TraceRecord ReadTraceRecord(JsonFields fields);
 
 // Sets blake3 and rms from the tensor's numbers.
