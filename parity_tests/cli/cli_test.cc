@@ -141,6 +141,15 @@ TEST_F(CliTest, HtmlIsOnePageForBothSchedules) {
   EXPECT_THAT(none.output, HasSubstr("ERROR at preflight"));
 }
 
+// The model's file has no vocabulary, and llama.cpp reads no tokenizer.json.
+TEST_F(CliTest, AFileWithoutAVocabularyIsComparedByIds) {
+  const ProbeResult probe = MakeBackend("llama.cpp")->Probe();
+  if (!probe.available) GTEST_SKIP() << "llama.cpp: " << probe.problem << "; " << probe.remedy;
+  const ProcessResult result = Ladder({"--stage", "shapes"}, "llama.cpp");
+  EXPECT_EQ(result.exit_code, 0) << result.output << result.last_words;
+  EXPECT_THAT(result.last_words, HasSubstr("has no vocabulary: every engine gets the "));
+}
+
 TEST_F(CliTest, TheTemplateWritesBosOnce) {
   const ProcessResult result = Ladder({"--prompt-template", "llama3-chat", "--dump-ids"});
   EXPECT_THAT(result.output,

@@ -22,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct CtestInitCommand {
-  std::string directory, model, candidate = "native";
+  std::string directory, model, candidate = "native", profile = "strict";
   std::vector<std::string> references = {"llama.cpp"}, prompts;
 };
 
@@ -83,7 +83,7 @@ foreach(i RANGE ${last})
     foreach(prompt IN LISTS model_prompts)
       set(name parity.${reference}.${model}.${prompt})
       add_test(NAME ${name} COMMAND ${BITNET_PARITY} matrix --matrix ${matrix} --prompts ${prompts} --models ${PARITY_MODELS}
-        --candidate ${PARITY_CANDIDATE} --reference ${reference} --model ${model} --prompt ${prompt})
+        --candidate ${PARITY_CANDIDATE} --reference ${reference} --model ${model} --prompt ${prompt} --explain)
       set_tests_properties(${name} PROPERTIES LABELS "parity;${reference};${model}")
       if(NOT PARITY_REQUIRE)
         set_tests_properties(${name} PROPERTIES SKIP_REGULAR_EXPRESSION "${reference} is not available")
@@ -136,7 +136,7 @@ nlohmann::json MatrixJson(const CtestInitCommand& command) {
           {"n_ubatch", 512},
           {"threads", 1},
           {"schedules", {"batch", "token"}},
-          {"profile", "strict"},
+          {"profile", command.profile},
           {"profile_elsewhere", "cosine"},
           {"references", command.references},
           {"models",
@@ -191,6 +191,8 @@ void AddCtestInitCommand(CLI::App& app, int& exit_code) {
   options.Add("--model", command->model, "GGUF file; parity_matrix.json takes more", {.required = true});
   AddCandidateOption(options, command->candidate);
   options.Add("--reference", command->references, "engine to compare with; may be repeated", {.value = "ENGINE"});
+  options.Add("--profile", command->profile, "limits that judge: cosine for an engine that rounds in its own places",
+              {.words = {"strict", "cosine", "exact"}});
   options.Add("--prompt", command->prompts, "text of a prompt, may be repeated; without it the built-in ones");
   options.Run(exit_code, [command] { return Run(*command); });
 }

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "parity_tests/cli/climb.h"
 #include "parity_tests/cli/command_line.h"
@@ -20,6 +21,7 @@
 #include "parity_tests/report/explanation_report.h"
 #include "parity_tests/report/report.h"
 #include "reference/capture/trace_selection.h"
+#include "reference/engines/registry.h"
 
 namespace parity {
 namespace {
@@ -172,6 +174,13 @@ std::string Print(const LadderCommand& command, const std::vector<LadderClimb>& 
   return out;
 }
 
+// llama.cpp and its forks.
+bool HasRunner(const std::string& spec) {
+  const std::span<const EngineRow> engines = ReferenceEngines();
+  return std::any_of(engines.begin(), engines.end(),
+                     [&spec](const EngineRow& row) { return row.name == spec && !row.runner.program.empty(); });
+}
+
 int Run(const LadderCommand& command) {
   command.prompt.run.ApplyTimeout();
   const bool against_itself = !command.baseline.empty();
@@ -182,6 +191,9 @@ int Run(const LadderCommand& command) {
   request.max_tokens = command.max_tokens;
   request.trace = command.trace;
   request.raw_tensors = command.dump_raw;
+  if (HasRunner(command.candidate) || (!against_itself && HasRunner(command.reference))) {
+    GiveIdsWithoutVocabulary(request);
+  }
 
   CheckKeep(command, request);
 

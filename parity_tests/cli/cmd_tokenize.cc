@@ -100,7 +100,7 @@ std::string Table(const Side& native, const Side& reference, bool color) {
 
 int Tokenize(const TokenizeOptions& o) {
   o.prompt.run.ApplyTimeout();
-  const Request request = o.prompt.MakeTextRequest();
+  const Request request = o.prompt.MakeRequest();
   const auto dialect =
       o.reference == "bitnet.cpp" ? bitnet::TokenizerDialect::kBitnetCpp : bitnet::TokenizerDialect::kLlamaCpp;
   const Side native = Native(request, dialect), reference = Reference(o.reference, request);

@@ -25,8 +25,8 @@ Console& TheConsole();
 // Descriptors 0 to 2 that are closed become ones that no file can take the place of. Call it first.
 void KeepStandardDescriptors();
 
-// Runs a command and returns what it returns; with --dry-run 0, and nothing ran. Throws where its result could not be written; the file that --output
-// names is then as it was before.
+// Runs a command and returns what it returns; with --dry-run 0, and nothing ran. Throws where its result could not be
+// written; the file that --output names is then as it was before.
 int RunWithOutput(const std::function<int()>& command);
 
 // Throws where what was printed could not be written.

@@ -13,26 +13,6 @@
 #include "parity_tests/judge/settings.h"
 
 namespace parity {
-namespace {
-
-// A model's file without a vocabulary: no reference can split a text by it, so all engines get the ids that a
-// tokenizer.json gives, and llama.cpp and its forks are told that there is no vocabulary, without which they refuse the
-// file. What else is wrong with the file is said by the engine that reads it.
-void GiveIdsWithoutVocabulary(Request& request) {
-  constexpr std::string_view kKey = "tokenizer.ggml.model";
-  const bitnet::GgufFile file = OpenModel(SourceOf(request));
-  const std::string vocabulary = file.GetOr<std::string>(kKey, "");
-  if (!vocabulary.empty() && vocabulary != "no_vocab") return;
-  if (!request.token_ids) {
-    request.token_ids = LoadTokenizer(request)->Encode(request.text, {request.add_special, request.parse_special});
-    Note(fmt::format("note: {} has no vocabulary: every engine gets the {} ids of {}", request.model,
-                     request.token_ids->size(), request.tokenizer));
-  }
-  if (vocabulary.empty()) request.override_kv.push_back(fmt::format("{}=str:no_vocab", kKey));
-}
-
-}  // namespace
-
 void AddPromptTemplateOption(Options& options, std::string& value, const std::string& condition) {
   std::vector<std::string> words;
   for (const bitnet::PromptTemplate t : bitnet::AllPromptTemplates()) words.emplace_back(bitnet::PromptTemplateName(t));
@@ -87,17 +67,6 @@ std::vector<Prompt> ChoosePrompts(const std::string& file, const std::vector<std
 }
 
 Request PromptOptions::MakeRequest() const {
-  Request request = MakeTextRequest();
-  if (!tokenizer.empty() || request.token_ids) {
-    try {
-      GiveIdsWithoutVocabulary(request);
-    } catch (const std::exception&) {
-    }
-  }
-  return request;
-}
-
-Request PromptOptions::MakeTextRequest() const {
   if (!std::filesystem::is_regular_file(model))
     throw std::runtime_error(fmt::format("--model: {}: no such file", model));
   Request request;
@@ -125,6 +94,20 @@ Request PromptOptions::MakeTextRequest() const {
             request, &note);
   if (!note.empty()) Note("note: " + note);
   return request;
+}
+
+void GiveIdsWithoutVocabulary(Request& request) {
+  if (request.tokenizer.empty() && !request.token_ids) return;
+  constexpr std::string_view kKey = "tokenizer.ggml.model";
+  const bitnet::GgufFile file = OpenModel(SourceOf(request));
+  const std::string vocabulary = file.GetOr<std::string>(kKey, "");
+  if (!vocabulary.empty() && vocabulary != "no_vocab") return;
+  if (!request.token_ids) {
+    request.token_ids = LoadTokenizer(request)->Encode(request.text, {request.add_special, request.parse_special});
+    Note(fmt::format("note: {} has no vocabulary: every engine gets the {} ids of {}", request.model,
+                     request.token_ids->size(), request.tokenizer));
+  }
+  if (vocabulary.empty()) request.override_kv.push_back(fmt::format("{}=str:no_vocab", kKey));
 }
 
 }  // namespace parity

@@ -26,15 +26,18 @@ struct PromptOptions {
   // Without tokens to generate, as one batch. Throws where the model is not there, and where neither a prompt nor token
   // ids were given, or both.
   Request MakeRequest() const;
-  // The same, and the text stays text where the model's file has no vocabulary to split it by.
-  Request MakeTextRequest() const;
-  // As MakeRequest with a prompt of a file of prompts.
+  // The same with a prompt of a file of prompts.
   Request MakeRequest(const Prompt& of_file) const;
 };
 
 // Of a file like fixtures/prompts.json ("": the built-in one) those with these ids, in that order; all without ids.
 // Throws on an id that is none of them, and lists those that are.
 std::vector<Prompt> ChoosePrompts(const std::string& file, const std::vector<std::string>& ids);
+
+// Of a model whose file has no vocabulary, for llama.cpp and its forks, which cannot split a text by a tokenizer.json:
+// every engine gets the ids that it gives, and they are told that there is no vocabulary, without which they refuse the
+// file. Throws where the file or the tokenizer cannot be read.
+void GiveIdsWithoutVocabulary(Request& request);
 
 // --chat-template-file.
 void AddChatTemplateFileOption(Options& options, std::string& value);
