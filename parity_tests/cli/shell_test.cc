@@ -276,6 +276,12 @@ TEST(CtestInit, MakesCasesThatPassFailAndAreSkipped) {
                                    HasSubstr("parity.bitnet.cpp.kjv-bitnet.tq2_0.prompt_1")));
   EXPECT_NE(ctest("-DPARITY_REQUIRE=ON").exit_code, 0);
   EXPECT_NE(ctest("-DPARITY_REQUIRE=OFF '-DPARITY_CANDIDATE=exec:false'").exit_code, 0);
+  const ProcessResult broken =
+      Shell(fmt::format("cmake -S {0} -B {0}/build '-DPARITY_CANDIDATE=exec:{1} --fault rope_layout' >/dev/null && "
+                        "ctest --test-dir {0}/build --output-on-failure",
+                        project, NOT_EXACT_ENGINE));
+  EXPECT_NE(broken.exit_code, 0);
+  EXPECT_THAT(broken.output, AllOf(HasSubstr("  where: "), HasSubstr("  why: RoPE pairs other elements")));
 }
 
 // The recipe of docs/ci.md: an engine that computes another thing from the sixth commit on, and does not run in the

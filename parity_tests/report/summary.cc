@@ -228,6 +228,8 @@ std::string Summary::Text() const {
   for (const CaseResult* p : Problems()) {
     out += fmt::format("failed at {}: {} {} {} {}\n  {}\n", p->failed_stage, p->names.model, p->names.reference,
                        p->names.schedule, p->names.prompt, p->message);
+    if (!p->where.empty()) out += fmt::format("  where: {}\n", p->where.front());
+    if (!p->causes.empty()) out += fmt::format("  why: {}\n", p->causes.front());
   }
   return out + "\n" + Closing() + "\n";
 }
