@@ -13,7 +13,7 @@
 #include "reference/capture/request.h"
 #include "reference/llama_family/engine.h"
 #include "reference/llama_family/run.h"
-#include PARITY_ENGINE_API
+#include "reference/llama_family/api.h"
 
 namespace parity {
 namespace {

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <stdexcept>
 
-#include PARITY_ENGINE_API
+#include "reference/llama_family/api.h"
 #include "reference/llama_family/node_map.h"
 
 namespace parity {

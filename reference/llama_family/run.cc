@@ -11,7 +11,7 @@
 #include "reference/capture/capture_writer.h"
 #include "reference/engines/serve.h"
 #include "reference/llama_family/observer.h"
-#include PARITY_ENGINE_API
+#include "reference/llama_family/api.h"
 
 namespace parity {
 namespace {
