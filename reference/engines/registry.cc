@@ -47,8 +47,10 @@ std::vector<EngineRow> MakeRows() {
                                            "bin"}},
                   .remedy = "set LLAMA_CPP_DIR to a checkout with a shared build; in a build tree, run `npm ci "
                             "--ignore-scripts` in reference/llama_family/package, then configure and build again"},
-       // By the names of its CPU plugins.
-       .orders = {{"skylakex", "", "llama.cpp-avx512"},
+       // By the names of its CPU plugins, and by where a row of scores ends.
+       .orders = {{"skylakex", "rows of scores end at 32 cells", "llama.cpp-2025-avx512"},
+                  {"icelake", "rows of scores end at 32 cells", "llama.cpp-2025-avx512"},
+                  {"skylakex", "", "llama.cpp-avx512"},
                   {"icelake", "", "llama.cpp-avx512"},
                   {"cannonlake", "", "llama.cpp-avx512"},
                   {"cascadelake", "", "llama.cpp-avx512"},

@@ -43,9 +43,9 @@ Function* Find(const char* name) {
 
 inline std::string Version() {
   const std::string given = PARITY_ENGINE_VERSION;
-  if (!given.empty()) return given;
   const auto version = Find<const char*()>("llama_version");
-  return version != nullptr ? version() : "unknown version";
+  if (version != nullptr && !kIsBitnetCpp) return version();
+  return given.empty() ? "unknown version" : given;
 }
 
 inline std::string BuildCommit() {
