@@ -2,7 +2,7 @@
 #   bin/bitnet-parity             the command
 #   libexec/bitnet-parity         the runners
 #   lib/bitnet-parity             shared libraries of our own: llama.cpp, and those that no Debian 12 and 13 both have
-#   share/bitnet-parity           models, recorded captures, docs, licenses
+#   share/bitnet-parity           models, recorded captures, docs, licenses; what a runner is compiled from
 #   share/...                     completion for bash, zsh and fish; the manual page
 #   lib, include, lib/cmake       for programs that read or write captures: find_package(bitnet_parity)
 # The runner of bitnet.cpp is installed too, with the libraries of the user's build, but is in no package: they were
@@ -36,6 +36,27 @@ if(TARGET bitnet_cpp_runner)
   parity_install_program(bitnet_cpp_runner libexec/bitnet-parity bitnet_cpp ${own_libraries}/bitnet_cpp
     "^lib(fmt|hwy|llama|ggml)")
 endif()
+
+# What a runner is compiled from where the environment names a checkout (reference/engines/runner_build.h): our sources,
+# and the headers of libraries that few machines have.
+set(runner ${share}/runner)
+foreach(file reference/engines/serve.cc reference/engines/serve.h reference/llama_family/api.h)
+  cmake_path(GET file PARENT_PATH place)
+  install(FILES ${CMAKE_SOURCE_DIR}/${file} DESTINATION ${runner}/${place})
+endforeach()
+foreach(file main run engine observer node_map)
+  file(GLOB files ${CMAKE_SOURCE_DIR}/reference/llama_family/${file}.cc ${CMAKE_SOURCE_DIR}/reference/llama_family/${file}.h)
+  install(FILES ${files} DESTINATION ${runner}/reference/llama_family)
+endforeach()
+install(FILES ${CMAKE_SOURCE_DIR}/engine/graph/graph.h DESTINATION ${runner}/engine/graph)
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/reference/capture DESTINATION ${runner}/reference FILES_MATCHING PATTERN *.h
+  PATTERN *_for_test.h EXCLUDE)
+foreach(header fmt/format.h nlohmann/json.hpp CLI/CLI.hpp)
+  find_path(folder NAMES ${header} NO_CACHE REQUIRED)
+  cmake_path(GET header PARENT_PATH library)
+  install(DIRECTORY ${folder}/${library} DESTINATION ${runner}/include)
+  unset(folder)
+endforeach()
 
 # Where bash, zsh, fish and man look.
 set(shell ${CMAKE_BINARY_DIR}/parity_tests/cli/shell)
@@ -105,10 +126,13 @@ set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
 include(CPack)
 
 set(reference recorded)
+set(llama_cpp_folder "")
 if(TARGET llama_cpp_runner)
   set(reference llama.cpp)
+  set(llama_cpp_folder ${directory})
 endif()
 add_test(NAME Install.CanBeMoved
   COMMAND ${CMAKE_COMMAND} -DBUILD=${CMAKE_BINARY_DIR} -DSOURCE=${CMAKE_SOURCE_DIR}
-    -DWORK=${CMAKE_BINARY_DIR}/install_test -DREFERENCE=${reference} -P ${CMAKE_CURRENT_LIST_DIR}/InstallTest.cmake)
+    -DWORK=${CMAKE_BINARY_DIR}/install_test -DREFERENCE=${reference}
+    "-DLLAMA_SOURCE=${PARITY_LLAMA_CPP_SOURCE}" "-DLLAMA_LIBRARIES=${llama_cpp_folder}" -P ${CMAKE_CURRENT_LIST_DIR}/InstallTest.cmake)
 set_tests_properties(Install.CanBeMoved PROPERTIES LABELS install)

@@ -1,5 +1,6 @@
 # The test Install.CanBeMoved: installs, moves the prefix, and uses what is there.
-#   cmake -DBUILD=... -DSOURCE=... -DWORK=... -DREFERENCE=llama.cpp|recorded -P InstallTest.cmake
+#   cmake -DBUILD=... -DSOURCE=... -DWORK=... -DREFERENCE=llama.cpp|recorded -DLLAMA_SOURCE=... -DLLAMA_LIBRARIES=...
+#     -P InstallTest.cmake
 set(prefix ${WORK}/moved)
 file(REMOVE_RECURSE ${WORK})
 
@@ -44,6 +45,50 @@ if(REFERENCE STREQUAL "llama.cpp")
   endif()
 endif()
 run("matrix" ${parity} matrix --reference ${REFERENCE} --model kjv-bitnet.tq2_0 --prompt hello --format json)
+
+# A checkout of the user's is named, and no more: its runner is compiled when it is first asked for. The libraries are the
+# package's own, laid out as each engine lays out its build.
+if(REFERENCE STREQUAL "llama.cpp")
+  set(checkout ${WORK}/llama_checkout)
+  file(MAKE_DIRECTORY ${checkout}/build ${WORK}/bitnet_checkout/3rdparty ${WORK}/bitnet_checkout/build)
+  file(COPY ${LLAMA_SOURCE}/include ${LLAMA_SOURCE}/ggml DESTINATION ${checkout})
+  file(CREATE_LINK ${LLAMA_LIBRARIES} ${checkout}/build/bin SYMBOLIC)
+  set(named ${CMAKE_COMMAND} -E env --unset=LD_LIBRARY_PATH --unset=PARITY_LLAMA_CPP_RUNNER --unset=PARITY_BITNET_CPP_RUNNER
+    --unset=PARITY_RUNNER_ANSWERS XDG_CACHE_HOME=${WORK}/cache LLAMA_CPP_DIR=${checkout}
+    BITNET_CPP_DIR=${WORK}/bitnet_checkout)
+  set(parity ${named} ${prefix}/bin/bitnet-parity)
+  run("preflight with LLAMA_CPP_DIR" ${parity} preflight --verbose)
+  if(NOT output MATCHES "found ${WORK}/cache/bitnet-parity/runners/llama.cpp-[0-9a-f]+/runner")
+    message(FATAL_ERROR "LLAMA_CPP_DIR: no runner was compiled for it:\n${output}")
+  endif()
+  if(NOT output MATCHES "include/llama.h is not there")
+    message(FATAL_ERROR "BITNET_CPP_DIR: a folder that is no checkout was taken for one:\n${output}")
+  endif()
+  set(ladder ${parity} ladder --model ${prefix}/share/bitnet-parity/models/kjv-bitnet.tq2_0.gguf --prompt Hello --threads 1
+    --max-tokens 2)
+  run("ladder with LLAMA_CPP_DIR" ${ladder} --reference llama.cpp --profile exact)
+
+  # bitnet.cpp's layout since July 2026. Its orders are not known: nothing is claimed of its bits.
+  file(CREATE_LINK ${checkout} ${WORK}/bitnet_checkout/3rdparty/llama.cpp SYMBOLIC)
+  file(CREATE_LINK ${LLAMA_LIBRARIES} ${WORK}/bitnet_checkout/build/bin SYMBOLIC)
+  run("preflight with BITNET_CPP_DIR" ${parity} preflight --verbose)
+  if(NOT output MATCHES "generation: since July 2026" OR NOT output MATCHES "known fault: .*issues/588")
+    message(FATAL_ERROR "BITNET_CPP_DIR: its generation is not told:\n${output}")
+  endif()
+  run("ladder with BITNET_CPP_DIR" ${ladder} --reference bitnet.cpp)
+  if(NOT output MATCHES "the native engine does not follow")
+    message(FATAL_ERROR "equal bits were expected of a build whose order is not known:\n${output}")
+  endif()
+
+  # The compiler's first error, and what to do.
+  file(APPEND ${checkout}/include/llama.h "\n#error of another generation\n")
+  execute_process(COMMAND ${parity} preflight OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT output MATCHES "does not compile against ${checkout}: .*error: #error of another generation"
+      OR NOT output MATCHES "to do: .*compiler.txt has all that the compiler said")
+    message(FATAL_ERROR "a checkout that does not compile is not explained:\n${output}")
+  endif()
+  set(parity ${CMAKE_COMMAND} -E env --unset=LD_LIBRARY_PATH --unset=PARITY_LLAMA_CPP_RUNNER ${prefix}/bin/bitnet-parity)
+endif()
 
 # The library, from outside.
 run("configure example_writer" ${CMAKE_COMMAND} -S ${SOURCE}/fixtures/example_writer -B ${WORK}/writer

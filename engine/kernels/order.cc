@@ -52,6 +52,15 @@ constexpr ArithmeticOrder kLlamaAvx2 = {
     .i8_rounds_once = false,
     .kv_padding = 256};
 
+// Up to the end of 2025 a row of attention ended at a multiple of 32 cells. For AVX2 that changes no bit: its step
+// is 32.
+constexpr ArithmeticOrder ShortRows(ArithmeticOrder order, std::string_view name, std::string_view description) {
+  order.name = name;
+  order.description = description;
+  order.kv_padding = 32;
+  return order;
+}
+
 // What clang's bitnet.cpp does otherwise than the llama.cpp of the same vectors. BF16 rows take the one-position way
 // always.
 constexpr ArithmeticOrder BitnetCpp(ArithmeticOrder order, std::string_view name, std::string_view description) {
@@ -89,6 +98,7 @@ constexpr ArithmeticOrder kOrders[] = {
     kLlamaAvx512,
     kLlamaAvx512Bf16,
     kLlamaAvx2,
+    ShortRows(kLlamaAvx512, "llama.cpp-2025-avx512", "llama.cpp of 2025, built for AVX-512"),
     kBitnetAvx512,
     ByGcc(kBitnetAvx512, "bitnet.cpp-avx512-gcc", "bitnet.cpp built for AVX-512 by GCC"),
     kBitnetAvx512Bf16,

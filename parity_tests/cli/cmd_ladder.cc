@@ -31,7 +31,8 @@ struct LadderCommand {
   std::string candidate = "native", reference = "llama.cpp";
   std::string rung{RungName(kLastRung)}, schedule = "batch", format = "text";
   int positions = 0, max_tokens = 8;
-  bool dump_ids = false, dump_ref_ids = false, verbose = false, noise = false, no_explanation = false;
+  bool dump_ids = false, dump_ref_ids = false, verbose = false, noise = false, no_explanation = false,
+       accept_known_faults = false;
   std::string keep, trace = "none", candidate_model, baseline, receipt;
   bool dump_raw = false;
   ProfileChoice profile;
@@ -83,7 +84,8 @@ LadderClimb ClimbLadder(const LadderCommand& command, Comparison& comparison, co
                                .expected = comparison.baseline ? "exact" : "strict",
                                .last = RungFromName(command.rung),
                                .explain = !command.no_explanation,
-                               .required = command.shown.Required()}),
+                               .required = command.shown.Required(),
+                               .accept_known_faults = command.accept_known_faults}),
                     {}};
   if (!climb.captures) return climb;
   const Capture &candidate = climb.captures->candidate, &reference = climb.captures->reference;
@@ -254,6 +256,8 @@ void AddLadderCommand(CLI::App& app, int& exit_code) {
   options.Flag("--noise", command->noise, "measure the reference's noise floor too, and set the limits beside it");
   options.Flag("--no-explanation", command->no_explanation,
                "the verdict alone: engines are not run again to find where and why they part");
+  options.Flag("--accept-known-faults", command->accept_known_faults,
+               "where the reference has a fault that is known of its version, judge the candidate beside it");
   options.Flag("--verbose", command->verbose, "every metric at every position with its token, and the sizes");
   options.Add("--keep", command->keep, "directory for both captures; --reference recorded:DIR reads them again");
   options.Add("--trace", command->trace, "with --keep: none, core, full or a selection, of both engines");

@@ -58,6 +58,7 @@ int Preflight(bool verbose, const std::string& format) {
                       {"looked_in", probe.looked_in},
                       {"found", probe.found},
                       {"details", probe.details},
+                      {"known_faults", probe.known_faults},
                       {"problem", probe.problem},
                       {"remedy", probe.remedy}});
       continue;
@@ -72,6 +73,7 @@ int Preflight(bool verbose, const std::string& format) {
                : IsRequired(name) ? " (PARITY_REQUIRE asks for it)"
                                   : "");
     if (!probe.available) fmt::print("            {}\n            to do: {}\n", probe.problem, probe.remedy);
+    for (const std::string& fault : probe.known_faults) fmt::print("            known fault: {}\n", fault);
     if (!verbose) continue;
     for (const std::string& place : probe.looked_in) fmt::print("            looked at {}\n", place);
     for (const std::string& thing : probe.found) fmt::print("            found {}\n", thing);
@@ -134,6 +136,7 @@ int SetupCppAuto(const std::string& shell) {
     if (runner.checkout_variable.empty()) continue;
     const char* given = std::getenv(runner.checkout_variable.c_str());
     const char* home = std::getenv("HOME");
+    if (given == nullptr && runner.checkout.empty()) continue;
     Emit(shell, runner.checkout_variable,
          given != nullptr ? given : fmt::format("{}/{}", home == nullptr ? "" : home, runner.checkout));
   }

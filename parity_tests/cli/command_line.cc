@@ -114,13 +114,13 @@ void AddCommands(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(2, 125))
       ->type_name("INT");
   AddProjectFile(app);
-  for (auto* add : {AddLadderCommand,        AddMatrixCommand,       AddSweepCommand,       AddGenerateCommand,
-                    AddInspectCommand,       AddCompatCheckCommand,  AddDiffModelsCommand,  AddRecordCommand,
-                    AddPreflightCommand,     AddCheckCaptureCommand, AddMakeRequestCommand, AddTokenizeCommand,
-                    AddTraceDiffCommand,     AddReplayCommand,       AddBisectCommand,      AddWhatbugCommand,
-                    AddNoiseCommand,         AddCalibrateCommand,    AddMergeCommand,       AddBenchmarkCommand,
-                    AddVerifyReceiptCommand, AddReceiptsCommand,     AddSmokeCommand,       AddCtestInitCommand,
-                    AddCompletionCommand,    AddManCommand}) {
+  for (auto* add : {AddLadderCommand,    AddCompareCommand,       AddMatrixCommand,       AddSweepCommand,
+                    AddGenerateCommand,  AddInspectCommand,       AddCompatCheckCommand,  AddDiffModelsCommand,
+                    AddRecordCommand,    AddPreflightCommand,     AddCheckCaptureCommand, AddMakeRequestCommand,
+                    AddTokenizeCommand,  AddTraceDiffCommand,     AddReplayCommand,       AddBisectCommand,
+                    AddWhatbugCommand,   AddNoiseCommand,         AddCalibrateCommand,    AddMergeCommand,
+                    AddBenchmarkCommand, AddVerifyReceiptCommand, AddReceiptsCommand,     AddSmokeCommand,
+                    AddCtestInitCommand, AddCompletionCommand,    AddManCommand}) {
     add(app, exit_code);
   }
 }

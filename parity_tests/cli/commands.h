@@ -12,6 +12,7 @@ namespace parity {
 
 void AddBenchmarkCommand(CLI::App& app, int& exit_code);
 void AddCalibrateCommand(CLI::App& app, int& exit_code);
+void AddCompareCommand(CLI::App& app, int& exit_code);
 void AddCompatCheckCommand(CLI::App& app, int& exit_code);
 void AddDiffModelsCommand(CLI::App& app, int& exit_code);
 void AddGenerateCommand(CLI::App& app, int& exit_code);

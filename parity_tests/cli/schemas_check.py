@@ -97,6 +97,9 @@ def others(scratch):
     check_all(run("bisect", *prompt, *apart), "bisect")
     check_all(run("bisect", *prompt, "--reference", "native"), "bisect, parity")
     check_all(run("replay", *prompt, "--reference", "native"), "replay")
+    three = ["native:llama.cpp-avx2", "native:llama.cpp-avx512", RECORDED]
+    check_all(run("compare", *three, *prompt, "--prompt", "Hello"), "compare")
+    check_all(run("compare", *three, "exec:false", *prompt, "--prompt", "Hello", exit_codes=(2,)), "compare, no answer")
     check_all(run("noise", *prompt, "--reference", "native"), "noise")
     check_all(run("trace-diff", f"{kept}/candidate", f"{kept}/reference", "--format", "json"), "trace-diff")
     check_all(run("trace-diff", f"{kept}/candidate", RECORDED, "--format", "sarif", exit_codes=(0, 1, 2)) or

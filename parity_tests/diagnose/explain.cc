@@ -152,13 +152,26 @@ void LeaveOutWhatWasThereBefore(const Survey& before, Survey& survey) {
   });
 }
 
-// What every engine does is asked of the candidate; of the reference, where the candidate follows from its inputs, or
-// where it is the candidate's previous build.
+// Whether something is wrong for certain, and is no way of rounding that an engine may mean.
+bool IsProven(const std::optional<Survey>& survey) {
+  if (!survey) return false;
+  const auto is_habit = [](const std::string& id) {
+    return std::ranges::any_of(AllMistakes(), [&id](const Mistake& m) { return m.id == id && m.habit; });
+  };
+  return std::ranges::any_of(survey->findings, [&](const SurveyFinding& f) {
+    return std::ranges::any_of(f.causes,
+                               [&](const Cause& c) { return c.certainty == Certainty::kCertain && !is_habit(c.id); });
+  });
+}
+
+// What every engine does is asked of the candidate; of the reference, where no mistake of the candidate is certain: it
+// may round otherwise, and be right; or where it is the candidate's previous build.
 void SurveyBoth(Backend& candidate, Backend& reference, const Request& request, const Captures& captures,
                 const OwnModel& own, const BisectOptions& options, Explanation& explanation) {
   const size_t least = explanation.bisection ? static_cast<size_t>(explanation.bisection->prefix_length) : 0;
   explanation.candidate = SurveyOf(candidate, captures.candidate, request, own, least, options);
-  const bool wrong = explanation.candidate && !explanation.candidate->findings.empty();
+  const bool found = explanation.candidate && !explanation.candidate->findings.empty();
+  const bool wrong = explanation.baseline ? found : IsProven(explanation.candidate);
   if (wrong != explanation.baseline) return;
   explanation.reference = SurveyOf(reference, captures.reference, request, own, least, options);
   if (wrong && explanation.reference) LeaveOutWhatWasThereBefore(*explanation.reference, *explanation.candidate);
@@ -181,7 +194,11 @@ void AddCausesOfReference(Explanation& e) {
 // The survey looked at every layer, position and head; what the diagnosis says of one tensor stands where it has no
 // cause, and what it says of ids, masks and runs stands beside it.
 void AddCausesOfSurvey(Explanation& e) {
-  if (e.reference && !e.reference->findings.empty() && !e.baseline) return AddCausesOfReference(e);
+  const bool candidate_follows = !e.candidate || e.candidate->findings.empty();
+  if (e.reference && !e.reference->findings.empty() && !e.baseline && (candidate_follows || IsProven(e.reference))) {
+    return AddCausesOfReference(e);
+  }
+  if (!candidate_follows && !e.baseline) e.reference.reset();  // it rounds otherwise, if anything
   if (!e.candidate) return;
   if (e.candidate->of_the_model && e.candidate->findings.empty()) {
     e.diagnosis.causes = {*e.candidate->of_the_model};

@@ -114,7 +114,7 @@ std::string_view CertaintyName(Certainty certainty) {
 }
 
 bool Explanation::located_by_survey() const {
-  if (baseline || !candidate || candidate->findings.empty()) return false;
+  if (baseline || !candidate || candidate->findings.empty() || diagnosis.at_fault == AtFault::kReference) return false;
   if (!bisection) return true;
   const BisectVerdict v = bisection->verdict;
   return v == BisectVerdict::kOperation || v == BisectVerdict::kRounding || v == BisectVerdict::kNotTraced;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "parity_tests/findings/diagnosis.h"
+#include "parity_tests/findings/known_fault.h"
 #include "parity_tests/findings/metrics.h"
 #include "parity_tests/findings/profile.h"
 #include "parity_tests/findings/rung.h"
@@ -79,9 +80,10 @@ struct Verdict {
   Profile profile;
   std::vector<RungResult> rungs;  // all of them, in order
   std::vector<std::string> notes;
-  AtFault at_fault = AtFault::kUnknown;  // where the engines part, or a bit differs, and both were looked into
-  std::vector<int32_t> tokens;           // the prompt's, as the reference reads it
-  Said said_candidate, said_reference;   // whatever stage was reached
+  AtFault at_fault = AtFault::kUnknown;        // where the engines part, or a bit differs, and both were looked into
+  std::optional<FoundFault> known_fault = {};  // of the reference
+  std::vector<int32_t> tokens;                 // the prompt's, as the reference reads it
+  Said said_candidate, said_reference;         // whatever stage was reached
   std::vector<std::string> candidate_shows, reference_shows;  // parts of their captures (kShownParts, top_logprobs)
   std::vector<Rung> required;                                 // stages that must be judged, and in full
 

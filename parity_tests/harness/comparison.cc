@@ -8,6 +8,7 @@
 
 #include "parity_tests/diagnose/explain.h"
 #include "parity_tests/harness/engines.h"
+#include "parity_tests/harness/known_fault.h"
 #include "parity_tests/harness/loaded_model.h"
 #include "parity_tests/harness/own_model.h"
 #include "parity_tests/locate/model_diff.h"
@@ -239,6 +240,8 @@ Climbed Comparison::Climb(const Request& asked, const ClimbOptions& options) {
     if (capture->shown.everything()) continue;
     for (const std::string& said : capture->notes) verdict.notes.push_back(said);
   }
+  LookForKnownFault(request, ladder, options, climbed);
+  if (verdict.known_fault && verdict.known_fault->accepted && verdict.parity()) return climbed;
   try {
     climbed.behind_tie = GoOnBehindTies(request, ladder, climbed);
   } catch (const std::exception& error) {
@@ -246,6 +249,34 @@ Climbed Comparison::Climb(const Request& asked, const ClimbOptions& options) {
   }
   if (options.explain) AddExplanation(request, climbed);
   return climbed;
+}
+
+void Comparison::LookForKnownFault(const Request& request, const LadderOptions& limits, const ClimbOptions& options,
+                                   Climbed& climbed) {
+  const std::optional<Rung> failed = climbed.verdict.failed_rung();
+  if (!failed || *failed < Rung::kFirstLogit || baseline) return;
+  if (progress) progress("known faults of the reference");
+  std::optional<ProvenFault> proven = FindKnownFault(request, climbed.captures->reference, options.profile.file);
+  if (!proven) return;
+  FoundFault& fault = proven->fault;
+  const std::string words =
+      fmt::format("the reference {}: known fault {} of this version ({}{}{}); {}", fault.what, fault.id, fault.versions,
+                  fault.link.empty() ? "" : ", ", fault.link, fault.proof);
+  fault.without = failed;
+  fault.accepted = options.accept_known_faults;
+  std::vector<std::string> notes = std::move(climbed.verdict.notes);
+  notes.push_back(words);
+  if (fault.accepted) {
+    notes.push_back(
+        fmt::format("accepted: the candidate is judged beside it, against the reference as our own {} "
+                    "corrects it",
+                    PointText(fault.point)));
+    climbed.captures->reference = std::move(proven->corrected);
+    climbed.verdict = parity::Climb(climbed.captures->candidate, climbed.captures->reference, limits);
+  }
+  climbed.verdict.notes = std::move(notes);
+  climbed.verdict.at_fault = AtFault::kReference;
+  climbed.verdict.known_fault = std::move(fault);
 }
 
 void Comparison::AddExplanation(const Request& request, Climbed& climbed) {
@@ -267,7 +298,7 @@ void Comparison::AddExplanation(const Request& request, Climbed& climbed) {
         parity::Climb(captures.candidate, captures.reference, {.profile = ExactProfile(), .piece_of = {}});
     climbed.explanation = Explain(request, captures, exact, /*first_bit=*/true);
   }
-  verdict.at_fault = climbed.explanation->diagnosis.at_fault;
+  if (!verdict.known_fault) verdict.at_fault = climbed.explanation->diagnosis.at_fault;
 }
 
 Explanation Comparison::Explain(const Request& request, const Captures& captures, const Verdict& verdict,

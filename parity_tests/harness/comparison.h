@@ -37,13 +37,14 @@ struct ProfileChoice {
 };
 
 struct ClimbOptions {
-  ProfileChoice profile;
+  ProfileChoice profile = {};
   // Where the choice names none: the profile that judges, and the one that does where equal bits cannot be expected.
   std::string expected = "strict";
   std::string elsewhere = "cosine";
   Rung last = kLastRung;
-  bool explain = false;             // run the engines again to find where and why they part
-  std::vector<Rung> required = {};  // stages that must be judged (LadderOptions)
+  bool explain = false;              // run the engines again to find where and why they part
+  std::vector<Rung> required = {};   // stages that must be judged (LadderOptions)
+  bool accept_known_faults = false;  // the candidate is judged beside a known fault of the reference
 };
 
 // What was asked and answered last, of a walk that went on behind a tie.
@@ -114,6 +115,11 @@ class Comparison {
   // Behind a tie the texts part: both engines go on from the reference's token, until no tie is left, and the decode
   // rung is judged as a whole. Nothing where there was no tie, or an engine cannot be asked again.
   std::optional<Continued> GoOnBehindTies(const Request& request, const LadderOptions& limits, Climbed& climbed);
+
+  // Where a stage of logits fails: a known fault of the reference's build that its outputs prove. Where it is accepted,
+  // the verdict is of the reference without it.
+  void LookForKnownFault(const Request& request, const LadderOptions& limits, const ClimbOptions& options,
+                         Climbed& climbed);
 
   enum class Side { kCandidate, kReference };
   Capture CaptureOf(Side side, const Request& request);

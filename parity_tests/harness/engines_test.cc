@@ -60,6 +60,8 @@ TEST(OrderOf, IsThatOfThePluginOrOfTheCompiler) {
     return OrderOf(reference);
   };
   EXPECT_EQ(order("llama.cpp", "icelake", ""), "llama.cpp-avx512");
+  EXPECT_EQ(order("llama.cpp", "icelake", "libllama.so; rows of scores end at 32 cells"), "llama.cpp-2025-avx512");
+  EXPECT_EQ(order("llama.cpp", "haswell", "libllama.so; rows of scores end at 32 cells"), "llama.cpp-avx2");
   EXPECT_EQ(order("llama.cpp", "zen4", ""), "llama.cpp-avx512-bf16");
   EXPECT_EQ(order("llama.cpp", "haswell", ""), "llama.cpp-avx2");
   EXPECT_EQ(order("llama.cpp", "ivybridge", ""), "");

@@ -102,6 +102,17 @@ Json CoverageJson(const Verdict& verdict) {
           {"reference_shows", verdict.reference_shows}};
 }
 
+Json KnownFaultJson(const FoundFault& fault) {
+  return {{"id", fault.id},
+          {"what", fault.what},
+          {"versions", fault.versions},
+          {"link", fault.link},
+          {"operation", PointText(fault.point)},
+          {"proof", fault.proof},
+          {"accepted", fault.accepted},
+          {"failed_stage_without", fault.without ? Json(RungName(*fault.without)) : Json(nullptr)}};
+}
+
 Json OperationJson(const ReplayResult& r) {
   Json json = {{"stage", bitnet::PointName(r.place.point)},
                {"layer", r.place.layer},
@@ -145,6 +156,7 @@ Json JsonReport(const Verdict& verdict) {
       {"notes", verdict.notes}};
   json["said"] = SaidJson(verdict.said_candidate, verdict.said_reference, "candidate", "reference");
   json["coverage"] = CoverageJson(verdict);
+  json["known_fault"] = verdict.known_fault ? KnownFaultJson(*verdict.known_fault) : Json(nullptr);
   const auto failed = verdict.failed_rung();
   json["failed_stage"] = failed ? Json(RungName(*failed)) : Json(nullptr);
   for (const RungResult& result : verdict.rungs) json["stages"].push_back(RungJson(result));

@@ -26,6 +26,9 @@ std::string Headline(const Verdict& verdict) {
     const bool all = std::none_of(verdict.rungs.begin(), verdict.rungs.end(),
                                   [](const RungResult& result) { return result.status == Status::kNotReached; });
     const std::string headline = (all ? "PARITY" : fmt::format("PARITY up to {}", RungName(last->rung))) + limited;
+    if (verdict.known_fault && verdict.known_fault->accepted) {
+      return fmt::format("{} beside a known fault of the reference ({})", headline, verdict.known_fault->id);
+    }
     if (verdict.at_fault == AtFault::kUnknown) return headline;
     return fmt::format("{} within the limits of {}, and yet the {} is at fault", headline, verdict.profile.name,
                        AtFaultName(verdict.at_fault));
@@ -35,7 +38,8 @@ std::string Headline(const Verdict& verdict) {
   if (preflight.status == Status::kFail) return "ERROR at preflight";
   const std::string headline = fmt::format("DIVERGENCE at {}", RungName(*verdict.failed_rung()));
   if (verdict.at_fault == AtFault::kUnknown) return headline;
-  return fmt::format("{}: the {} is at fault", headline, AtFaultName(verdict.at_fault));
+  const std::string known = verdict.known_fault ? fmt::format(" (known fault {})", verdict.known_fault->id) : "";
+  return fmt::format("{}: the {} is at fault{}", headline, AtFaultName(verdict.at_fault), known);
 }
 
 std::string DescribeProfile(const Profile& profile) {

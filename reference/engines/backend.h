@@ -22,11 +22,12 @@ namespace parity {
 struct ProbeResult {
   bool available = false;
   std::string version;
-  std::vector<std::string> looked_in;  // where it was looked for, in order
-  std::vector<std::string> found;      // libraries, headers, commands
-  std::vector<std::string> details;    // what the engine says of itself, "key: value" each
-  std::string problem;                 // why it is not available, in one line
-  std::string remedy;                  // what to do about it
+  std::vector<std::string> looked_in;     // where it was looked for, in order
+  std::vector<std::string> found;         // libraries, headers, commands
+  std::vector<std::string> details;       // what the engine says of itself, "key: value" each
+  std::vector<std::string> known_faults;  // what is known to be wrong with such a build
+  std::string problem;                    // why it is not available, in one line
+  std::string remedy;                     // what to do about it
 };
 
 // The hash of a file's content: HashFile, or something that remembers.

@@ -41,11 +41,16 @@ std::vector<EngineRow> MakeRows() {
        .runner = {.program = "llama_cpp_runner",
                   .variable = "PARITY_LLAMA_CPP_RUNNER",
                   .package = "reference/llama_family/package",
-                  .remedy =
-                      "run `npm ci --ignore-scripts` in reference/llama_family/package (or set LLAMA_CPP_DIR to a "
-                      "checkout with a shared build), then configure and build again"},
-       // By the names of its CPU plugins.
-       .orders = {{"skylakex", "", "llama.cpp-avx512"},
+                  .checkout_variable = "LLAMA_CPP_DIR",
+                  .layout = {.llama = ".",
+                             .libraries = {"build/bin", "build/src", "build/ggml/src", "build/lib", "lib", "lib64",
+                                           "bin"}},
+                  .remedy = "set LLAMA_CPP_DIR to a checkout with a shared build; in a build tree, run `npm ci "
+                            "--ignore-scripts` in reference/llama_family/package, then configure and build again"},
+       // By the names of its CPU plugins, and by where a row of scores ends.
+       .orders = {{"skylakex", "rows of scores end at 32 cells", "llama.cpp-2025-avx512"},
+                  {"icelake", "rows of scores end at 32 cells", "llama.cpp-2025-avx512"},
+                  {"skylakex", "", "llama.cpp-avx512"},
                   {"icelake", "", "llama.cpp-avx512"},
                   {"cannonlake", "", "llama.cpp-avx512"},
                   {"cascadelake", "", "llama.cpp-avx512"},
@@ -61,8 +66,10 @@ std::vector<EngineRow> MakeRows() {
                   .variable = "PARITY_BITNET_CPP_RUNNER",
                   .checkout_variable = "BITNET_CPP_DIR",
                   .checkout = ".cache/bitnet_cpp",
-                  .remedy = "build bitnet.cpp with shared libraries, set BITNET_CPP_DIR to its checkout, then "
-                            "configure and build again"},
+                  .layout = {.llama = "3rdparty/llama.cpp",
+                             .libraries = {"build/bin", "build/3rdparty/llama.cpp/src",
+                                           "build/3rdparty/llama.cpp/ggml/src"}},
+                  .remedy = "build bitnet.cpp with shared libraries and set BITNET_CPP_DIR to its checkout"},
        // The compiler decides which products are fused.
        .orders = {{"avx512", "clang", "bitnet.cpp-avx512"},
                   {"avx512-bf16", "clang", "bitnet.cpp-avx512-bf16"},

@@ -14,6 +14,7 @@
 #include "reference/capture/hash.h"
 #include "reference/capture/json_fields.h"
 #include "reference/engines/engine_process.h"
+#include "reference/engines/known_faults.h"
 #include "reference/engines/process.h"
 #include "reference/engines/program_files.h"
 
@@ -60,37 +61,21 @@ class RunnerBackend : public DirectoryBackend {
   ProbeResult DoProbe() {
     ProbeResult result;
     result.remedy = runner_.remedy;
-    std::vector<std::string> places;
-    if (const char* value = std::getenv(runner_.variable.c_str()); value && *value) {
-      places = {value};
-    } else {
-      places = RunnerPlaces(runner_.program);
-    }
-    for (const std::string& place : places) {
-      result.looked_in.push_back(place);
-      if (program_.empty() && IsExecutable(place)) program_ = place;
-    }
-    if (program_.empty()) {
-      result.problem = fmt::format("no runner at {}", fmt::join(places, ", "));
+    if (!FindProgram(result)) return result;
+    result.found.push_back(program_);
+    const ProcessResult answer = Answer();
+    if (!answer.ok()) {
+      // A library that is missing is told by the dynamic loader, on standard error.
+      result.problem = DescribeFailure(engine_, program_ + " info", answer);
       return result;
     }
-    result.found.push_back(program_);
-    std::optional<std::string> answer = KeptAnswer();
-    if (!answer) {
-      const ProcessResult process = RunProcess({program_, "info"}, TimeLimit());
-      if (!process.ok()) {
-        // A library that is missing is told by the dynamic loader, on standard error.
-        result.problem = DescribeFailure(engine_, program_ + " info", process);
-        return result;
-      }
-      answer = process.output;
-      KeepAnswer(*answer);
-    }
     try {
-      info_ = nlohmann::json::parse(*answer);
+      info_ = nlohmann::json::parse(answer.output);
       JsonFields fields(info_, program_ + " info");
       fields.Read("version", &result.version);
       fields.Read("libraries", &libraries_);
+      BackendInfo build{.name = engine_, .version = result.version, .build = info_.value("build", ""), .simd = ""};
+      for (const KnownFault& fault : KnownFaultsOf(build)) result.known_faults.push_back(Describe(fault));
     } catch (const std::exception& error) {
       result.problem = fmt::format("{} info: not the answer of a runner: {}", program_, error.what());
       return result;
@@ -104,6 +89,64 @@ class RunnerBackend : public DirectoryBackend {
     return result;
   }
 
+  // The runner that a variable names; or one for the checkout that another names, compiled where it is not there yet;
+  // or what was built with this program; or one for the checkout in its usual place.
+  bool FindProgram(ProbeResult& result) {
+    std::vector<std::string> places = RunnerPlaces(runner_.program);
+    const std::string named = Variable(runner_.variable), checkout = Variable(runner_.checkout_variable);
+    if (!named.empty()) places = {named};
+    if (named.empty() && !checkout.empty()) return FindBuiltFor(checkout, places) || CompileFor(checkout, result);
+    for (const std::string& place : places) {
+      result.looked_in.push_back(place);
+      if (program_.empty() && IsExecutable(place)) program_ = place;
+    }
+    if (!program_.empty()) return true;
+    const std::string usual = Variable("HOME") + "/" + runner_.checkout;
+    if (named.empty() && !runner_.checkout.empty() && fs::is_directory(usual)) return CompileFor(usual, result);
+    result.problem = fmt::format("no runner at {}", fmt::join(places, ", "));
+    return false;
+  }
+
+  // What was built with this program may be of that very checkout.
+  bool FindBuiltFor(const std::string& checkout, const std::vector<std::string>& places) {
+    const std::string below = fs::weakly_canonical(checkout).string() + "/";
+    for (const std::string& place : places) {
+      if (!IsExecutable(place)) continue;
+      program_ = place;
+      const nlohmann::json info = nlohmann::json::parse(Answer().output, nullptr, /*allow_exceptions=*/false);
+      for (const auto& library : info.is_object() ? info.value("libraries", nlohmann::json()) : nlohmann::json()) {
+        if (library.is_string() && library.get<std::string>().starts_with(below)) return true;
+      }
+    }
+    program_.clear();
+    return false;
+  }
+
+  static std::string Variable(const std::string& name) {
+    const char* value = name.empty() ? nullptr : std::getenv(name.c_str());
+    return value == nullptr ? "" : value;
+  }
+
+  bool CompileFor(const std::string& directory, ProbeResult& result) {
+    const Checkout checkout = FindCheckout(engine_, runner_.layout, directory);
+    result.looked_in.push_back(directory);
+    if (!checkout.generation.empty()) result.details.push_back("generation: " + checkout.generation);
+    BuiltRunner built{.problem = checkout.problem, .remedy = checkout.remedy};
+    if (checkout.problem.empty()) built = BuildRunner(checkout);
+    result.problem = built.problem;
+    if (!built.problem.empty()) result.remedy = built.remedy;
+    program_ = built.program;
+    return !program_.empty();
+  }
+
+  // What `RUNNER info` says, now or before.
+  ProcessResult Answer() const {
+    if (const std::optional<std::string> kept = KeptAnswer())
+      return {.exit_code = 0, .start_error = "", .output = *kept, .last_words = ""};
+    ProcessResult process = RunProcess({program_, "info"}, TimeLimit());
+    if (process.ok()) KeepAnswer(process.output);
+    return process;
+  }
   // The file in which the answer of `RUNNER info` is kept, or "".
   std::string AnswerFile() const {
     const char* directory = std::getenv("PARITY_RUNNER_ANSWERS");

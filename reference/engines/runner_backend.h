@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "reference/engines/backend.h"
+#include "reference/engines/runner_build.h"
 
 namespace parity {
 
@@ -18,6 +19,7 @@ struct Runner {
   std::string package = {};            // the engine as an npm package, by its place in the source tree
   std::string checkout_variable = {};  // environment variable that names a checkout of the engine
   std::string checkout = {};           // where else one is looked for, below the user's home
+  CheckoutLayout layout = {};          // of a checkout
   std::string remedy = {};             // how to get it
 };
 

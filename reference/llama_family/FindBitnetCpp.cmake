@@ -30,11 +30,18 @@ endif()
 if(bitnet_cpp_lib_dir)
   set(bitnet_cpp_library_dirs ${bitnet_cpp_lib_dir})
 else()
-  set(bitnet_cpp_library_dirs
+  set(bitnet_cpp_library_dirs ${bitnet_cpp_dir}/build/bin
     ${bitnet_cpp_dir}/build/3rdparty/llama.cpp/src ${bitnet_cpp_dir}/build/3rdparty/llama.cpp/ggml/src)
 endif()
+# Since July 2026 it stands on another llama.cpp, with a header of its own for GGUF and more libraries.
+set(bitnet_cpp_names libllama.so libggml.so)
+set(bitnet_cpp_generation "up to July 2026")
+if(EXISTS ${bitnet_cpp_llama}/ggml/include/gguf.h)
+  list(APPEND bitnet_cpp_names libggml-base.so libggml-cpu.so)
+  set(bitnet_cpp_generation "since July 2026")
+endif()
 set(bitnet_cpp_libraries "")
-foreach(name libllama.so libggml.so)
+foreach(name ${bitnet_cpp_names})
   set(found "")
   foreach(dir ${bitnet_cpp_library_dirs})
     if(EXISTS ${dir}/${name})
@@ -43,7 +50,7 @@ foreach(name libllama.so libggml.so)
     endif()
   endforeach()
   if(NOT found)
-    message(WARNING "bitnet.cpp: ${name} not found in ${bitnet_cpp_library_dirs}; build the checkout with "
+    message(WARNING "bitnet.cpp (${bitnet_cpp_generation}): ${name} not found in ${bitnet_cpp_library_dirs}; build the checkout with "
       "BUILD_SHARED_LIBS=ON, or set BITNET_CPP_LIB_DIR. Until then ${bitnet_cpp_skipped}")
     return()
   endif()
@@ -59,8 +66,16 @@ if(GIT_FOUND AND EXISTS ${bitnet_cpp_dir}/.git)
   if(bitnet_cpp_git EQUAL 0)
     set(bitnet_cpp_version ${bitnet_cpp_commit})
   endif()
+  # The commit of the llama.cpp in it says which arithmetic it is.
+  if(EXISTS ${bitnet_cpp_llama}/.git)
+    execute_process(COMMAND ${GIT_EXECUTABLE} -C ${bitnet_cpp_llama} rev-parse --short=7 HEAD
+      OUTPUT_VARIABLE bitnet_cpp_llama_commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE bitnet_cpp_git)
+    if(bitnet_cpp_git EQUAL 0)
+      string(APPEND bitnet_cpp_version ", llama.cpp ${bitnet_cpp_llama_commit}")
+    endif()
+  endif()
 endif()
-list(GET bitnet_cpp_libraries 1 bitnet_cpp_ggml)
+list(GET bitnet_cpp_libraries -1 bitnet_cpp_ggml)
 file(STRINGS ${bitnet_cpp_ggml} bitnet_cpp_signatures REGEX "clang version [0-9]")
 if(NOT bitnet_cpp_signatures)
   file(STRINGS ${bitnet_cpp_ggml} bitnet_cpp_signatures REGEX "^GCC: ")
@@ -76,9 +91,9 @@ parity_try_api(bitnet_cpp bitnet.cpp ${bitnet_cpp_dir}
   INCLUDES ${bitnet_cpp_llama}/include ${bitnet_cpp_llama}/ggml/include
   LIBRARIES ${bitnet_cpp_libraries}
   DEFINITIONS
-    PARITY_ENGINE_API="reference/llama_family/api_bitnet_cpp.h"
-    PARITY_BITNET_CPP_VERSION="${bitnet_cpp_version}"
-    PARITY_BITNET_CPP_COMPILER="${bitnet_cpp_compiler}")
+    PARITY_ENGINE_NAME="bitnet.cpp"
+    PARITY_ENGINE_VERSION="${bitnet_cpp_version}"
+    PARITY_ENGINE_COMPILER="${bitnet_cpp_compiler}")
 if(bitnet_cpp_usable)
-  message(STATUS "bitnet.cpp: ${bitnet_cpp_dir} (${bitnet_cpp_version}, ${bitnet_cpp_compiler})")
+  message(STATUS "bitnet.cpp: ${bitnet_cpp_dir} (${bitnet_cpp_generation}; ${bitnet_cpp_version}; ${bitnet_cpp_compiler})")
 endif()

@@ -70,7 +70,7 @@ include(${CMAKE_CURRENT_LIST_DIR}/TryApi.cmake)
 parity_try_api(llama_cpp llama.cpp ${PARITY_LLAMA_CPP_SOURCE}
   INCLUDES ${PARITY_LLAMA_CPP_SOURCE}/include ${PARITY_LLAMA_CPP_SOURCE}/ggml/include
   LIBRARIES ${llama_cpp_libraries}
-  DEFINITIONS PARITY_ENGINE_API="reference/llama_family/api_llama_cpp.h")
+  DEFINITIONS PARITY_ENGINE_NAME="llama.cpp" PARITY_ENGINE_VERSION="" PARITY_ENGINE_COMPILER="")
 if(llama_cpp_usable)
   list(GET llama_cpp_libraries 0 llama_cpp_first)
   message(STATUS "llama.cpp: ${llama_cpp_first}")

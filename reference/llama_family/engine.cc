@@ -14,7 +14,7 @@
 #include <optional>
 #include <set>
 
-#include PARITY_ENGINE_API
+#include "reference/llama_family/api.h"
 
 namespace parity {
 namespace {
@@ -207,10 +207,10 @@ Library LoadLibrary(const std::string& cpu_variant) {
       throw std::runtime_error(
           fmt::format("{}: cannot be loaded; this processor may lack its instructions. {}", file, TakeLog()));
     }
-  } else if (api::kHasCpuPlugins && !library.variants.empty()) {
+  } else if (!library.variants.empty()) {
     api::LoadBestCpuPlugin(library.directory);
   }
-  if (!api::HaveCpuDevice()) {
+  if (!library.variants.empty() && !api::HaveCpuDevice()) {  // else they are part of a library
     throw std::runtime_error(fmt::format("{}: no CPU kernels; expected {}<instruction set>.so beside it. {}",
                                          library.path, kPluginPrefix, TakeLog()));
   }

@@ -11,9 +11,9 @@
 
 #include "reference/capture/json_fields.h"
 #include "reference/capture/request.h"
+#include "reference/llama_family/api.h"
 #include "reference/llama_family/engine.h"
 #include "reference/llama_family/run.h"
-#include PARITY_ENGINE_API
 
 namespace parity {
 namespace {

@@ -91,6 +91,13 @@ NodeName ParseNodeName(std::string_view name) {
     const auto [end, error] = std::from_chars(name.data() + kLayer.size(), name.data() + name.size(), layer);
     if (error == std::errc() && *end == '.') return {std::string(end + 1, name.data() + name.size()), layer};
   }
+  for (const std::string_view cache : {"cache_k", "cache_v"}) {
+    int layer = -1;
+    if (!name.starts_with(cache) || !name.substr(cache.size()).starts_with("_l")) continue;
+    const char* digits = name.data() + cache.size() + 2;
+    const auto [end, error] = std::from_chars(digits, name.data() + name.size(), layer);
+    if (error == std::errc() && end == name.data() + name.size()) return {std::string(cache), layer};
+  }
   const size_t dash = name.rfind('-');
   if (dash == std::string_view::npos || dash == 0 || dash + 1 == name.size() || name.size() - dash > 7) {
     return {std::string(name), -1};

@@ -17,7 +17,7 @@ struct NodeName {
 };
 
 // "attn_norm-3" -> {"attn_norm", 3}; "result_norm" -> {"result_norm", -1}. What follows a space ("(view)") stays in
-// base. Of weights: "blk.3.attn_q.weight" -> {"attn_q.weight", 3}.
+// base. Of weights: "blk.3.attn_q.weight" -> {"attn_q.weight", 3}; of the cache: "cache_k_l3" -> {"cache_k", 3}.
 NodeName ParseNodeName(std::string_view name);
 
 enum class NodeKind {

@@ -17,7 +17,11 @@ TEST(NodeMapTest, NamesCarryTheirLayer) {
   EXPECT_EQ(ParseNodeName("attn_norm-29").base, "attn_norm");
   EXPECT_EQ(ParseNodeName("attn_norm-29").layer, 29);
   EXPECT_EQ(ParseNodeName("result_norm").layer, -1);
-  for (const char* odd : {"", "-", "-3", "x-", "x-y", "x-1y", "x-99999999999999999999"}) {
+  EXPECT_EQ(ParseNodeName("cache_k_l12").base, "cache_k");
+  EXPECT_EQ(ParseNodeName("cache_k_l12").layer, 12);
+  EXPECT_EQ(ParseNodeName("cache_v_l0").layer, 0);
+  for (const char* odd : {"", "-", "-3", "x-", "x-y", "x-1y", "x-99999999999999999999", "cache_k", "cache_k_l",
+                          "cache_k_lx", "cache_k_l1 (view)"}) {
     EXPECT_EQ(ParseNodeName(odd).base, odd);
     EXPECT_EQ(ParseNodeName(odd).layer, -1);
   }

@@ -6,9 +6,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <stdexcept>
 
-#include PARITY_ENGINE_API
+#include "reference/llama_family/api.h"
 #include "reference/llama_family/node_map.h"
 
 namespace parity {
@@ -47,12 +48,29 @@ std::string_view OpOf(const ggml_tensor* t) {
   return by_one_number ? "SCALE" : ggml_op_name(t->op);
 }
 
-// A product without a name has that of its weights, and so has the scale behind it.
+// A product with K or V of the cache, by the cache's name: "cache_k_l3".
+NodeName ProductWithCache(const ggml_tensor* product) {
+  const ggml_tensor* cache = product->src[0]->view_src;
+  if (cache == nullptr) return {};
+  NodeName name = ParseNodeName(cache->name);
+  if (name.layer >= 0 && (name.base == "cache_k" || name.base == "cache_v")) {
+    name.base = name.base == "cache_k" ? "kq" : "kqv";
+    return name;
+  }
+  return {};
+}
+
+// A product without a name has that of its weights or of the cache, and so has the scale or the softmax behind it.
 NodeName NameOf(const ggml_tensor* t) {
   const NodeName name = ParseNodeName(t->name);
   if (!name.base.starts_with("node_")) return name;
+  if (t->op == GGML_OP_SOFT_MAX && t->src[0] != nullptr) {
+    const NodeName scores = NameOf(t->src[0]);
+    return scores.base == "kq" ? NodeName{"kq_soft_max", scores.layer} : name;
+  }
   const ggml_tensor* product = OpOf(t) == "SCALE" ? t->src[0] : t;
   if (product == nullptr || product->op != GGML_OP_MUL_MAT || product->src[0] == nullptr) return name;
+  if (const NodeName of_cache = ProductWithCache(product); of_cache.layer >= 0) return of_cache;
   const NodeName weights = ParseNodeName(product->src[0]->name);
   return weights.layer >= 0 ? weights : name;
 }
@@ -104,6 +122,7 @@ bool Observer::Ask(const ggml_tensor* t) {
     // kq = K . Q; K is a view of the cache, [head_dim, n_kv, n_head_kv].
     const ggml_tensor* k = t->src[0];
     n_embd_k_ = static_cast<int>(k->ne[0] * k->ne[2]);
+    kv_step_ = std::gcd(kv_step_, static_cast<int>(k->ne[1]));
     const ggml_tensor* cache = k->view_src ? k->view_src : k;
     kv_cells_ = n_embd_k_ > 0 ? static_cast<int>(ggml_nelements(cache) / n_embd_k_) : 0;
   }

@@ -32,6 +32,8 @@ class Observer {
   const std::vector<std::vector<std::pair<int, int>>>& attends() const { return attends_; }
   // Cells of the K cache and numbers in a row of one layer; 0 before the first evaluation.
   int kv_cells() const { return kv_cells_; }
+  // Of which number of cells each row of scores seen was a multiple.
+  int kv_step() const { return kv_step_; }
   int n_embd_k() const { return n_embd_k_; }
   int n_embd_v() const { return n_embd_v_; }
   // What the engine's graph has and the stages do not, and the other way round.
@@ -53,6 +55,7 @@ class Observer {
   std::exception_ptr error_;
   std::vector<std::vector<std::pair<int, int>>> attends_;
   int kv_cells_ = 0;
+  int kv_step_ = 0;
   int n_embd_k_ = 0;
   int n_embd_v_ = 0;
   std::set<std::pair<Point, int>> done_;  // (stage, layer) recorded in this evaluation

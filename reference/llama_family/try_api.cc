@@ -1,6 +1,5 @@
-// Compiled at configure time, by TryApi.cmake: does this engine have the API that the runner needs? PARITY_ENGINE_API
-// names the header that it is asked for.
-#include PARITY_ENGINE_API
+// Compiled at configure time, by TryApi.cmake: does this engine have the API that the runner needs?
+#include "reference/llama_family/api.h"
 
 int main() {
   llama_model* model = parity::api::LoadModel("", true);

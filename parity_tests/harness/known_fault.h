@@ -1,0 +1,29 @@
+// Known faults of a reference (reference/engines/known_faults.h), proven by its outputs: our own computation of the
+// model with the fault in it gives what the reference gave, and without it does not.
+//
+//   if (auto found = FindKnownFault(request, reference, "")) ... found->fault.what, found->corrected ...
+#ifndef BITNET_PARITY_PARITY_TESTS_HARNESS_KNOWN_FAULT_H_
+#define BITNET_PARITY_PARITY_TESTS_HARNESS_KNOWN_FAULT_H_
+
+#include <optional>
+#include <string>
+
+#include "parity_tests/findings/known_fault.h"
+#include "reference/capture/capture.h"
+
+namespace parity {
+
+struct ProvenFault {
+  FoundFault fault;
+  Capture corrected;  // what the reference would have given without it
+};
+
+// The first of the faults of this build that its capture proves. `thresholds`: file of limits, empty: the built-in
+// ones. An order of operations that is known for the build must give it by the profile strict; else cosine judges.
+// Nothing where our own engine cannot run the model.
+std::optional<ProvenFault> FindKnownFault(const Request& request, const Capture& reference,
+                                          const std::string& thresholds);
+
+}  // namespace parity
+
+#endif  // BITNET_PARITY_PARITY_TESTS_HARNESS_KNOWN_FAULT_H_

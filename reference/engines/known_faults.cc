@@ -1,0 +1,80 @@
+#include "reference/engines/known_faults.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
+namespace parity {
+namespace {
+
+// bitnet.cpp stands on another llama.cpp since July 2026, whose list of features has REPACK.
+constexpr std::string_view kSinceJuly2026 = "since July 2026", kUpToJuly2026 = "up to July 2026";
+constexpr std::string_view kNew = "REPACK = ";
+
+constexpr KnownFault kFaults[] = {
+    {.id = "bitnet.cpp#588",
+     .engine = "bitnet.cpp",
+     .versions = kSinceJuly2026,
+     .has = kNew,
+     .lacks = "",
+     .architecture = "bitnet-b1.58",
+     .point = Point::kFfnAct,
+     .mistake = "activation_function",
+     .way = "SiLU in place of squared ReLU",
+     .what = "computes ffn_act with SiLU where bitnet-b1.58 asks for squared ReLU",
+     .link = "https://github.com/microsoft/BitNet/issues/588"},
+    {.id = "bitnet.cpp-zero-row",
+     .engine = "bitnet.cpp",
+     .versions = kSinceJuly2026,
+     .has = kNew,
+     .lacks = "",
+     .architecture = "",
+     .point = Point::kUnknown,
+     .mistake = "",
+     .way = "",
+     .what =
+         "divides by the scale of a row of activations, which is 0 where the row is: an I2_S product of zeros is NaN, "
+         "and so is the rest of its batch",
+     .link = ""},
+    {.id = "bitnet.cpp#585",
+     .engine = "bitnet.cpp",
+     .versions = kSinceJuly2026,
+     .has = "NEON = 1 | ",
+     .lacks = "",
+     .architecture = "",
+     .point = Point::kUnknown,
+     .mistake = "",
+     .way = "",
+     .what = "is reported to read I2_S files of x86 in blocks of 64 on ARM, where they have blocks of 128",
+     .link = "https://github.com/microsoft/BitNet/issues/585"},
+    {.id = "bitnet.cpp-narrow-sums",
+     .engine = "bitnet.cpp",
+     .versions = kUpToJuly2026,
+     .has = "AVX2 = 1",
+     .lacks = kNew,
+     .architecture = "",
+     .point = Point::kUnknown,
+     .mistake = "narrow_sums",
+     .way = "sums that wrap at 16 bits",
+     .what = "adds I2_S products in 16 bits over up to 32 blocks, which can wrap where activations are large",
+     .link = ""},
+};
+
+}  // namespace
+
+std::span<const KnownFault> AllKnownFaults() { return kFaults; }
+
+std::string Describe(const KnownFault& fault) {
+  return fmt::format("{} ({}, {}){}{}", fault.what, fault.id, fault.versions, fault.link.empty() ? "" : ": ",
+                     fault.link);
+}
+
+std::vector<KnownFault> KnownFaultsOf(const BackendInfo& backend) {
+  std::vector<KnownFault> faults;
+  std::copy_if(std::begin(kFaults), std::end(kFaults), std::back_inserter(faults),
+               [&backend](const KnownFault& fault) { return fault.Of(backend); });
+  return faults;
+}
+
+}  // namespace parity

@@ -1,0 +1,213 @@
+// The C API of the llama.cpp family, of any generation since autumn 2024: llama.cpp itself, bitnet.cpp before and after
+// July 2026, other forks. What differs between them is found by the compiler (a member that a struct has, a function
+// that takes an argument) or, for functions without one, in the libraries at run time. The runner's sources are written
+// against the names below.
+//
+// Given on the command line: PARITY_ENGINE_NAME, "llama.cpp" or "bitnet.cpp"; PARITY_ENGINE_VERSION, its commit or
+// release, "" where the library tells it; PARITY_ENGINE_COMPILER, the compiler's signature in the library, "" where it
+// does not matter.
+#ifndef BITNET_PARITY_REFERENCE_LLAMA_FAMILY_API_H_
+#define BITNET_PARITY_REFERENCE_LLAMA_FAMILY_API_H_
+
+#include <dlfcn.h>
+#include <ggml-backend.h>
+#include <ggml.h>
+#if __has_include(<gguf.h>)
+#include <gguf.h>
+#endif
+#include <llama.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+namespace parity::api {
+
+inline constexpr char kBackendName[] = PARITY_ENGINE_NAME;
+inline constexpr bool kIsBitnetCpp = std::string_view(kBackendName) == "bitnet.cpp";
+// llama.cpp from 2025 on has its GGUF functions in a header of their own, and so has what stands on it.
+#if __has_include(<gguf.h>)
+inline constexpr bool kSince2025 = true;
+#else
+inline constexpr bool kSince2025 = false;
+#endif
+
+// A function of the libraries; nullptr where this build has none.
+template <typename Function>
+Function* Find(const char* name) {
+  return reinterpret_cast<Function*>(dlsym(RTLD_DEFAULT, name));
+}
+
+inline std::string Version() {
+  const std::string given = PARITY_ENGINE_VERSION;
+  const auto version = Find<const char*()>("llama_version");
+  if (version != nullptr && !kIsBitnetCpp) return version();
+  return given.empty() ? "unknown version" : given;
+}
+
+inline std::string BuildCommit() {
+  const auto commit = Find<const char*()>("ggml_commit");
+  const std::string text = commit != nullptr && !kIsBitnetCpp ? commit() : Version();
+  const std::string compiler = PARITY_ENGINE_COMPILER;
+  return compiler.empty() ? text : text + ", " + compiler;
+}
+
+// Called first thing in main. The I2_S product of a batch of the older bitnet.cpp keeps rows / threads x positions
+// float32 on the stack: 14 MB for 6912 rows, 512 positions and one thread, where 8 MB is usual. A process and its
+// threads take the size of their stacks from the limit with which it starts, so this one starts again with a larger
+// one.
+inline void PrepareProcess(char** argv) {
+  if (!kIsBitnetCpp) return;
+  constexpr rlim_t kStackBytes = rlim_t{256} << 20;
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur >= std::min(kStackBytes, limit.rlim_max)) return;
+  limit.rlim_cur = std::min(kStackBytes, limit.rlim_max);
+  if (setrlimit(RLIMIT_STACK, &limit) != 0) return;
+  setenv("OMP_STACKSIZE", "256M", 0);
+  execv("/proc/self/exe", argv);
+}
+
+// CPU kernels may come as plugins, one library for each instruction set. Where they are part of libggml or libggml-cpu,
+// there is nothing to load.
+inline void LoadBestCpuPlugin(const std::string& directory) {
+  if (const auto load = Find<void(const char*)>("ggml_backend_load_all_from_path")) load(directory.c_str());
+}
+inline bool LoadCpuPlugin(const std::string& file) {
+  const auto load = Find<void*(const char*)>("ggml_backend_load");
+  return load != nullptr && load(file.c_str()) != nullptr;
+}
+inline bool HaveCpuDevice() {
+  constexpr int kCpu = 0;  // GGML_BACKEND_DEVICE_TYPE_CPU
+  const auto device = Find<void*(int)>("ggml_backend_dev_by_type");
+  return device == nullptr || device(kCpu) != nullptr;
+}
+
+// An address inside libllama, to find its file.
+inline const void* LibraryAddress() { return reinterpret_cast<const void*>(&llama_backend_init); }
+
+// In templates, so that a name which a generation does not have is looked for where it is used, by its argument.
+
+template <typename Params>
+llama_model* LoadModelWith(const char* path, Params params) {
+  if constexpr (requires { params.devices; }) {
+    static ggml_backend_dev_t no_devices[] = {nullptr};  // the CPU is always there
+    params.devices = no_devices;
+  }
+  if constexpr (requires { params.load_mode; }) {
+    params.load_mode = static_cast<decltype(params.load_mode)>(1);  // LLAMA_LOAD_MODE_MMAP
+  } else {
+    params.use_mmap = true;
+  }
+  if constexpr (requires { llama_model_load_from_file(path, params); }) {
+    return llama_model_load_from_file(path, params);
+  } else {
+    return llama_load_model_from_file(path, params);
+  }
+}
+
+// `overrides`: nullptr, or entries of which the last has no key.
+inline llama_model* LoadModel(const std::string& path, bool vocab_only,
+                              const llama_model_kv_override* overrides = nullptr) {
+  llama_model_params params = llama_model_default_params();
+  params.n_gpu_layers = 0;
+  params.vocab_only = vocab_only;
+  params.kv_overrides = overrides;
+  return LoadModelWith(path.c_str(), params);
+}
+
+// What the feed-forward of an architecture computes, whatever the file's `hidden_activation` says (it is not read); ""
+// where nobody looked, or where it depends on the commit.
+inline std::string_view ActivationOf(std::string_view architecture) {
+  if (architecture == "bitnet" || architecture == "llama") return "silu";
+  if (kIsBitnetCpp) return !kSince2025 && architecture.starts_with("bitnet-") ? "relu2" : "";
+  return architecture == "gemma3" ? "gelu" : architecture == "qwen3" ? "silu" : "";
+}
+
+template <typename Model>
+void FreeModel(Model* model) {
+  if constexpr (requires { llama_model_free(model); }) {
+    llama_model_free(model);
+  } else {
+    llama_free_model(model);
+  }
+}
+
+template <typename Params>
+llama_context* NewContextWith(llama_model* model, Params params) {
+  if constexpr (requires { params.flash_attn_type; }) {
+    params.flash_attn_type = static_cast<decltype(params.flash_attn_type)>(0);  // LLAMA_FLASH_ATTN_TYPE_DISABLED
+  } else {
+    params.flash_attn = false;
+  }
+  if constexpr (requires { params.op_offload; }) params.op_offload = false;
+  if constexpr (requires { params.no_perf; }) params.no_perf = true;
+  if constexpr (requires { llama_init_from_model(model, params); }) {
+    return llama_init_from_model(model, params);
+  } else {
+    return llama_new_context_with_model(model, params);
+  }
+}
+
+// Flash attention off (its graph has no kq node), K and V in F16.
+inline llama_context* NewContext(llama_model* model, int n_ctx, int n_ubatch, int threads,
+                                 ggml_backend_sched_eval_callback callback, void* user_data) {
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = static_cast<uint32_t>(n_ctx);
+  params.n_batch = static_cast<uint32_t>(n_ubatch);
+  params.n_ubatch = static_cast<uint32_t>(n_ubatch);
+  params.n_seq_max = 1;
+  params.n_threads = threads;
+  params.n_threads_batch = threads;
+  params.type_k = GGML_TYPE_F16;
+  params.type_v = GGML_TYPE_F16;
+  params.offload_kqv = false;
+  params.cb_eval = callback;
+  params.cb_eval_user_data = user_data;
+  return NewContextWith(model, params);
+}
+inline void FreeContext(llama_context* context) { llama_free(context); }
+
+// Functions of the vocabulary take it from 2025 on, and the model before that.
+template <typename Model>
+auto VocabOf(const Model* model) {
+  if constexpr (requires { llama_model_get_vocab(model); }) {
+    return llama_model_get_vocab(model);
+  } else {
+    return model;
+  }
+}
+template <typename Vocab>
+int VocabSizeOf(const Vocab* vocab) {
+  if constexpr (requires { llama_vocab_n_tokens(vocab); }) {
+    return llama_vocab_n_tokens(vocab);
+  } else {
+    return llama_n_vocab(vocab);
+  }
+}
+template <typename Vocab>
+bool IsEndOf(const Vocab* vocab, llama_token token) {
+  if constexpr (requires { llama_vocab_is_eog(vocab, token); }) {
+    return llama_vocab_is_eog(vocab, token);
+  } else {
+    return llama_token_is_eog(vocab, token);
+  }
+}
+
+inline int VocabSize(const llama_model* model) { return VocabSizeOf(VocabOf(model)); }
+inline bool HasVocab(const llama_model* model) { return llama_vocab_type(VocabOf(model)) != LLAMA_VOCAB_TYPE_NONE; }
+inline bool IsEndOfGeneration(const llama_model* model, llama_token token) { return IsEndOf(VocabOf(model), token); }
+inline int Tokenize(const llama_model* model, const std::string& text, llama_token* tokens, int capacity,
+                    bool add_special, bool parse_special) {
+  return llama_tokenize(VocabOf(model), text.data(), static_cast<int>(text.size()), tokens, capacity, add_special,
+                        parse_special);
+}
+inline int TokenToPiece(const llama_model* model, llama_token token, char* buffer, int capacity) {
+  return llama_token_to_piece(VocabOf(model), token, buffer, capacity, 0, true);
+}
+
+}  // namespace parity::api
+
+#endif  // BITNET_PARITY_REFERENCE_LLAMA_FAMILY_API_H_
