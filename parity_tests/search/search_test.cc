@@ -197,6 +197,7 @@ TEST_F(SearchTest, LogitsBesideTheText) {
   ASSERT_TRUE(r.certainty.has_value()) << r.verdict;
   EXPECT_EQ(r.best[0].id, "weights_codes_swapped");
   EXPECT_THAT(r.best[0].where, HasSubstr("in layer 3"));
+  EXPECT_EQ(r.best[0].distance, 0);
   EXPECT_EQ(r.positions, 1u);
   EXPECT_EQ(r.texts, 1u);
 }

@@ -8,7 +8,7 @@
 //   search_table logits --engine not-exact          mistakes of fixtures/not_exact_engine
 //   search_table healthy 300                        texts of sound engines, exact or not
 //
-// Prints a line for each case that is not answered rightly, and the row of docs/whatbug.md.
+// Prints a line for each case that is not answered rightly, and a row of the table in docs/whatbug.md.
 #include <fmt/format.h>
 
 #include <algorithm>
