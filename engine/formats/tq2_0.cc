@@ -3,7 +3,11 @@
 namespace bitnet {
 
 void BlockTQ2_0::Unpack(uint8_t* out) const {
-  for (size_t i = 0; i < kWeights; ++i) out[i] = codes[i / 128 * 32 + i % 32] >> (i / 32 % 4 * 2) & 3;
+  for (size_t half = 0; half < 2; ++half) {
+    for (size_t k = 0; k < 4; ++k) {  // a loop that compilers make vectors of
+      for (size_t i = 0; i < 32; ++i) out[half * 128 + k * 32 + i] = codes[half * 32 + i] >> (2 * k) & 3;
+    }
+  }
 }
 
 void BlockTQ2_0::UnpackLinear(uint8_t* out) const {

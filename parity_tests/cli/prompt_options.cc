@@ -29,7 +29,11 @@ void AddChatTemplateFileOption(Options& options, std::string& value) {
 void PromptOptions::AddTo(Options& options) {
   options.Add("--model", model, "GGUF file", {.required = true});
   options.Add("--tokenizer", tokenizer, "tokenizer.json; without it the vocabulary in the GGUF file");
-  options.Add("--prompt", prompt, "text of the prompt");
+  if (several) {
+    options.Add("--prompt", prompts, "text of the prompt; may be given more than once");
+  } else {
+    options.Add("--prompt", prompt, "text of the prompt");
+  }
   options.Add("--token-ids", token_ids, "ids in place of a prompt, as 1,2,3", {.excludes = "--prompt"});
   options.Add("--system", system, "system turn, where the template has one");
   AddPromptTemplateOption(options, prompt_template);
@@ -39,6 +43,13 @@ void PromptOptions::AddTo(Options& options) {
               {.at_least = 0, .show_default = false});
   options.Add("--n-ubatch", n_ubatch, "positions in one batch", {.at_least = 1});
   run.AddTo(options);
+}
+
+Request PromptOptions::MakeRequestOf(const std::string& text) const {
+  PromptOptions options = *this;
+  options.prompt = text;
+  options.token_ids.clear();
+  return options.MakeRequest();
 }
 
 Request PromptOptions::MakeRequest(const Prompt& of_file) const {

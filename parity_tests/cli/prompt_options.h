@@ -18,6 +18,8 @@ struct PromptOptions {
   std::string model, tokenizer, system, prompt_template = "auto", chat_template_file;
   std::optional<std::string> prompt;
   std::vector<int32_t> token_ids;  // in place of the prompt
+  bool several = false;            // --prompt may be given more than once: `prompts`
+  std::vector<std::string> prompts;
   bool no_parse_special = false;
   int n_ctx = 0, n_ubatch = 512;
   RunOptions run;
@@ -26,6 +28,8 @@ struct PromptOptions {
   // Without tokens to generate, as one batch. Throws where the model is not there, and where neither a prompt nor token
   // ids were given, or both.
   Request MakeRequest() const;
+  // The same with another text.
+  Request MakeRequestOf(const std::string& text) const;
   // The same with a prompt of a file of prompts.
   Request MakeRequest(const Prompt& of_file) const;
 };

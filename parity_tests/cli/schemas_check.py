@@ -107,7 +107,7 @@ def others(scratch):
     for line in run("trace-diff", RECORDED, RECORDED, "--format", "jsonl").splitlines():
         check("trace-diff-lines", json.loads(line), "trace-diff --format jsonl")
     check_all(run("diff-models", MODEL, MODEL, "--format", "json"), "diff-models")
-    check_all(run("whatbug", *prompt, "--got", " beginning", "--budget", "5"), "whatbug")
+    check_all(run("whatbug", *prompt, "--got", " beginning", "--budget", "5", "--confirm", "And God said"), "whatbug")
     check_all(run("inspect", MODEL, "--format", "json"), "inspect", "inspect")
     check_all(run("inspect", MODEL, "--tensors", "--format", "json"), "inspect --tensors", "inspect-tensors")
     check_all(run("compat-check", MODEL, "--show-kv", "--format", "json"), "compat-check", "compat-check")

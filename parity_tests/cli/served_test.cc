@@ -352,6 +352,23 @@ TEST(WhatbugCandidate, AsksTheEngineItself) {
   EXPECT_TRUE(healthy.at("certainty").is_null());
 }
 
+// What an engine with the mistake found says on a prompt that was not used is what the engine says there.
+TEST(WhatbugCandidate, IsConfirmedOnAnotherPrompt) {
+  const ProcessResult result =
+      RunParity({"whatbug", "--model", kTq2, "--candidate", Printing("--fault gqa_modulo"), "--prompt", "And God said",
+                 "--prompt", "The king of Israel", "--confirm", "In the beginning", "--prompt-template", "raw",
+                 "--format", "json", "--threads", "2", "--max-tokens", "12"});
+  EXPECT_EQ(result.exit_code, 1) << result.last_words;
+  const nlohmann::json found = nlohmann::json::parse(result.output);
+  EXPECT_EQ(found.at("texts"), 2);
+  EXPECT_EQ(found.at("best").at(0).at("id"), "gqa_mapping");
+  EXPECT_GT(found.at("likelihood").at("over_healthy").get<double>(), 0);
+  const nlohmann::json& c = found.at("confirmation");
+  EXPECT_EQ(c.at("prompt"), "In the beginning");
+  EXPECT_TRUE(c.at("tells_them_apart").get<bool>()) << c;
+  EXPECT_TRUE(c.at("confirmed").get<bool>()) << c;
+}
+
 // How the first garbage came about: blocks of 256 weights, four neighbours a byte, and no scale of the tensor. Nothing
 // but what is printed is looked at (docs/from-garbage.md).
 TEST(WhatbugCandidate, TwoMistakesFromALineOfGarbage) {

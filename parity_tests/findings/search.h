@@ -18,6 +18,7 @@ struct HypothesisResult {
   std::string how = {};    // "base 500000 in place of 10000"
   std::string where = {};  // "q_rope, k_rope in every layer"
   std::string remedy = {};
+  bool habit = false;  // what an engine does otherwise and may mean to, and no mistake
 
   // From logits. Norm of what is left to the candidate's logits, over the norm of what the healthy model leaves.
   double distance = 1;
@@ -42,10 +43,39 @@ struct HypothesisResult {
   std::vector<std::string> alike = {};
 };
 
+// A prompt on which mistakes that the evidence cannot tell apart print different texts.
+struct SeparatingPrompt {
+  std::string prompt = {};
+  std::vector<int32_t> token_ids = {};  // in place of it
+  size_t groups = 0;                    // different texts
+  struct Says {
+    std::string id, where, text;
+  };
+  std::vector<Says> says = {};  // each mistake
+  std::string command = {};     // that asks for it
+};
+
+// What an engine with the mistake found says on a prompt that the search did not use.
+struct Confirmation {
+  std::string prompt = {};
+  std::string predicted = {};  // with the mistake
+  std::string healthy = {};    // without it
+  // What the candidate said there, where it was asked, and for how many bytes it is what was predicted, and what the
+  // healthy model says. White space at both ends aside.
+  std::optional<std::string> said = {};
+  size_t as_predicted = 0, as_healthy = 0;
+
+  bool tells_them_apart() const { return predicted != healthy; }
+  bool confirmed() const { return said && tells_them_apart() && as_predicted > as_healthy; }
+};
+
 struct SearchResult {
   bool from_text = false;
   size_t positions = 0;   // of logits that were compared
+  size_t texts = 0;       // prompts whose text was followed
   size_t text_bytes = 0;  // that were to be spelled
+  // What the engine does otherwise than the references everywhere, beside which the mistakes were tried.
+  std::vector<std::string> habits = {};
   HypothesisResult healthy = {};
   std::vector<HypothesisResult> best = {};  // the best first; one entry for each mistake, at its best place
   size_t tried = 0;
@@ -55,6 +85,16 @@ struct SearchResult {
   // Of best.front(); nothing where no mistake explains more than the healthy model does.
   std::optional<Certainty> certainty = {};
   std::string verdict = {};  // in one sentence
+
+  // Natural logarithms of how many times as likely the evidence is with best.front() as with the best mistake that can
+  // be told from it (`next`), and as without a mistake.
+  std::string next = {};
+  std::optional<double> over_next = {}, over_healthy = {};
+
+  // Where several mistakes explain it: the prompt that tells most of them apart, of so many that were tried.
+  std::optional<SeparatingPrompt> separating = {};
+  size_t prompts_tried = 0;
+  std::optional<Confirmation> confirmation = {};
 };
 
 }  // namespace parity

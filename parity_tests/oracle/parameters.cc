@@ -1,6 +1,9 @@
 #include "parity_tests/oracle/parameters.h"
 
+#include <algorithm>
+#include <memory>
 #include <stdexcept>
+#include <utility>
 
 namespace parity {
 
@@ -46,6 +49,16 @@ ProductParameters ProductParameters::Read() const {
   own.bytes = std::make_shared<const std::vector<std::byte>>(std::move(read));
   own.w.data = own.bytes->data();
   own.read_block = nullptr;
+  return own;
+}
+
+ProductParameters ProductParameters::Kept() const {
+  if (!read_row) return *this;
+  ProductParameters own = *this;
+  std::vector<float> rows(w.rows * w.cols);
+  for (size_t r = 0; r < w.rows; ++r) read_row(r, rows.data() + r * w.cols);
+  own.read_row = [kept = std::make_shared<const std::vector<float>>(std::move(rows)), cols = w.cols](
+                     size_t r, float* values) { std::copy_n(kept->data() + r * cols, cols, values); };
   return own;
 }
 

@@ -76,6 +76,8 @@ struct ProductParameters {
   ProductParameters Rows(size_t first, size_t n) const;
   // The same product, with bytes of its own in place of `read_block`.
   ProductParameters Read() const;
+  // The same product, with the rows that `read_row` gives kept.
+  ProductParameters Kept() const;
 };
 
 // The embeddings: the row of token id + shift, times a factor.

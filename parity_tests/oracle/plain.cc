@@ -1,6 +1,7 @@
 #include "parity_tests/oracle/plain.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <numbers>
@@ -33,6 +34,52 @@ Values Activations(const ProductParameters& p, const Values& x, size_t cols, Act
   return Dequantized(kind, *q, x.size());
 }
 
+// Rows of a matrix that are multiplied side by side, each with a sum of its own, which is added up in the order of one
+// row alone.
+constexpr size_t kLanes = 8;
+using Lanes = std::array<double, kLanes>;
+
+void ReadRow(const ProductParameters& p, size_t r, float* row) {
+  if (p.read_row) {
+    p.read_row(r, row);
+  } else {
+    bitnet::WeightRow(p.w, r, row);
+  }
+}
+
+// w: [cols, kLanes]; a: [cols].
+Lanes Sums(const double* w, const float* a, size_t cols, size_t group) {
+  Lanes sum = {};
+  for (size_t at = 0; at < cols; at += group) {
+    Lanes part = {};
+    for (size_t c = at; c < at + group; ++c) {
+      const double x = a[c];
+      for (size_t lane = 0; lane < kLanes; ++lane) part[lane] += w[c * kLanes + lane] * x;
+    }
+    for (size_t lane = 0; lane < kLanes; ++lane) sum[lane] += part[lane];
+  }
+  return sum;
+}
+
+// The same where sums of the codes times q, int8, wrap at 16 bits.
+Lanes NarrowSums(const double* w, const float* a, const int8_t* q, size_t cols, size_t group) {
+  Lanes sum = {};
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    for (size_t at = 0; at < cols; at += group) {
+      double part = 0;
+      int32_t whole = 0;
+      for (size_t c = at; c < at + group; ++c) {
+        const double weight = w[c * kLanes + lane];
+        part += weight * a[c];
+        if (weight != 0) whole += weight > 0 ? q[c] : -q[c];
+      }
+      if (whole != 0) part *= static_cast<double>(static_cast<int16_t>(whole)) / whole;
+      sum[lane] += part;
+    }
+  }
+  return sum;
+}
+
 }  // namespace
 
 void NormRow(const NormParameters& p, const float* x, float* y) {
@@ -53,25 +100,21 @@ Values Product(const ProductParameters& p, const Values& x, size_t n, Activation
   const size_t group = q.q.empty() ? w.cols : x.size() / q.d.size();
   const bool narrow = p.narrow && !q.q.empty();
   Values y(n * w.rows), row(w.cols);
-  for (size_t r = 0; r < w.rows; ++r) {
-    if (p.read_row) {
-      p.read_row(r, row.data());
-    } else {
-      bitnet::WeightRow(w, r, row.data());
+  std::vector<double> lanes(w.cols * kLanes);
+  for (size_t first = 0; first < w.rows; first += kLanes) {
+    const size_t rows = std::min(kLanes, w.rows - first);
+    for (size_t lane = 0; lane < rows; ++lane) {
+      ReadRow(p, first + lane, row.data());
+      for (size_t c = 0; c < w.cols; ++c) lanes[c * kLanes + lane] = static_cast<double>(row[c]);
     }
     for (size_t i = 0; i < n; ++i) {
-      double sum = 0;
-      for (size_t at = 0; at < w.cols; at += group) {
-        double part = 0;
-        int32_t whole = 0;  // of the codes times int8
-        for (size_t c = at; c < at + group; ++c) {
-          part += static_cast<double>(row[c]) * a[i * w.cols + c];
-          if (narrow && row[c] != 0) whole += row[c] > 0 ? q.q[i * w.cols + c] : -q.q[i * w.cols + c];
-        }
-        if (whole != 0) part *= static_cast<double>(static_cast<int16_t>(whole)) / whole;
-        sum += part;
+      const size_t at = i * w.cols;
+      const Lanes sum = narrow ? NarrowSums(lanes.data(), &a[at], &q.q[at], w.cols, group)
+                               : Sums(lanes.data(), &a[at], w.cols, group);
+      for (size_t lane = 0; lane < rows; ++lane) {
+        const size_t r = first + lane;
+        y[i * w.rows + r] = static_cast<float>(sum[lane] * w.side_scale + (w.bias != nullptr ? w.bias[r] : 0));
       }
-      y[i * w.rows + r] = static_cast<float>(sum * w.side_scale + (w.bias != nullptr ? w.bias[r] : 0));
     }
   }
   return y;

@@ -54,7 +54,7 @@ void AddInModel(const bitnet::Model& model, const Mistake& mistake, size_t posit
   for (const PointSet& set : PointSets(mistake, shape)) {
     const std::vector<std::string> ways = Variants(model, mistake, set, 0, position);
     for (size_t variant = 0; variant < ways.size(); ++variant) {
-      Hypothesis h{.mistake = &mistake, .variant = variant, .points = set, .how = ways[variant]};
+      Hypothesis h{.mistake = &mistake, .variant = variant, .points = set, .position = position, .how = ways[variant]};
       everywhere.push_back(h);
       if (!HasInLayer(set, true)) continue;
       if (HasInLayer(set, false)) {
@@ -71,6 +71,11 @@ void AddInModel(const bitnet::Model& model, const Mistake& mistake, size_t posit
 
 }  // namespace
 
+PointSet UsualPoints(const Mistake& mistake, const bitnet::GraphShape& shape) {
+  const std::vector<PointSet> sets = PointSets(mistake, shape);
+  return sets.empty() ? PointSet() : sets.front();
+}
+
 std::string WhereOf(const Hypothesis& h, const bitnet::GraphShape& shape) {
   std::string names;
   for (const bitnet::PointInfo& info : bitnet::kGraph) {
@@ -85,15 +90,19 @@ std::string WhereOf(const Hypothesis& h, const bitnet::GraphShape& shape) {
 }
 
 HypothesisResult Describe(const Hypothesis& h, const bitnet::GraphShape& shape) {
-  if (h.mistake == nullptr) return {.id = "", .what = "the healthy model"};
-  HypothesisResult result = {.id = std::string(h.mistake->id),
-                             .what = std::string(h.mistake->what),
-                             .how = h.how,
-                             .where = WhereOf(h, shape),
-                             .remedy = std::string(h.mistake->remedy)};
+  HypothesisResult result = {.id = "", .what = "the healthy model"};
+  if (h.mistake != nullptr) {
+    result = {.id = std::string(h.mistake->id),
+              .what = std::string(h.mistake->what),
+              .how = h.how,
+              .where = WhereOf(h, shape),
+              .remedy = std::string(h.mistake->remedy),
+              .habit = h.mistake->habit};
+  }
   for (const Hypothesis& other : h.also) {
     if (other.mistake->habit) {  // nothing is wrong with it
-      if (!other.how.empty()) result.how += fmt::format(", beside {}", other.how);
+      if (other.how.empty()) continue;
+      result.how += result.how.empty() ? other.how : fmt::format(", beside {}", other.how);
       continue;
     }
     result.id += fmt::format(" + {}", other.mistake->id);
@@ -101,12 +110,24 @@ HypothesisResult Describe(const Hypothesis& h, const bitnet::GraphShape& shape) 
     result.how += fmt::format(", and {}", other.how);
     if (const std::string where = WhereOf(other, shape); where != result.where) result.where += "; " + where;
     result.remedy += fmt::format("; and {}", other.mistake->remedy);
+    result.habit = false;
   }
   return result;
 }
 
+std::vector<int32_t> PromptWith(const Hypothesis& h, const TokenSite& tokens) {
+  if (h.mistake != nullptr && h.mistake->tokens != nullptr) {
+    std::vector<TokenChange> changes = h.mistake->tokens(tokens);
+    auto found = std::find_if(changes.begin(), changes.end(), [&h](const TokenChange& c) { return c.how == h.how; });
+    if (found == changes.end() && h.variant < changes.size())
+      found = changes.begin() + static_cast<ptrdiff_t>(h.variant);
+    if (found != changes.end() && !found->ids.empty()) return std::move(found->ids);
+  }
+  return {tokens.right.begin(), tokens.right.end()};
+}
+
 Hypothesis WithNumber(const bitnet::Model& model, const Mistake& mistake, float number) {
-  const PointSet set = PointSets(mistake, bitnet::ShapeOf(model.hyperparameters)).front();
+  const PointSet set = UsualPoints(mistake, bitnet::ShapeOf(model.hyperparameters));
   const Point first = set.first();
   const float right = mistake.dial->right(ParametersOf(model, first, bitnet::InfoOf(first).in_layer ? 0 : -1));
   return {.mistake = &mistake,
@@ -115,19 +136,28 @@ Hypothesis WithNumber(const bitnet::Model& model, const Mistake& mistake, float 
           .how = fmt::format("{} {:g} in place of {:g}, solved for", mistake.dial->name, number, right)};
 }
 
-Hypothesis WithFloatAttention(Hypothesis h) {
-  constexpr std::string_view first = "float_cache";
-  for (const std::string_view id : {first, std::string_view("float_attention")}) {
+std::vector<Hypothesis> FloatAttention() {
+  std::vector<Hypothesis> habits;
+  for (const char* id : {"float_cache", "float_attention"}) {
     const Mistake& habit = FindMistake(id);
-    Hypothesis part{.mistake = &habit, .points = habit.points};
-    if (id == first) part.how = "K, V, Q and the probabilities in float32";
-    if (h.mistake == nullptr && h.points.empty()) {
-      h = std::move(part);
-    } else {
-      h.also.push_back(std::move(part));
+    habits.push_back({.mistake = &habit, .points = habit.points});
+  }
+  habits.front().how = "K, V, Q and the probabilities in float32";
+  return habits;
+}
+
+std::vector<Hypothesis> HabitHypotheses(const bitnet::Model& model) {
+  const bitnet::GraphShape shape = bitnet::ShapeOf(model.hyperparameters);
+  std::vector<Hypothesis> habits;
+  for (const Mistake& mistake : AllMistakes()) {
+    if (!mistake.habit || mistake.changes == nullptr || mistake.id == "fast_exponential") continue;
+    const PointSet points = UsualPoints(mistake, shape);
+    const std::vector<std::string> ways = Variants(model, mistake, points, 0, 0);
+    for (size_t variant = 0; variant < ways.size(); ++variant) {
+      habits.push_back({.mistake = &mistake, .variant = variant, .points = points, .how = ways[variant]});
     }
   }
-  return h;
+  return habits;
 }
 
 std::vector<Hypothesis> PairHypotheses(const bitnet::Model& model) {
@@ -161,9 +191,12 @@ std::vector<Hypothesis> AllHypotheses(const bitnet::Model& model, const TokenSit
   for (const Mistake& mistake : AllMistakes()) {
     if (!mistake.tried || mistake.slack > 0) continue;
     if (mistake.tokens != nullptr) {
-      for (TokenChange& change : mistake.tokens(tokens)) {
+      std::vector<TokenChange> changes = mistake.tokens(tokens);
+      for (size_t variant = 0; variant < changes.size(); ++variant) {
+        TokenChange& change = changes[variant];
         if (change.ids.empty() || std::ranges::equal(change.ids, tokens.right)) continue;
-        all.push_back({.mistake = &mistake, .prompt = std::move(change.ids), .how = change.how});
+        all.push_back(
+            {.mistake = &mistake, .variant = variant, .prompt = std::move(change.ids), .how = std::move(change.how)});
       }
     }
     if (mistake.choose != nullptr) all.push_back({.mistake = &mistake});
@@ -180,7 +213,10 @@ std::vector<Hypothesis> AllHypotheses(const bitnet::Model& model, const TokenSit
     std::stable_sort(some->begin(), some->end(),
                      [&rank](const Hypothesis& a, const Hypothesis& b) { return rank(a) < rank(b); });
   }
+  std::stable_partition(in_one_layer.begin(), in_one_layer.end(),
+                        [](const Hypothesis& h) { return !h.mistake->habit; });
   all.insert(all.end(), in_one_layer.begin(), in_one_layer.end());
+  for (size_t i = 0; i < all.size(); ++i) all[i].number = static_cast<int>(i);
   return all;
 }
 

@@ -22,16 +22,24 @@ struct Hypothesis {
   std::optional<float> dial = {};    // in place of a change: the mistake's number
   PointSet points = {};              // the operations that it is in
   int layer = kEverywhere;           // -1: outside the layers
+  size_t position = 0;               // whose output the mistake's ways were listed for
   std::vector<int32_t> prompt = {};  // a mistake in the prompt's ids: what they become
   std::string how = {};
   std::vector<Hypothesis> also = {};  // more mistakes, or habits, beside this one
+  int number = -1;                    // in the list of all; -1: in none
 
   bool in_place(Point point, int at) const { return points.Has(point) && (layer == kEverywhere || layer == at); }
 };
 
+// The operations that an engine with the mistake usually has it in.
+PointSet UsualPoints(const Mistake& mistake, const bitnet::GraphShape& shape);
+
 // "q_rope, k_rope in every layer".
 std::string WhereOf(const Hypothesis& h, const bitnet::GraphShape& shape);
 HypothesisResult Describe(const Hypothesis& h, const bitnet::GraphShape& shape);
+
+// The ids of a prompt with the mistakes in it: those of `tokens` where there are none.
+std::vector<int32_t> PromptWith(const Hypothesis& h, const TokenSite& tokens);
 
 // The mistake in every layer, with this number.
 Hypothesis WithNumber(const bitnet::Model& model, const Mistake& mistake, float number);
@@ -40,10 +48,14 @@ Hypothesis WithNumber(const bitnet::Model& model, const Mistake& mistake, float 
 // their scale. An engine that cannot read a format has more than one.
 std::vector<Hypothesis> PairHypotheses(const bitnet::Model& model);
 
-// The same in an engine that keeps K, V, Q and the probabilities in float32, as many do.
-Hypothesis WithFloatAttention(Hypothesis h);
+// K, V, Q and the probabilities in float32, as many engines keep them.
+std::vector<Hypothesis> FloatAttention();
 
-// The usual ones first: whole engines before single layers. `tokens`: the prompt, for mistakes in its ids.
+// What engines do otherwise than the references everywhere, and mean to: each way of each habit.
+std::vector<Hypothesis> HabitHypotheses(const bitnet::Model& model);
+
+// The usual ones first: whole engines before single layers, and habits in a single layer at the end. `tokens`: the
+// prompt, for mistakes in its ids.
 std::vector<Hypothesis> AllHypotheses(const bitnet::Model& model, const TokenSite& tokens);
 
 }  // namespace parity

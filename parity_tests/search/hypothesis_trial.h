@@ -1,7 +1,10 @@
 // Runs the whole forward pass with hypotheses, several at once, and ranks what comes of them.
 //
-//   const HypothesisTrial trial(options, CellsFor(prompt.size() + 16));
-//   std::vector<Scored> scored = trial.All(hypotheses, score);   // score: what a pass is worth
+//   const PromptTrial prompt(options, options.tokens, CellsFor(24));
+//   const Trials trials(options);
+//   std::vector<Scored> scored = trials.All(hypotheses, [&](const Hypothesis& h, Arithmetic& a, HypothesisResult& r) {
+//     MistakenPass pass(prompt, h, a);   // r: what the pass is worth
+//   });
 //   Rank(std::move(scored), /*from_text=*/true, 5, result);
 #ifndef BITNET_PARITY_PARITY_TESTS_SEARCH_HYPOTHESIS_TRIAL_H_
 #define BITNET_PARITY_PARITY_TESTS_SEARCH_HYPOTHESIS_TRIAL_H_
@@ -9,6 +12,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -24,26 +28,69 @@ namespace parity {
 // Cells of a KV cache of so many positions.
 size_t CellsFor(size_t positions);
 
-// One forward pass with a mistake in it.
+// What a hypothesis has answered to a prompt: logits of all its positions, of the last alone, and behind some tokens.
+struct Answers {
+  std::optional<Values> all, last;
+  std::map<std::vector<int32_t>, Values> next;
+};
+
+// A prompt, and what the healthy model makes of it, or one with an engine's habits.
+class PromptTrial {
+ public:
+  // `options` must outlive this, and so must what `tokens` refers to.
+  PromptTrial(const SearchOptions& options, const TokenSite& tokens, size_t n_cells,
+              std::vector<Hypothesis> habits = {});
+
+  const SearchOptions& options() const { return options_; }
+  const TokenSite& tokens() const { return tokens_; }
+  size_t n_cells() const { return n_cells_; }
+  const std::vector<Hypothesis>& habits() const { return habits_; }
+  const Pass::Checkpoint& healthy() const { return healthy_; }
+  const Values& healthy_logits() const { return logits_; }  // of the prompt, [n, n_vocab]
+  // The habits' parameters of a point, or nullptr where they are the model's.
+  const Parameters* HabitsAt(Point point, int layer) const;
+
+  // Where answers are kept, of hypotheses that have a number; nullptr where they are not.
+  Answers* AnswersOf(const Hypothesis& h) const;
+
+ private:
+  const SearchOptions& options_;
+  TokenSite tokens_;
+  size_t n_cells_;
+  std::vector<Hypothesis> habits_;
+  std::map<std::pair<Point, int>, Parameters> habit_parameters_;
+  Pass::Checkpoint healthy_;
+  Values logits_;
+  mutable std::mutex mutex_;
+  mutable std::map<int, Answers> answers_;
+};
+
+// One forward pass with a mistake in it. What is known of its answers is not computed again.
 class MistakenPass {
  public:
   // All must outlive this.
-  MistakenPass(const SearchOptions& options, const Hypothesis& h, Arithmetic& arithmetic, size_t n_cells);
+  MistakenPass(const PromptTrial& prompt, const Hypothesis& h, Arithmetic& arithmetic);
 
-  // Logits of the prompt, [n, n_vocab] or of its last position. `healthy`: of the same prompt, without a mistake.
-  Values Prompt(bitnet::LogitsFor which, const Pass::Checkpoint& healthy);
+  // Logits of the prompt, [n, n_vocab] or of its last position.
+  Values Prompt(bitnet::LogitsFor which);
   Values Next(int32_t token);  // [n_vocab]
 
  private:
+  Values RunPrompt(bitnet::LogitsFor which);
+  Values RunNext(int32_t token);
   size_t FirstLayer() const;
   void MakeMistake(Point point, int layer, Parameters& p);
   void Apply(const Hypothesis& h, Point point, int layer, Parameters& p) const;
 
+  const PromptTrial& prompt_;
   const bitnet::Model& model_;
   const Hypothesis& h_;
-  std::span<const int32_t> right_;
+  Arithmetic& arithmetic_;
+  Answers* answers_;
   std::map<std::pair<Point, int>, Parameters> changed_;  // changed weights are read once
   std::optional<Pass> pass_;
+  std::vector<int32_t> path_;  // tokens behind the prompt
+  size_t ran_ = 0;             // of them: seen by the pass
 };
 
 struct Scored {
@@ -54,39 +101,37 @@ struct Scored {
 bool BetterByText(const HypothesisResult& a, const HypothesisResult& b);
 bool BetterByLogits(const HypothesisResult& a, const HypothesisResult& b);
 
-class HypothesisTrial {
+// Hypotheses on several threads, within a budget that starts with this.
+class Trials {
  public:
-  // Fills in what the pass is worth. Called by several threads at once.
-  using Score = std::function<void(MistakenPass&, const Hypothesis&, HypothesisResult&)>;
+  // Fills in what a hypothesis is worth. Called by several threads at once, each with an arithmetic of its own.
+  using Score = std::function<void(const Hypothesis&, Arithmetic&, HypothesisResult&)>;
 
-  // Runs the healthy model on the prompt. `options` must outlive this.
-  HypothesisTrial(const SearchOptions& options, size_t n_cells);
-
-  const Pass::Checkpoint& healthy() const { return healthy_; }
-  const Values& healthy_logits() const { return logits_; }  // of the prompt, [n, n_vocab]
+  // `options` must outlive this.
+  explicit Trials(const SearchOptions& options);
 
   HypothesisResult One(const Hypothesis& h, const Score& score) const;
-  // As many as the budget allows. The results refer to `hypotheses`. Throws what a pass throws.
-  std::vector<Scored> All(const std::vector<Hypothesis>& hypotheses, const Score& score) const;
+  // As many as the budget allows. The results refer to `hypotheses`. Throws what a pass throws. A result that is
+  // `enough` ends a search that takes long, as that of a large model does.
+  std::vector<Scored> All(std::span<const Hypothesis> hypotheses, const Score& score,
+                          const std::function<bool(const HypothesisResult&)>& enough = nullptr) const;
 
+  // So long that what explains everything is taken for the answer, with hypotheses untried.
+  bool TakesLong() const { return seconds() > kPatienceSeconds; }
   bool OutOfTime() const { return options_.budget_seconds > 0 && seconds() > options_.budget_seconds; }
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
 
  private:
   using Clock = std::chrono::steady_clock;
-
-  HypothesisResult Try(const Hypothesis& h, const Score& score, Arithmetic& arithmetic) const;
+  static constexpr double kPatienceSeconds = 90;
 
   const SearchOptions& options_;
-  size_t n_cells_;
   bitnet::GraphShape shape_;
   Clock::time_point start_ = Clock::now();
-  Pass::Checkpoint healthy_;
-  Values logits_;
 };
 
-// The best place of each mistake, and what cannot be told from the first, into result.best.
-void Rank(std::vector<Scored> scored, bool from_text, size_t keep, SearchResult& result);
+// The best place of each mistake, and what cannot be told from the first, into result.best. Returns their hypotheses.
+std::vector<const Hypothesis*> Rank(std::vector<Scored> scored, bool from_text, size_t keep, SearchResult& result);
 
 // Mistakes of another name that the evidence cannot tell from the best.
 std::vector<std::string> Rivals(const SearchResult& result);

@@ -1,7 +1,7 @@
 // Which mistake gives what a candidate computed, where it shows no tensors: the whole forward pass is run with each
-// mistake of the table, and compared with the candidate's logits, or with the text that it printed.
+// mistake of the table, and compared with the candidate's logits, or with the texts that it printed.
 //
-//   Search search({.model = &model, .order = &order, .prompt = ids, .tokens = site, .threads = 2});
+//   Search search({.model = &model, .order = &order, .tokens = site, .threads = 2});
 //   SearchResult found = search.ByText(" 'E of the", tokenizer);
 //
 // Text is scored as it was made: greedily. At each step the tokens that spell the next bytes are looked at, and the one
@@ -12,6 +12,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,6 +27,9 @@
 
 namespace parity {
 
+struct Hypothesis;
+class PromptTrial;
+
 struct SearchOptions {
   const bitnet::Model* model = nullptr;
   const bitnet::ArithmeticOrder* order = nullptr;
@@ -33,21 +38,58 @@ struct SearchOptions {
   double budget_seconds = 0;  // 0: all are tried
   size_t keep = 5;            // of the ranking
   std::function<void(const std::string&)> progress = nullptr;
+  // Prompts that may tell mistakes apart where the evidence does not; what they refer to must outlive the search.
+  std::vector<TokenSite> further = {};
+  // What hypotheses answer is kept for the next search of the same prompt: megabytes for a small model.
+  bool keep_answers = false;
+};
+
+// A prompt, and what the candidate printed after it, greedily; white space in front may be cut off.
+struct Told {
+  TokenSite tokens;
+  std::string text;
 };
 
 class Search {
  public:
   explicit Search(SearchOptions options);
+  ~Search();
+  Search(const Search&) = delete;
+  Search& operator=(const Search&) = delete;
 
   // `positions`: of the rows; without them row i is of prompt position i, and a prefix of the prompt is enough. Throws
   // std::runtime_error where they do not fit the model.
   SearchResult ByLogits(const Matrix& logits, std::span<const int64_t> positions = {});
 
-  // `text`: what the candidate printed after the prompt, greedily; white space in front may be cut off.
   SearchResult ByText(const std::string& text, const bitnet::Tokenizer& tokenizer);
+  // Of several prompts; the first is that of the options.
+  SearchResult ByTexts(std::span<const Told> told, const bitnet::Tokenizer& tokenizer);
+  // What is far from these logits of the first prompt is not asked for its text.
+  SearchResult ByTextAndLogits(const std::string& text, const bitnet::Tokenizer& tokenizer, const Matrix& logits,
+                               std::span<const int64_t> positions = {});
+
+  // What an engine with the mistake that was found last prints after a prompt, and what a healthy one does.
+  Confirmation Predict(const TokenSite& tokens, size_t max_tokens, const bitnet::Tokenizer& tokenizer) const;
 
  private:
+  class ByTextRun;
+  class ByLogitsRun;
+
+  SearchResult ByTextOfNear(const std::string& text, const bitnet::Tokenizer& tokenizer);
+
+  const std::vector<Hypothesis>& All();
+  const std::vector<Hypothesis>& Pairs();
+  // Kept for the next call where options_.keep_answers.
+  std::shared_ptr<const PromptTrial> TrialOf(const TokenSite& tokens, size_t n_cells,
+                                             std::vector<Hypothesis> habits = {});
+
   SearchOptions options_;
+  std::vector<Hypothesis> all_, pairs_;
+  std::map<std::string, std::shared_ptr<const PromptTrial>> trials_;
+  std::vector<Hypothesis> found_;         // the best
+  std::vector<Hypothesis> found_habits_;  // beside which it was found
+  std::vector<Hypothesis> near_;          // whose logits are about as near as the best's, by the list of all
+  std::vector<double> near_distances_;    // of each
 };
 
 }  // namespace parity

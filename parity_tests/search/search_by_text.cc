@@ -1,15 +1,16 @@
-// From text: follows what a candidate printed with each hypothesis.
+// From text: follows what a candidate printed, after one prompt or several, with each hypothesis.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <deque>
-#include <iterator>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <utility>
 
+#include "parity_tests/search/continuation.h"
 #include "parity_tests/search/hypothesis_trial.h"
 #include "parity_tests/search/search.h"
 #include "parity_tests/search/speller.h"
@@ -49,107 +50,276 @@ Speller::Spelling Nearest(const std::vector<Speller::Spelling>& spellings, const
   return best;
 }
 
-// Follows the text with a model, greedily.
-void Spell(MistakenPass& pass, const Hypothesis& h, const Pass::Checkpoint& healthy, const Speller& speller,
-           std::string_view text, HypothesisResult& result) {
-  Values logits = pass.Prompt(bitnet::LogitsFor::kLast, healthy);
-  while (std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) {
-    const int32_t choice =
-        h.mistake != nullptr && h.mistake->choose != nullptr ? h.mistake->choose(logits) : bitnet::Argmax(logits);
-    const Speller::Spelling next = Nearest(speller.At(text.substr(result.bytes), result.tokens == 0), logits, choice);
-    if (next.id < 0) return;  // no token spells it
-    if (next.id == choice) {
-      ++result.first_choice;
-    } else {
-      const float short_by = logits[static_cast<size_t>(choice)] - logits[static_cast<size_t>(next.id)];
-      result.regret += short_by / Deviation(logits);
-      const size_t others = result.tokens + 1 - result.first_choice;
-      if (result.regret > kMostRegret || others > kMostOthers + result.tokens / kTokensForAnother) return;
-    }
-    ++result.tokens;
-    result.bytes += next.bytes;
-    if (result.bytes >= text.size()) {
-      result.whole_text = true;
-      return;
-    }
-    logits = pass.Next(next.id);
-  }
+// A prompt, and the text to be followed behind it.
+struct ToFollow {
+  std::shared_ptr<const PromptTrial> prompt;
+  std::string text;
+};
+
+bool AllFinite(const Values& logits) {
+  return std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); });
 }
 
-// Follows the whole text with a model that need not have made it: how likely it is there.
-void SpellToTheEnd(MistakenPass& pass, const Pass::Checkpoint& healthy, const Speller& speller, std::string_view text,
-                   HypothesisResult& result) {
-  Values logits = pass.Prompt(bitnet::LogitsFor::kLast, healthy);
-  size_t bytes = 0, tokens = 0, first_choice = 0;
-  double logprob = 0;
-  while (bytes < text.size()) {
-    if (!std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) return;
-    const int32_t choice = bitnet::Argmax(logits);
+// Follows one text with a model, greedily, and adds to `result` what came of it. True: to its end.
+bool SpellOne(MistakenPass& pass, const Hypothesis& h, const Speller& speller, std::string_view text,
+              HypothesisResult& result) {
+  size_t tokens = 0, first_choice = 0, bytes = 0;
+  double regret = 0;
+  bool whole = false;
+  Values logits = pass.Prompt(bitnet::LogitsFor::kLast);
+  while (AllFinite(logits)) {
+    const int32_t choice = ChoiceOf(h, logits);
     const Speller::Spelling next = Nearest(speller.At(text.substr(bytes), tokens == 0), logits, choice);
-    if (next.id < 0) return;
-    const double largest = logits[static_cast<size_t>(choice)];
-    double sum = 0;
-    for (const float v : logits) sum += std::exp(v - largest);
-    logprob += logits[static_cast<size_t>(next.id)] - largest - std::log(sum);
-    first_choice += next.id == choice;
+    if (next.id < 0) break;  // no token spells it
+    if (next.id == choice) {
+      ++first_choice;
+    } else {
+      const float short_by = logits[static_cast<size_t>(choice)] - logits[static_cast<size_t>(next.id)];
+      regret += short_by / Deviation(logits);
+      const size_t others = tokens + 1 - first_choice;
+      if (regret > kMostRegret || others > kMostOthers + tokens / kTokensForAnother) break;
+    }
     ++tokens;
     bytes += next.bytes;
-    if (bytes < text.size()) logits = pass.Next(next.id);
+    whole = bytes >= text.size();
+    if (whole) break;
+    logits = pass.Next(next.id);
   }
-  result.tokens = tokens;
+  result.tokens += tokens;
+  result.first_choice += first_choice;
+  result.bytes += bytes;
+  result.regret += regret;
+  return whole;
+}
+
+void Spell(const std::vector<ToFollow>& texts, const Speller& speller, const Hypothesis& h, Arithmetic& arithmetic,
+           HypothesisResult& result) {
+  for (const ToFollow& t : texts) {
+    MistakenPass pass(*t.prompt, h, arithmetic);
+    if (!SpellOne(pass, h, speller, t.text, result)) return;
+  }
+  result.whole_text = true;
+}
+
+// Follows whole texts with a model that need not have made them: how likely they are there.
+void SpellToTheEnd(const std::vector<ToFollow>& texts, const Speller& speller, const Hypothesis& h,
+                   Arithmetic& arithmetic, HypothesisResult& result) {
+  size_t all_bytes = 0, all_tokens = 0, first_choice = 0;
+  double logprob = 0;
+  for (const ToFollow& t : texts) {
+    MistakenPass pass(*t.prompt, h, arithmetic);
+    const std::string_view text = t.text;
+    Values logits = pass.Prompt(bitnet::LogitsFor::kLast);
+    for (size_t bytes = 0, tokens = 0; bytes < text.size();) {
+      if (!AllFinite(logits)) return;
+      const int32_t choice = bitnet::Argmax(logits);
+      const Speller::Spelling next = Nearest(speller.At(text.substr(bytes), tokens == 0), logits, choice);
+      if (next.id < 0) return;
+      const double largest = logits[static_cast<size_t>(choice)];
+      double sum = 0;
+      for (const float v : logits) sum += std::exp(v - largest);
+      logprob += logits[static_cast<size_t>(next.id)] - largest - std::log(sum);
+      first_choice += next.id == choice;
+      ++tokens, ++all_tokens;
+      bytes += next.bytes, all_bytes += next.bytes;
+      if (bytes < text.size()) logits = pass.Next(next.id);
+    }
+  }
+  result.tokens = all_tokens;
   result.first_choice = first_choice;
-  result.bytes = bytes;
+  result.bytes = all_bytes;
   result.logprob = logprob;
 }
 
-// The hypotheses of a text, the usual ones first: whole engines, two mistakes at once where none of them prints it,
-// then single layers. A text that no mistake prints may be of an engine that rounds otherwise: the best are tried again
-// with K and V in float32, as many engines keep them, and at last each is asked how likely the whole text is.
-class TextTrials {
- public:
-  TextTrials(const SearchOptions& options, const HypothesisTrial& trial, const HypothesisTrial::Score& spell,
-             const HypothesisTrial::Score& likelihood)
-      : options_(options), trial_(trial), spell_(spell), likelihood_(likelihood) {}
+Hypothesis Beside(Hypothesis h, const std::vector<Hypothesis>& habits) {
+  h.also.insert(h.also.end(), habits.begin(), habits.end());
+  h.number = -1;
+  return h;
+}
 
-  void Run(SearchResult& result) {
-    std::vector<Hypothesis> whole = AllHypotheses(*options_.model, options_.tokens);
-    const auto layers = std::stable_partition(whole.begin(), whole.end(),
-                                              [](const Hypothesis& h) { return h.layer == Hypothesis::kEverywhere; });
-    std::vector<Hypothesis> single(std::make_move_iterator(layers), std::make_move_iterator(whole.end()));
-    whole.erase(layers, whole.end());
-    result.possible = whole.size() + single.size();
-    const bool healthy = result.healthy.whole_text;
-    Try(std::move(whole));
-    if (!healthy && !Printed()) {
-      std::vector<Hypothesis> pairs = PairHypotheses(*options_.model);
-      result.possible += pairs.size();
-      Try(std::move(pairs));
-      TryBestWithFloatAttention();
-      // Tokens by the dozen that the healthy model would not have chosen are no other mistake's by chance.
-      const bool beyond_doubt = std::any_of(scored_.begin(), scored_.end(), [](const Scored& s) {
-        return s.result.prints_the_text() && s.result.tokens >= kTokensBeyondDoubt;
-      });
-      if (beyond_doubt) single.clear();
+// The healthy model prints it, or would but for near-ties.
+bool IsHealthyText(const HypothesisResult& healthy) {
+  return healthy.prints_the_text() || (healthy.whole_text && healthy.regret < kHealthyRegret);
+}
+
+// Where no mistake prints the text: one under which it is likely beyond all others. True where there is one.
+bool JudgeLikelihood(SearchResult& result) {
+  constexpr double kEnough = 20;  // natural logarithm of how many times as likely; thousands were tried
+  if (result.best.size() < 2 || !result.best[0].logprob || !result.healthy.logprob) return false;
+  const HypothesisResult &best = result.best[0], &next = result.best[1];
+  const double over_healthy = *best.logprob - *result.healthy.logprob;
+  const double over_next = next.logprob ? *best.logprob - *next.logprob : over_healthy;
+  result.next = next.id;
+  result.over_next = over_next;
+  result.over_healthy = over_healthy;
+  if (std::min(over_healthy, over_next) < kEnough || 2 * best.first_choice < best.tokens) return false;
+  result.certainty = Certainty::kLikely;
+  result.verdict = fmt::format(
+      "under {} {} of {} tokens are the first choice, and the text is e^{:.0f} times as likely as under the next "
+      "mistake ({}), e^{:.0f} times as under the healthy model",
+      NameOf(best), best.first_choice, best.tokens, over_next, next.id, over_healthy);
+  return true;
+}
+
+// Other mistakes that print the texts but for near-ties so small that an engine's rounding may turn them.
+std::vector<std::string> NearRivals(const SearchResult& result) {
+  std::vector<std::string> rivals = Rivals(result);
+  for (size_t i = 1; i < result.best.size(); ++i) {
+    const HypothesisResult& r = result.best[i];
+    const bool near = r.whole_text && r.regret < result.best[0].regret + kHealthyRegret &&
+                      r.distance < 1.5 * result.best[0].distance + 1e-6;
+    if (near && std::find(rivals.begin(), rivals.end(), r.id) == rivals.end()) rivals.push_back(r.id);
+  }
+  return rivals;
+}
+
+void JudgeText(SearchResult& result) {
+  const HypothesisResult& healthy = result.healthy;
+  const char* text = result.texts > 1 ? "texts" : "text";
+  if (healthy.prints_the_text()) {
+    result.verdict =
+        fmt::format("the healthy model prints {} {}: all {} of {} tokens are its first choice{}",
+                    result.texts > 1 ? "these" : "this", text, healthy.tokens, result.texts > 1 ? "their" : "its",
+                    healthy.how.empty() ? "" : " (" + healthy.how + ")");
+    return;
+  }
+  if (!healthy.whole_text && JudgeLikelihood(result)) return;
+  if (result.best.empty() || !result.best[0].whole_text || !BetterByText(result.best[0], healthy)) {
+    result.verdict = healthy.whole_text
+                         ? fmt::format(
+                               "the healthy model prints this text but for near-ties ({:.3g} standard "
+                               "deviations of its logits), so there is nothing to explain",
+                               healthy.regret)
+                         : fmt::format("no known mistake prints this text; the healthy model spells {} of {} bytes",
+                                       healthy.bytes, result.text_bytes);
+    return;
+  }
+  const HypothesisResult& best = result.best[0];
+  const std::vector<std::string> rivals = NearRivals(result);
+  const bool clear = rivals.empty() && best.prints_the_text() && best.tokens >= kTokensForCertainty;
+  result.certainty = clear ? Certainty::kCertain : rivals.empty() ? Certainty::kLikely : Certainty::kPossible;
+  if (healthy.whole_text) result.certainty = Certainty::kPossible;
+  result.verdict =
+      fmt::format("under {} all {} tokens are the first choice; the healthy model leaves the text after {}",
+                  NameOf(best), best.tokens, healthy.tokens);
+  if (best.first_choice < best.tokens) {
+    result.verdict = fmt::format(
+        "under {} {} of {} tokens are the first choice and the others near-ties; the healthy "
+        "model leaves the text after {}",
+        NameOf(best), best.first_choice, best.tokens, healthy.tokens);
+  }
+  if (!rivals.empty()) result.verdict += fmt::format("; the same holds under {}", fmt::join(rivals, ", "));
+}
+
+}  // namespace
+
+// The hypotheses of texts, the usual ones first: whole engines, two mistakes at once where none of them prints them,
+// then single layers. Texts that no mistake prints may be of an engine that rounds otherwise: the best are tried again
+// with K and V in float32, as many engines keep them, and at last each is asked how likely the whole texts are.
+class Search::ByTextRun {
+ public:
+  // `near`: those whose logits are near the candidate's are tried, and no others.
+  ByTextRun(Search& search, std::span<const Told> told, const bitnet::Tokenizer& tokenizer, bool near)
+      : search_(search),
+        options_(search.options_),
+        tokenizer_(tokenizer),
+        speller_(tokenizer),
+        trials_(search.options_),
+        near_(near) {
+    for (const Told& t : told) {
+      if (t.text.empty()) throw std::runtime_error("the text that the candidate printed is empty");
+      texts_.push_back({search.TrialOf(t.tokens, CellsFor(t.tokens.right.size() + 16 + t.text.size())), t.text});
+      result_.text_bytes += t.text.size();
     }
-    Try(std::move(single));
-    if (!healthy && !Printed()) {
-      TryBestWithFloatAttention();
-      if (!Printed()) WeighBest(result.healthy);
+    if (texts_.empty()) throw std::runtime_error("no text was given");
+    result_.from_text = true;
+    result_.texts = texts_.size();
+  }
+
+  SearchResult Run() {
+    // What the healthy model does not print says most.
+    std::stable_partition(texts_.begin(), texts_.end(), [this](const ToFollow& t) {
+      const auto spell = [&](const Hypothesis& h, Arithmetic& a, HypothesisResult& r) {
+        Spell({t}, speller_, h, a, r);
+      };
+      return texts_.size() > 1 && !trials_.One(Hypothesis(), spell).prints_the_text();
+    });
+    result_.healthy = Healthy();
+    if (!IsHealthyText(result_.healthy)) TryAll();
+    JudgeText(result_);
+    if (result_.certainty) {
+      Weigh();
+      Separate();
     }
-    result.tried = tried_;
-    Rank(std::move(scored_), true, options_.keep, result);
+    result_.seconds = trials_.seconds();
+    return std::move(result_);
   }
 
  private:
   static constexpr size_t kLookedAt = 6;
   static constexpr size_t kTokensBeyondDoubt = 12;
 
-  void Try(std::vector<Hypothesis> hypotheses) {
-    const std::vector<Hypothesis>& kept = kept_.emplace_back(std::move(hypotheses));
-    for (Scored& s : trial_.All(kept, spell_)) {
+  Trials::Score Spelling() const {
+    return [this](const Hypothesis& h, Arithmetic& a, HypothesisResult& r) {
+      Spell(texts_, speller_, h, a, r);
+      const auto& near = search_.near_;
+      const auto at = std::find_if(near.begin(), near.end(), [&h](const Hypothesis& other) { return &other == &h; });
+      if (near_ && at != near.end()) r.distance = search_.near_distances_[static_cast<size_t>(at - near.begin())];
+    };
+  }
+  Trials::Score Likelihood() const {
+    return
+        [this](const Hypothesis& h, Arithmetic& a, HypothesisResult& r) { SpellToTheEnd(texts_, speller_, h, a, r); };
+  }
+
+  // The healthy model, or the one with K and V in float32 where that comes nearer.
+  HypothesisResult Healthy() const {
+    HypothesisResult healthy = trials_.One(Hypothesis(), Spelling());
+    if (healthy.prints_the_text()) return healthy;
+    HypothesisResult by_habit = trials_.One(Beside(Hypothesis(), FloatAttention()), Spelling());
+    return BetterByText(by_habit, healthy) ? by_habit : healthy;
+  }
+
+  void TryAll() {
+    const std::vector<Hypothesis>& all = near_ ? search_.near_ : search_.All();
+    const auto single =
+        std::find_if(all.begin(), all.end(), [](const Hypothesis& h) { return h.layer != Hypothesis::kEverywhere; });
+    const auto n_whole = static_cast<size_t>(single - all.begin());
+    result_.possible = all.size();
+    const bool healthy = result_.healthy.whole_text;
+    Try(std::span(all).first(n_whole));
+    bool beyond_doubt = trials_.TakesLong() && BeyondDoubt();
+    if (!healthy && !Printed() && !near_) {
+      result_.possible += search_.Pairs().size();
+      Try(search_.Pairs());
+      TryBestWithFloatAttention();
+      beyond_doubt = BeyondDoubt();
+    }
+    // A habit in one layer alone is an answer where there is no other: hundreds of them leave the text as it is for
+    // long.
+    const auto rare =
+        near_ ? all.end() : std::find_if(single, all.end(), [](const Hypothesis& h) { return h.mistake->habit; });
+    if (!beyond_doubt) Try({single, rare});
+    if (!beyond_doubt && !Printed()) Try({rare, all.end()});
+    if (!healthy && !Printed()) {
+      TryBestWithFloatAttention();
+      if (!Printed()) WeighBest();
+    }
+    result_.tried = tried_;
+    for (const Hypothesis* h : Rank(std::move(scored_), true, options_.keep, result_)) ranked_.push_back(*h);
+  }
+
+  void Try(std::span<const Hypothesis> hypotheses) {
+    for (Scored& s : trials_.All(hypotheses, Spelling(), IsBeyondDoubt)) {
       scored_.push_back(std::move(s));
       ++tried_;
     }
+  }
+
+  // Tokens by the dozen that the healthy model would not have chosen are no other mistake's by chance.
+  static bool IsBeyondDoubt(const HypothesisResult& r) { return r.prints_the_text() && r.tokens >= kTokensBeyondDoubt; }
+  bool BeyondDoubt() const {
+    return std::any_of(scored_.begin(), scored_.end(), [](const Scored& s) { return IsBeyondDoubt(s.result); });
   }
 
   bool Printed() const {
@@ -174,120 +344,80 @@ class TextTrials {
   void TryBestWithFloatAttention() {
     if (Printed()) return;
     for (const Hypothesis* h : Best()) {
-      if (trial_.OutOfTime()) return;
-      const Hypothesis& again = kept_.emplace_back(1, WithFloatAttention(*h)).front();
-      scored_.push_back({&again, trial_.One(again, spell_)});
+      if (trials_.OutOfTime()) return;
+      const Hypothesis& again = kept_.emplace_back(Beside(*h, FloatAttention()));
+      scored_.push_back({&again, trials_.One(again, Spelling())});
       if (scored_.back().result.whole_text) return;
     }
   }
 
-  void WeighBest(HypothesisResult& healthy) {
+  void WeighBest() {
     const std::vector<const Hypothesis*> best = Best();
-    healthy = trial_.One(Hypothesis(), likelihood_);
+    result_.healthy = trials_.One(Hypothesis(), Likelihood());
     for (const Hypothesis* h : best) {
-      if (trial_.OutOfTime()) return;
-      scored_.push_back({h, trial_.One(*h, likelihood_)});
-      const Hypothesis& again = kept_.emplace_back(1, WithFloatAttention(*h)).front();
-      scored_.push_back({&again, trial_.One(again, likelihood_)});
+      if (trials_.OutOfTime()) return;
+      scored_.push_back({h, trials_.One(*h, Likelihood())});
+      const Hypothesis& again = kept_.emplace_back(Beside(*h, FloatAttention()));
+      scored_.push_back({&again, trials_.One(again, Likelihood())});
     }
   }
 
+  // How likely the texts are with the best mistake, with the best that can be told from it, and with none.
+  void Weigh() {
+    if (result_.over_next || ranked_.empty()) return;
+    const auto logprob = [this](const Hypothesis& h) { return trials_.One(h, Likelihood()).logprob; };
+    const std::optional<double> best = logprob(ranked_.front()), healthy = logprob(Hypothesis());
+    if (best && healthy) result_.over_healthy = *best - *healthy;
+    const std::vector<std::string> rivals = Rivals(result_);
+    for (size_t i = 1; i < result_.best.size() && best; ++i) {
+      if (std::find(rivals.begin(), rivals.end(), result_.best[i].id) != rivals.end()) continue;
+      const std::optional<double> next = logprob(ranked_[i]);
+      if (!next) continue;
+      result_.next = result_.best[i].id;
+      result_.over_next = *best - *next;
+      return;
+    }
+  }
+
+  void Separate() {
+    search_.found_ = {ranked_.front()};
+    search_.found_habits_.clear();
+    std::vector<Hypothesis> rivals = {ranked_.front()};
+    const std::vector<std::string> names = NearRivals(result_);
+    for (size_t i = 1; i < ranked_.size() && rivals.size() < kLookedAt; ++i) {
+      if (std::find(names.begin(), names.end(), result_.best[i].id) != names.end()) rivals.push_back(ranked_[i]);
+    }
+    if (rivals.size() < 2) return;
+    for (Hypothesis& h : rivals) h.number = -1;
+    result_.separating = FindSeparatingPrompt(options_, trials_, rivals, {}, tokenizer_, result_.prompts_tried);
+  }
+
+  Search& search_;
   const SearchOptions& options_;
-  const HypothesisTrial& trial_;
-  const HypothesisTrial::Score &spell_, &likelihood_;
-  std::deque<std::vector<Hypothesis>> kept_;  // what the results refer to
+  const bitnet::Tokenizer& tokenizer_;
+  const Speller speller_;
+  const Trials trials_;
+  std::vector<ToFollow> texts_;
+  bool near_;
+  std::deque<Hypothesis> kept_;  // what the results refer to
   std::vector<Scored> scored_;
+  std::vector<Hypothesis> ranked_;  // of result_.best
   size_t tried_ = 0;
+  SearchResult result_;
 };
 
-// The healthy model, or the one with K and V in float32 where that comes nearer.
-HypothesisResult HealthyByText(const HypothesisTrial& trial, const HypothesisTrial::Score& spell) {
-  HypothesisResult healthy = trial.One(Hypothesis(), spell);
-  if (healthy.prints_the_text()) return healthy;
-  const Hypothesis h = WithFloatAttention(Hypothesis());
-  HypothesisResult by_habit = trial.One(h, spell);
-  if (!BetterByText(by_habit, healthy)) return healthy;
-  by_habit.id.clear();
-  by_habit.what = healthy.what;
-  by_habit.where.clear();
-  by_habit.remedy.clear();
-  return by_habit;
+SearchResult Search::ByTexts(std::span<const Told> told, const bitnet::Tokenizer& tokenizer) {
+  return ByTextRun(*this, told, tokenizer, false).Run();
 }
-
-// The healthy model prints it, or would but for near-ties.
-bool IsHealthyText(const HypothesisResult& healthy) {
-  return healthy.prints_the_text() || (healthy.whole_text && healthy.regret < kHealthyRegret);
-}
-
-// Where no mistake prints the text: one under which it is likely beyond all others. True where there is one.
-bool JudgeLikelihood(SearchResult& result) {
-  constexpr double kEnough = 20;  // natural logarithm of how many times as likely; thousands were tried
-  if (result.best.size() < 2 || !result.best[0].logprob || !result.healthy.logprob) return false;
-  const HypothesisResult &best = result.best[0], &next = result.best[1];
-  const double over_healthy = *best.logprob - *result.healthy.logprob;
-  const double over_next = next.logprob ? *best.logprob - *next.logprob : over_healthy;
-  if (std::min(over_healthy, over_next) < kEnough || 2 * best.first_choice < best.tokens) return false;
-  result.certainty = Certainty::kLikely;
-  result.verdict = fmt::format(
-      "under {} {} of {} tokens are the first choice, and the text is e^{:.0f} times as likely as under the next "
-      "mistake ({}), e^{:.0f} times as under the healthy model",
-      NameOf(best), best.first_choice, best.tokens, over_next, next.id, over_healthy);
-  return true;
-}
-
-void JudgeText(SearchResult& result) {
-  const HypothesisResult& healthy = result.healthy;
-  if (healthy.prints_the_text()) {
-    result.verdict = fmt::format("the healthy model prints this text: all {} of its tokens are its first choice{}",
-                                 healthy.tokens, healthy.how.empty() ? "" : " (" + healthy.how + ")");
-    return;
-  }
-  if (!healthy.whole_text && JudgeLikelihood(result)) return;
-  if (result.best.empty() || !result.best[0].whole_text || !BetterByText(result.best[0], healthy)) {
-    result.verdict = healthy.whole_text
-                         ? fmt::format(
-                               "the healthy model prints this text but for near-ties ({:.3g} standard "
-                               "deviations of its logits), so there is nothing to explain",
-                               healthy.regret)
-                         : fmt::format("no known mistake prints this text; the healthy model spells {} of {} bytes",
-                                       healthy.bytes, result.text_bytes);
-    return;
-  }
-  const HypothesisResult& best = result.best[0];
-  const std::vector<std::string> rivals = Rivals(result);
-  const bool clear = rivals.empty() && best.prints_the_text() && best.tokens >= kTokensForCertainty;
-  result.certainty = clear ? Certainty::kCertain : rivals.empty() ? Certainty::kLikely : Certainty::kPossible;
-  if (healthy.whole_text) result.certainty = Certainty::kPossible;
-  result.verdict =
-      fmt::format("under {} all {} tokens are the first choice; the healthy model leaves the text after {}",
-                  NameOf(best), best.tokens, healthy.tokens);
-  if (best.first_choice < best.tokens) {
-    result.verdict = fmt::format(
-        "under {} {} of {} tokens are the first choice and the others near-ties; the healthy "
-        "model leaves the text after {}",
-        NameOf(best), best.first_choice, best.tokens, healthy.tokens);
-  }
-  if (!rivals.empty()) result.verdict += fmt::format("; the same holds under {}", fmt::join(rivals, ", "));
-}
-
-}  // namespace
 
 SearchResult Search::ByText(const std::string& text, const bitnet::Tokenizer& tokenizer) {
-  if (text.empty()) throw std::runtime_error("the text that the candidate printed is empty");
-  SearchResult result{.from_text = true, .text_bytes = text.size()};
-  const Speller speller(tokenizer);
-  const HypothesisTrial trial(options_, CellsFor(options_.tokens.right.size() + 16 + text.size()));
-  const HypothesisTrial::Score score = [&](MistakenPass& pass, const Hypothesis& h, HypothesisResult& r) {
-    Spell(pass, h, trial.healthy(), speller, text, r);
-  };
-  const HypothesisTrial::Score likelihood = [&](MistakenPass& pass, const Hypothesis&, HypothesisResult& r) {
-    SpellToTheEnd(pass, trial.healthy(), speller, text, r);
-  };
-  result.healthy = HealthyByText(trial, score);
-  if (!IsHealthyText(result.healthy)) TextTrials(options_, trial, score, likelihood).Run(result);
-  JudgeText(result);
-  result.seconds = trial.seconds();
-  return result;
+  const Told told{options_.tokens, text};
+  return ByTexts({&told, 1}, tokenizer);
+}
+
+SearchResult Search::ByTextOfNear(const std::string& text, const bitnet::Tokenizer& tokenizer) {
+  const Told told{options_.tokens, text};
+  return ByTextRun(*this, {&told, 1}, tokenizer, true).Run();
 }
 
 }  // namespace parity

@@ -37,13 +37,14 @@ class SearchTest : public testing::Test {
     for (const int32_t id : capture.generated) text += tokenizer_->Piece(id);
     return text;
   }
-  Search MakeSearch(double budget = 0) const {
+  Search MakeSearch(double budget = 0, bool keep_answers = false) const {
     return Search(
         {.model = &loaded_->model,
          .order = &UsualOrder(loaded_->model),
          .tokens = {.request = request_, .right = ids_, .tokenizer = tokenizer_.get(), .file = &loaded_->model.file},
          .threads = 2,
-         .budget_seconds = budget});
+         .budget_seconds = budget,
+         .keep_answers = keep_answers});
   }
 
   Request request_;
@@ -111,6 +112,94 @@ TEST_F(SearchTest, TextNamesTheLayer) {
   EXPECT_EQ(r.best[0].id, "weights_codes_swapped");
   EXPECT_THAT(r.best[0].where, HasSubstr("in layer 3"));
   EXPECT_TRUE(r.best[0].prints_the_text());
+}
+
+// An engine that keeps K, V, Q and the probabilities in float32, and multiplies its head in int8, has no mistake; one
+// that has one beside them is told so.
+TEST_F(SearchTest, HabitsAreNoMistakeAndHideNone) {
+  const auto logits = [&](bool mistaken) {
+    const auto change = [mistaken](const bitnet::Model& model, Point point, int layer, Parameters& p) {
+      std::vector<Hypothesis> made = FloatAttention();
+      for (const Hypothesis& h : HabitHypotheses(model)) {
+        if (h.mistake->id == "int8_head" && h.variant == 0) made.push_back(h);
+      }
+      if (mistaken) made.push_back({.mistake = &FindMistake("rope_layout"), .points = {Point::kQRope}, .layer = 3});
+      for (const Hypothesis& h : made) {
+        if (!h.in_place(point, layer)) continue;
+        const std::vector<Change> ways = h.mistake->changes({model, point, layer, 0});
+        if (h.variant < ways.size()) ways[h.variant].apply(p);
+      }
+    };
+    return MakeOracleBackend({.kernels = true, .change = change})->Run(request_).logits;
+  };
+  Search search = MakeSearch(0, true);
+  const SearchResult healthy = search.ByLogits(logits(false));
+  EXPECT_TRUE(!healthy.certainty || healthy.best[0].habit) << healthy.verdict;
+  const SearchResult wrong = search.ByLogits(logits(true));
+  ASSERT_EQ(wrong.certainty, Certainty::kCertain) << wrong.verdict;
+  EXPECT_EQ(wrong.best[0].id, "rope_layout");
+  EXPECT_EQ(wrong.best[0].where, "q_rope in layer 3");
+  EXPECT_TRUE(wrong.best[0].every_bit);
+  EXPECT_THAT(wrong.habits, Contains(HasSubstr("K, V, Q and the probabilities in float32")));
+  EXPECT_THAT(wrong.habits, Contains(HasSubstr("each row of the head as int8")));
+}
+
+// Of mistakes that print the same text after one prompt, another prompt leaves fewer; where several are left, one that
+// tells them apart is named, and what each prints there is what it does print.
+TEST_F(SearchTest, AnotherPromptTellsMistakesApart) {
+  request_.max_tokens = 3;
+  Request other = request_;
+  other.prompt = other.text = "The king of Israel";
+  const std::vector<int32_t> other_ids = tokenizer_->Encode(other.text, {.add_special = true, .parse_special = true});
+  const auto site = [&](const Request& request, const std::vector<int32_t>& ids) {
+    return TokenSite{.request = request, .right = ids, .tokenizer = tokenizer_.get(), .file = &loaded_->model.file};
+  };
+  Search search({.model = &loaded_->model,
+                 .order = &UsualOrder(loaded_->model),
+                 .tokens = site(request_, ids_),
+                 .threads = 2,
+                 .further = {site(other, other_ids)},
+                 .keep_answers = true});
+  const auto engine = MakeOracleBackend({.mistake = "gqa_mapping", .layer = OracleSpec::kEveryLayer, .kernels = true});
+  std::vector<Told> told = {{site(request_, ids_), TextOf(engine->Run(request_))}};
+  const SearchResult one = search.ByTexts(told, *tokenizer_);
+  ASSERT_EQ(one.certainty, Certainty::kPossible) << one.verdict;
+  ASSERT_TRUE(one.separating.has_value());
+  EXPECT_EQ(one.separating->prompt, other.prompt);
+  EXPECT_GE(one.separating->groups, 2u);
+  other.max_tokens = 24;
+  const std::string said = TextOf(engine->Run(other));
+  EXPECT_THAT(one.separating->says, Contains(testing::Field(&SeparatingPrompt::Says::text, said)));
+  other.max_tokens = request_.max_tokens = 12;
+  told[0].text = TextOf(engine->Run(request_));
+  told.push_back({site(other, other_ids), TextOf(engine->Run(other))});
+  const SearchResult two = search.ByTexts(told, *tokenizer_);
+  ASSERT_TRUE(two.certainty.has_value()) << two.verdict;
+  EXPECT_EQ(two.best[0].id, "gqa_mapping");
+  EXPECT_EQ(two.best[0].first_choice, 24u);
+  EXPECT_LE(two.best[0].alike.size(), one.best[0].alike.size());
+  EXPECT_GT(two.over_healthy.value_or(0), 0);
+  // What it predicts is what the engine says.
+  request_.prompt = request_.text = "In the beginning";
+  const std::vector<int32_t> third = tokenizer_->Encode(request_.text, {.add_special = true, .parse_special = true});
+  const Confirmation c = search.Predict(site(request_, third), 12, *tokenizer_);
+  EXPECT_EQ(c.predicted, TextOf(engine->Run(request_)));
+  EXPECT_EQ(c.healthy, TextOf(MakeOracleBackend({.kernels = true})->Run(request_)));
+}
+
+// The last position's logits beside the text: every bit of them.
+TEST_F(SearchTest, LogitsBesideTheText) {
+  const Capture wrong = CaptureOf("weights_codes_swapped", 3);
+  const Matrix& all = wrong.logits;
+  const Matrix last{.rows = 1, .cols = all.cols, .data = {all.data.end() - all.cols, all.data.end()}};
+  const int64_t at = static_cast<int64_t>(ids_.size()) - 1;
+  const SearchResult r = MakeSearch().ByTextAndLogits(TextOf(wrong), *tokenizer_, last, {&at, 1});
+  ASSERT_TRUE(r.certainty.has_value()) << r.verdict;
+  EXPECT_EQ(r.best[0].id, "weights_codes_swapped");
+  EXPECT_THAT(r.best[0].where, HasSubstr("in layer 3"));
+  EXPECT_EQ(r.best[0].distance, 0);
+  EXPECT_EQ(r.positions, 1u);
+  EXPECT_EQ(r.texts, 1u);
 }
 
 TEST_F(SearchTest, AMistakeInThePromptIsFoundFromText) {

@@ -18,7 +18,7 @@ Speller::Speller(const bitnet::Tokenizer& tokenizer) {
 std::vector<Speller::Spelling> Speller::At(std::string_view rest, bool first) const {
   std::vector<Spelling> found;
   const auto add = [&found](const auto& ids, std::string_view text) {
-    const auto it = ids.find(std::string(text));
+    const auto it = ids.find(text);
     if (it == ids.end()) return;
     for (const int32_t id : it->second) found.push_back({id, text.size()});
   };
@@ -27,11 +27,8 @@ std::vector<Speller::Spelling> Speller::At(std::string_view rest, bool first) co
     if (first) add(without_space_, rest.substr(0, n));
   }
   // The text may have been cut within a token.
-  if (rest.size() < longest_) {
-    for (const auto& [text, ids] : ids_) {
-      if (text.size() <= rest.size() || !text.starts_with(rest)) continue;
-      for (const int32_t id : ids) found.push_back({id, rest.size()});
-    }
+  for (auto it = ids_.upper_bound(rest); it != ids_.end() && it->first.starts_with(rest); ++it) {
+    for (const int32_t id : it->second) found.push_back({id, rest.size()});
   }
   return found;
 }

@@ -3,9 +3,10 @@
 #define BITNET_PARITY_PARITY_TESTS_SEARCH_SPELLER_H_
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "engine/tokenizer/tokenizer.h"
@@ -25,8 +26,10 @@ class Speller {
   std::vector<Spelling> At(std::string_view rest, bool first) const;
 
  private:
-  std::unordered_map<std::string, std::vector<int32_t>> ids_;            // by text
-  std::unordered_map<std::string, std::vector<int32_t>> without_space_;  // by text without white space in front
+  using Ids = std::map<std::string, std::vector<int32_t>, std::less<>>;
+
+  Ids ids_;            // by text
+  Ids without_space_;  // by text without white space in front
   size_t longest_ = 0;
 };
 

@@ -1,0 +1,66 @@
+#include "parity_tests/search/continuation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <set>
+
+namespace parity {
+namespace {
+
+constexpr size_t kTokens = 24;   // that a prompt is judged by
+constexpr double kSeconds = 20;  // that are spent on a prompt that tells mistakes apart
+
+}  // namespace
+
+int32_t ChoiceOf(const Hypothesis& h, const Values& logits) {
+  return h.mistake != nullptr && h.mistake->choose != nullptr ? h.mistake->choose(logits) : bitnet::Argmax(logits);
+}
+
+std::vector<int32_t> Continue(const PromptTrial& prompt, const Hypothesis& h, Arithmetic& arithmetic,
+                              size_t max_tokens) {
+  MistakenPass pass(prompt, h, arithmetic);
+  std::vector<int32_t> ids;
+  Values logits = pass.Prompt(bitnet::LogitsFor::kLast);
+  while (std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) {
+    ids.push_back(ChoiceOf(h, logits));
+    if (ids.size() >= max_tokens) break;
+    logits = pass.Next(ids.back());
+  }
+  return ids;
+}
+
+std::string TextOf(std::span<const int32_t> ids, const bitnet::Tokenizer& tokenizer) {
+  std::string text;
+  for (const int32_t id : ids) text += tokenizer.Piece(id);
+  return text;
+}
+
+std::optional<SeparatingPrompt> FindSeparatingPrompt(const SearchOptions& options, const Trials& trials,
+                                                     std::span<const Hypothesis> rivals,
+                                                     const std::vector<Hypothesis>& habits,
+                                                     const bitnet::Tokenizer& tokenizer, size_t& tried) {
+  std::optional<SeparatingPrompt> best;
+  const double start = trials.seconds();
+  for (const TokenSite& site : options.further) {
+    if (trials.OutOfTime() || trials.seconds() > start + kSeconds || (best && best->groups == rivals.size())) break;
+    if (site.right.empty()) continue;
+    ++tried;
+    const PromptTrial prompt(options, site, CellsFor(site.right.size() + kTokens), habits);
+    std::vector<std::string> texts(rivals.size());
+    trials.All(rivals, [&](const Hypothesis& h, Arithmetic& arithmetic, HypothesisResult&) {
+      texts[static_cast<size_t>(&h - rivals.data())] = TextOf(Continue(prompt, h, arithmetic, kTokens), tokenizer);
+    });
+    const size_t groups = std::set<std::string>(texts.begin(), texts.end()).size();
+    if (groups < 2 || (best && groups <= best->groups)) continue;
+    best.emplace(SeparatingPrompt{.prompt = site.request.prompt, .groups = groups});
+    if (site.request.token_ids) best->token_ids = *site.request.token_ids;
+    for (size_t i = 0; i < rivals.size(); ++i) {
+      const HypothesisResult r = Describe(rivals[i], bitnet::ShapeOf(options.model->hyperparameters));
+      best->says.push_back({r.id, r.where, texts[i]});
+    }
+  }
+  return best;
+}
+
+}  // namespace parity

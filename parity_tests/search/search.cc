@@ -1,0 +1,53 @@
+#include "parity_tests/search/search.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <stdexcept>
+#include <utility>
+
+#include "parity_tests/search/continuation.h"
+#include "parity_tests/search/hypothesis_trial.h"
+
+namespace parity {
+
+Search::Search(SearchOptions options) : options_(std::move(options)) {
+  if (options_.tokens.right.empty())
+    throw std::runtime_error("the prompt has no token; nothing can be searched from it");
+}
+
+Search::~Search() = default;
+
+const std::vector<Hypothesis>& Search::All() {
+  if (all_.empty()) all_ = AllHypotheses(*options_.model, options_.tokens);
+  return all_;
+}
+
+const std::vector<Hypothesis>& Search::Pairs() {
+  if (pairs_.empty()) {
+    pairs_ = PairHypotheses(*options_.model);
+    for (size_t i = 0; i < pairs_.size(); ++i) pairs_[i].number = static_cast<int>(All().size() + i);
+  }
+  return pairs_;
+}
+
+std::shared_ptr<const PromptTrial> Search::TrialOf(const TokenSite& tokens, size_t n_cells,
+                                                   std::vector<Hypothesis> habits) {
+  std::string key = fmt::format("{} {}", n_cells, fmt::join(tokens.right, ","));
+  for (const Hypothesis& habit : habits) key += fmt::format(" {} {}", habit.mistake->id, habit.variant);
+  if (const auto known = trials_.find(key); known != trials_.end()) return known->second;
+  auto trial = std::make_shared<const PromptTrial>(options_, tokens, n_cells, std::move(habits));
+  if (options_.keep_answers) trials_[key] = trial;
+  return trial;
+}
+
+Confirmation Search::Predict(const TokenSite& tokens, size_t max_tokens, const bitnet::Tokenizer& tokenizer) const {
+  if (found_.empty()) throw std::logic_error("nothing was found whose text could be predicted");
+  const PromptTrial prompt(options_, tokens, CellsFor(tokens.right.size() + max_tokens), found_habits_);
+  KernelArithmetic arithmetic(options_.model->hyperparameters, *options_.order, options_.threads);
+  return {.prompt = tokens.request.prompt,
+          .predicted = TextOf(Continue(prompt, found_.front(), arithmetic, max_tokens), tokenizer),
+          .healthy = TextOf(Continue(prompt, Hypothesis(), arithmetic, max_tokens), tokenizer)};
+}
+
+}  // namespace parity
