@@ -80,8 +80,10 @@ HWY_INLINE void MinProducts(const SpreadBlock& block, const int32_t* sums, int32
 // What one position has collected.
 template <class Block>
 struct Lanes8 {
-  Lanes<8> lanes = ZeroLanes<8>();
+  Lanes<8> lanes;
   float mins[4] = {};
+
+  HWY_INLINE Lanes8() : lanes(ZeroLanes<8>()) {}
 
   HWY_INLINE void Add(const SpreadBlock& block, const int8_t* q, const int32_t* sums, float d_q) {
     [[maybe_unused]] HWY_ALIGN int32_t m[8];
