@@ -16,8 +16,11 @@ set(share share/bitnet-parity)
 function(parity_install_program target destination component libraries regex)
   file(RELATIVE_PATH to_libraries /${destination} /${libraries})
   set_target_properties(${target} PROPERTIES INSTALL_RPATH "$ORIGIN/${to_libraries}")
-  install(TARGETS ${target}
-    RUNTIME_DEPENDENCIES PRE_INCLUDE_REGEXES ${regex} PRE_EXCLUDE_REGEXES ".*"
+  set(dependencies "")
+  if(NOT CMAKE_CROSSCOMPILING)  # else CMake cannot tell them
+    set(dependencies RUNTIME_DEPENDENCIES PRE_INCLUDE_REGEXES ${regex} PRE_EXCLUDE_REGEXES ".*")
+  endif()
+  install(TARGETS ${target} ${dependencies}
     RUNTIME DESTINATION ${destination} COMPONENT ${component}
     LIBRARY DESTINATION ${libraries} COMPONENT ${component})
 endfunction()

@@ -27,35 +27,48 @@ HWY_BEFORE_NAMESPACE();
 namespace bitnet {
 namespace HWY_NAMESPACE {
 
-HWY_INLINE hn::Vec<DI8> Codes(const BlockQ8_0& block) { return hn::LoadU(DI8(), block.q); }
+// 16 low and 16 high halves of bytes.
+HWY_INLINE Parts<DU8> Nibbles(const uint8_t* from) {
+  const hn::CappedTag<uint8_t, 16> dh;
+  const auto bytes = hn::LoadU(dh, from);
+  const auto low = hn::And(bytes, hn::Set(dh, 15)), high = hn::ShiftRight<4>(bytes);
+#if HWY_MAX_BYTES >= 32
+  return {{hn::Combine(DU8(), high, low)}};
+#else
+  return {{low, high}};
+#endif
+}
+
+HWY_INLINE Parts<DI8> Codes(const BlockQ8_0& block) { return LoadParts<DI8>(block.q); }
 template <class Block>
-HWY_INLINE hn::Vec<DI8> Codes(const Block& block) {
-  const hn::RebindToUnsigned<DI8> du8;
-  const hn::Half<decltype(du8)> dh;
-  const auto low = hn::LoadU(dh, block.low);
-  auto q = hn::Combine(du8, hn::ShiftRight<4>(low), hn::And(low, hn::Set(dh, 15)));
-  if constexpr (requires { block.high; }) {
-    uint8_t bits[8] = {};  // as many are read
-    std::memcpy(bits, block.high, 4);
-    q = hn::Or(q, hn::IfThenElseZero(hn::LoadMaskBits(du8, bits), hn::Set(du8, 16)));
-  }
-  return hn::Sub(hn::BitCast(DI8(), q), hn::Set(DI8(), Block::kOffset));
+HWY_INLINE Parts<DI8> Codes(const Block& block) {
+  const DU8 du8;
+  const Parts<DU8> nibbles = Nibbles(block.low);
+  return MakeParts<DI8>([&](size_t p) HWY_ATTR {
+    auto q = nibbles.part[p];
+    if constexpr (requires { block.high; }) {
+      uint8_t bits[8] = {};  // as many are read
+      std::memcpy(bits, reinterpret_cast<const uint8_t*>(&block.high) + p * kPartBytes / 8, kPartBytes / 8);
+      q = hn::Or(q, hn::IfThenElseZero(hn::LoadMaskBits(du8, bits), hn::Set(du8, 16)));
+    }
+    return hn::Sub(hn::BitCast(DI8(), q), hn::Set(DI8(), Block::kOffset));
+  });
 }
 
 // Rows r .. r+7, a lane each, as the reference repacked them.
 template <size_t kPositions>
 HWY_INLINE void RepackedTile(const WeightMatrix& w, const Activations& x, size_t r, size_t position, float* y) {
-  const DF32 df32;
   const size_t n_blocks = w.cols / 32;
   const auto* from = reinterpret_cast<const BlockQ4_0*>(w.data) + r * n_blocks;
-  hn::Vec<DF32> total[kPositions];
-  for (auto& v : total) v = hn::Zero(df32);
+  Lanes<8> total[kPositions];
+  for (auto& v : total) v = ZeroLanes<8>();
   for (size_t b = 0; b < n_blocks; ++b) {
     HWY_ALIGN int8_t rows[8][32];
     HWY_ALIGN float scales[8];
     for (size_t k = 0; k < 8; ++k) {
       const BlockQ4_0& block = from[k * n_blocks + b];
-      hn::Store(Codes(block), DI8(), rows[k]);
+      const Parts<DI8> codes = Codes(block);
+      for (size_t p = 0; p < kParts; ++p) hn::Store(codes.part[p], DI8(), rows[k] + p * kPartBytes);
       scales[k] = hwy::F32FromF16(hwy::float16_t::FromBits(block.d));
     }
     // Four neighbours of each row beside each other.
@@ -63,41 +76,42 @@ HWY_INLINE void RepackedTile(const WeightMatrix& w, const Activations& x, size_t
     for (size_t c = 0; c < 8; ++c) {
       for (size_t k = 0; k < 8; ++k) std::memcpy(fours[c] + 4 * k, rows[k] + 4 * c, 4);
     }
-    const auto d = hn::Load(df32, scales);
+    const Lanes<8> d = LoadLanes<8>(scales);
     for (size_t i = 0; i < kPositions; ++i) {
       const int8_t* q = x.q.data() + (position + i) * x.q_stride + b * 32;
-      auto sum = hn::Zero(DI32());
+      auto sum = MakeParts<DI32>([](size_t) HWY_ATTR { return hn::Zero(DI32()); });
       for (size_t c = 0; c < 8; ++c) {
         int32_t four;
         std::memcpy(&four, q + 4 * c, 4);
-        sum = hn::Add(sum, SumsOfFour(hn::Load(DI8(), fours[c]), hn::BitCast(DI8(), hn::Set(DI32(), four))));
+        const auto all = MakeParts<DI8>([four](size_t) HWY_ATTR { return hn::BitCast(DI8(), hn::Set(DI32(), four)); });
+        const Parts<DI32> more = SumsOfFour(LoadParts<DI8>(fours[c]), all);
+        for (size_t p = 0; p < kParts; ++p) sum.part[p] = hn::Add(sum.part[p], more.part[p]);
       }
-      const auto scale = hn::Mul(d, hn::Set(df32, x.d[(position + i) * n_blocks + b]));
-      total[i] = hn::MulAdd(hn::ConvertTo(df32, sum), scale, total[i]);
+      const float d_q = x.d[(position + i) * n_blocks + b];
+      const Lanes<8> scale = MakeLanes<8>([&](size_t p) HWY_ATTR { return hn::Mul(d.part[p], hn::Set(DF32(), d_q)); });
+      total[i] = MulAdd(ToFloat(sum), scale, total[i]);
     }
   }
-  for (size_t i = 0; i < kPositions; ++i) hn::StoreU(total[i], df32, y + (position + i) * w.rows + r);
+  for (size_t i = 0; i < kPositions; ++i) StoreLanes(total[i], y + (position + i) * w.rows + r);
 }
 
 // Row r against kPositions positions from `position` on.
 template <class Block, size_t kPositions>
 HWY_INLINE void Tile(const WeightMatrix& w, const Activations& x, size_t r, size_t position, float* y) {
   constexpr bool kHasMin = requires(Block b) { b.m; };
-  const DI8 di8;
-  const DF32 df32;
   const size_t n_blocks = w.cols / 32;
   const auto* from = reinterpret_cast<const Block*>(w.data) + r * n_blocks;
-  hn::Vec<DF32> lanes[kPositions];
-  for (auto& v : lanes) v = hn::Zero(df32);
+  Lanes<8> lanes[kPositions];
+  for (auto& v : lanes) v = ZeroLanes<8>();
   float mins[kPositions] = {};
   for (size_t b = 0; b < n_blocks; ++b) {
     const float d = hwy::F32FromF16(hwy::float16_t::FromBits(from[b].d));
     const auto codes = Codes(from[b]);
     for (size_t i = 0; i < kPositions; ++i) {
       const size_t at = position + i;
-      const auto sums = SumsOfFour(codes, hn::LoadU(di8, x.q.data() + at * x.q_stride + b * 32));
+      const auto sums = SumsOfFour(codes, LoadParts<DI8>(x.q.data() + at * x.q_stride + b * 32));
       const float scale = d * x.d[at * n_blocks + b];
-      lanes[i] = hn::MulAdd(hn::Set(df32, scale), hn::ConvertTo(df32, sums), lanes[i]);
+      lanes[i] = MulAdd(SetLanes(scale), ToFloat(sums), lanes[i]);
       if constexpr (kHasMin) {
         const float min = hwy::F32FromF16(hwy::float16_t::FromBits(from[b].m));
         mins[i] = std::fma(min, x.scaled_sums[at * n_blocks + b], mins[i]);
@@ -106,7 +120,7 @@ HWY_INLINE void Tile(const WeightMatrix& w, const Activations& x, size_t r, size
   }
   for (size_t i = 0; i < kPositions; ++i) {
     float& to = y[(position + i) * w.rows + r];
-    to = FoldVec(df32, lanes[i], /*adjacent=*/false);
+    to = Fold(lanes[i]);
     if constexpr (kHasMin) to += mins[i];
   }
 }

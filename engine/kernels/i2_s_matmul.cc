@@ -112,10 +112,10 @@ HWY_INLINE void Dots(const WeightMatrix& w, const uint8_t* q, size_t row, int32_
   for (size_t begin = 0; begin < whole; begin += kLowLines * kLine) {
     AddLines<kRows>(bytes, q, begin, std::min(begin + kLowLines * kLine, whole), sum);
   }
-  if (whole < row_bytes) {
+  for (size_t i = whole; i < row_bytes; i += kVectorBytes) {
     for (size_t r = 0; r < kRows; ++r) {
       VSum low = StartFrom(sum[r].low), high = StartFrom(sum[r].high);
-      AddBytes(LoadRow(bytes[r], whole, row_bytes), q + whole * 4, low, high);
+      AddBytes(LoadRow(bytes[r], i, row_bytes), q + whole * 4 + (i - whole), low, high);
       sum[r].low = Finish(low, sum[r].low);
       sum[r].high = Finish(high, sum[r].high);
     }

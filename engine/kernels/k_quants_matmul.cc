@@ -23,39 +23,27 @@
 
 #include "hwy/highway.h"
 
-#include "engine/kernels/vec-inl.h"
+#include "engine/kernels/int8-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitnet {
 namespace HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
-using D8 = hn::CappedTag<uint8_t, 32>;
-using DI8 = hn::RebindToSigned<D8>;
-using D16 = hn::Repartition<int16_t, D8>;
-using DI32 = hn::Repartition<int32_t, D8>;
-using DF32 = hn::RebindToFloat<DI32>;
-using VI32 = hn::Vec<DI32>;
-using VF32 = hn::Vec<DF32>;
 
 struct SpreadBlock {
-  hn::Vec<D8> codes[8];
-  hn::Vec<D16> scales[8];  // of each pair of codes
+  Parts<DU8> codes[8];
+  Parts<D16> scales[8];  // of each pair of codes
   int32_t mins[16];
   float d, dmin;
 };
 
 template <class Block>
 HWY_INLINE SpreadBlock Spread(const Block& from) {
-  const D8 d8;
-  const D16 d16;
   HWY_ALIGN KQuants k;
   from.Unpack(k);
   SpreadBlock block;
-  const auto first = hn::FirstN(d16, 8);
   for (size_t c = 0; c < 8; ++c) {
-    block.codes[c] = hn::Load(d8, k.q + 32 * c);
-    block.scales[c] = hn::IfThenElse(first, hn::Set(d16, k.scales[2 * c]), hn::Set(d16, k.scales[2 * c + 1]));
+    block.codes[c] = LoadParts<DU8>(k.q + 32 * c);
+    block.scales[c] = TwoOf16(static_cast<int16_t>(k.scales[2 * c]), static_cast<int16_t>(k.scales[2 * c + 1]));
   }
   block.d = k.d;
   if constexpr (Block::kHasMins) {
@@ -67,19 +55,21 @@ HWY_INLINE SpreadBlock Spread(const Block& from) {
 
 // scale*(code - kOffset)*q of 32-chunks [begin, end) of a block, four neighbours a lane.
 template <class Block>
-HWY_INLINE VI32 Products(const SpreadBlock& block, const int8_t* q, size_t begin, size_t end) {
+HWY_INLINE Parts<DI32> Products(const SpreadBlock& block, const int8_t* q, size_t begin, size_t end) {
   const D16 d16;
   const DI32 di32;
-  VI32 sum = hn::Zero(di32);
-  for (size_t c = begin; c < end; ++c) {
-    const auto qc = hn::LoadU(DI8(), q + 32 * c);
-    auto pairs = hn::SatWidenMulPairwiseAdd(d16, block.codes[c], qc);
-    if constexpr (Block::kOffset != 0) {
-      pairs = hn::Sub(pairs, hn::SatWidenMulPairwiseAdd(d16, hn::Set(D8(), Block::kOffset), qc));
+  return MakeParts<DI32>([&](size_t p) HWY_ATTR {
+    auto sum = hn::Zero(di32);
+    for (size_t c = begin; c < end; ++c) {
+      const auto qc = hn::LoadU(DI8(), q + 32 * c + p * kPartBytes);
+      auto pairs = hn::SatWidenMulPairwiseAdd(d16, block.codes[c].part[p], qc);
+      if constexpr (Block::kOffset != 0) {
+        pairs = hn::Sub(pairs, hn::SatWidenMulPairwiseAdd(d16, hn::Set(DU8(), Block::kOffset), qc));
+      }
+      sum = hn::Add(sum, hn::WidenMulPairwiseAdd(di32, pairs, block.scales[c].part[p]));
     }
-    sum = hn::Add(sum, hn::WidenMulPairwiseAdd(di32, pairs, block.scales[c]));
-  }
-  return sum;
+    return sum;
+  });
 }
 
 // M(l) of each 32. sums: of each 16 of q.
@@ -90,19 +80,18 @@ HWY_INLINE void MinProducts(const SpreadBlock& block, const int32_t* sums, int32
 // What one position has collected.
 template <class Block>
 struct Lanes8 {
-  VF32 lanes;
+  Lanes<8> lanes;
   float mins[4] = {};
 
-  HWY_INLINE Lanes8() : lanes(hn::Zero(DF32())) {}
+  HWY_INLINE Lanes8() : lanes(ZeroLanes<8>()) {}
 
   HWY_INLINE void Add(const SpreadBlock& block, const int8_t* q, const int32_t* sums, float d_q) {
-    const DF32 df32;
     [[maybe_unused]] HWY_ALIGN int32_t m[8];
     if constexpr (Block::kHasMins) {
       MinProducts(block, sums, m);
       const float e = -(d_q * block.dmin);
       if constexpr (std::is_same_v<Block, BlockQ2_K>) {
-        lanes = hn::MulAdd(hn::Set(df32, e), hn::ConvertTo(df32, hn::Load(DI32(), m)), lanes);
+        lanes = MulAdd(SetLanes(e), ToFloat(LoadParts<DI32>(m)), lanes);
       } else if constexpr (std::is_same_v<Block, BlockQ4_K>) {
         for (size_t j = 0; j < 4; ++j) mins[j] = std::fma(e, static_cast<float>(m[2 * j] + m[2 * j + 1]), mins[j]);
       } else {
@@ -111,11 +100,10 @@ struct Lanes8 {
         mins[0] = std::fma(e, static_cast<float>(all), mins[0]);
       }
     }
-    const VI32 products = Products<Block>(block, q, 0, 8);
-    lanes = hn::MulAdd(hn::Set(df32, d_q * block.d), hn::ConvertTo(df32, products), lanes);
+    lanes = MulAdd(SetLanes(d_q * block.d), ToFloat(Products<Block>(block, q, 0, 8)), lanes);
   }
   HWY_INLINE float Result() const {
-    const float sum = FoldVec(DF32(), lanes, /*adjacent=*/false);
+    const float sum = Fold(lanes);
     if constexpr (std::is_same_v<Block, BlockQ4_K>) return sum + ((mins[0] + mins[2]) + (mins[1] + mins[3]));
     if constexpr (std::is_same_v<Block, BlockQ5_K>) return sum + mins[0];
     return sum;
@@ -133,7 +121,7 @@ struct Repacked {
     const float scale = block.d * d_q, min_scale = block.dmin * d_q;
     constexpr size_t kChunks = 8 / kParts;
     for (size_t at = 0; at < 8; at += kChunks) {
-      const int32_t part = hn::ReduceSum(DI32(), Products<Block>(block, q, at, at + kChunks));
+      const int32_t part = SumOf(Products<Block>(block, q, at, at + kChunks));
       products = std::fma(static_cast<float>(part), scale, products);
       int32_t min = 0;
       for (size_t l = at; l < at + kChunks; ++l) min += m[l];

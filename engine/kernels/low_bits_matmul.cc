@@ -27,61 +27,62 @@ namespace bitnet {
 namespace HWY_NAMESPACE {
 
 // The 32 weights from the 32*g-th of a block on, in units of d.
-HWY_INLINE hn::Vec<DI8> Codes(const BlockQ1_0& block, size_t g) {
-  const DI8 di8;
-  uint8_t bits[8] = {};  // as many are read
-  std::memcpy(bits, block.bits + 4 * g, 4);
-  return hn::IfThenElse(hn::LoadMaskBits(di8, bits), hn::Set(di8, 1), hn::Set(di8, -1));
+HWY_INLINE Parts<DI8> Codes(const BlockQ1_0& block, size_t g) {
+  return MakeParts<DI8>([&](size_t p) HWY_ATTR {
+    const DI8 di8;
+    uint8_t bits[8] = {};  // as many are read
+    std::memcpy(bits, block.bits + 4 * g + p * kPartBytes / 8, kPartBytes / 8);
+    return hn::IfThenElse(hn::LoadMaskBits(di8, bits), hn::Set(di8, 1), hn::Set(di8, -1));
+  });
 }
-HWY_INLINE hn::Vec<DI8> Codes(const BlockQ2_0& block, size_t g) {
-  const DI32 di32;
+HWY_INLINE Parts<DI8> Codes(const BlockQ2_0& block, size_t g) {
   // Each byte once in each byte of a lane, moved down by 0, 2, 4 and 6 bits.
   HWY_ALIGN int32_t lanes[8];
   for (size_t i = 0; i < 8; ++i) {
     const int32_t byte = block.bits[8 * g + i];
     lanes[i] = byte | byte << 6 | byte << 12 | byte << 18;
   }
-  const auto q = hn::And(hn::BitCast(DI8(), hn::Load(di32, lanes)), hn::Set(DI8(), 3));
-  return hn::Sub(q, hn::Set(DI8(), 1));
+  const auto bits = LoadParts<DI32>(lanes);
+  return MakeParts<DI8>([&](size_t p) HWY_ATTR {
+    return hn::Sub(hn::And(hn::BitCast(DI8(), bits.part[p]), hn::Set(DI8(), 3)), hn::Set(DI8(), 1));
+  });
 }
 
 // Row r against kPositions positions from `position` on.
 template <class Block, size_t kPositions>
 HWY_INLINE void Tile(const WeightMatrix& w, const Activations& x, size_t r, size_t position, float* y) {
-  const DF32 df32;
   constexpr size_t kGroups = Block::kWeights / 32;
   const size_t n_blocks = w.cols / Block::kWeights;
   const auto* from = reinterpret_cast<const Block*>(w.data) + r * n_blocks;
-  hn::Vec<DF32> lanes[kPositions];
-  for (auto& v : lanes) v = hn::Zero(df32);
+  Lanes<8> lanes[kPositions];
+  for (auto& v : lanes) v = ZeroLanes<8>();
   float total[kPositions] = {};
   for (size_t b = 0; b < n_blocks; ++b) {
     const float d = hwy::F32FromF16(hwy::float16_t::FromBits(from[b].d));
-    hn::Vec<DI8> codes[kGroups];
+    Parts<DI8> codes[kGroups];
     for (size_t g = 0; g < kGroups; ++g) codes[g] = Codes(from[b], g);
     for (size_t i = 0; i < kPositions; ++i) {
       const int8_t* q = x.q.data() + (position + i) * x.q_stride + b * Block::kWeights;
       const float* d_q = x.d.data() + (position + i) * (w.cols / 32) + b * kGroups;
-      auto block_lanes = hn::Zero(df32);
+      auto block_lanes = ZeroLanes<8>();
       float block = 0;
       for (size_t g = 0; g < kGroups; ++g) {
-        const auto sums = SumsOfFour(codes[g], hn::LoadU(DI8(), q + 32 * g));
+        const auto sums = SumsOfFour(codes[g], LoadParts<DI8>(q + 32 * g));
         if constexpr (std::is_same_v<Block, BlockQ2_0>) {
-          block = std::fma(d_q[g], static_cast<float>(hn::ReduceSum(DI32(), sums)), block);
+          block = std::fma(d_q[g], static_cast<float>(SumOf(sums)), block);
         } else {
-          block_lanes = hn::MulAdd(hn::Set(df32, d_q[g]), hn::ConvertTo(df32, sums), block_lanes);
+          block_lanes = MulAdd(SetLanes(d_q[g]), ToFloat(sums), block_lanes);
         }
       }
       if constexpr (std::is_same_v<Block, BlockQ2_0>) {
         total[i] = std::fma(d, block, total[i]);
       } else {
-        lanes[i] = hn::MulAdd(hn::Set(df32, d), block_lanes, lanes[i]);
+        lanes[i] = MulAdd(SetLanes(d), block_lanes, lanes[i]);
       }
     }
   }
   for (size_t i = 0; i < kPositions; ++i) {
-    y[(position + i) * w.rows + r] =
-        std::is_same_v<Block, BlockQ2_0> ? total[i] : FoldVec(df32, lanes[i], /*adjacent=*/false);
+    y[(position + i) * w.rows + r] = std::is_same_v<Block, BlockQ2_0> ? total[i] : Fold(lanes[i]);
   }
 }
 

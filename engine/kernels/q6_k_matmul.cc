@@ -17,55 +17,45 @@
 
 #include "hwy/highway.h"
 
-#include "engine/kernels/vec-inl.h"
+#include "engine/kernels/int8-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitnet {
 namespace HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
 
-using D8 = hn::CappedTag<uint8_t, 32>;
-using DI8 = hn::RebindToSigned<D8>;
-using D16 = hn::Repartition<int16_t, D8>;
-using DU16 = hn::Repartition<uint16_t, D8>;
-using DI32 = hn::Repartition<int32_t, D8>;
-using DF32 = hn::RebindToFloat<DI32>;
-using VU8 = hn::Vec<D8>;
-using V16 = hn::Vec<D16>;
-using VI32 = hn::Vec<DI32>;
-using VF32 = hn::Vec<DF32>;
+using DU16 = hn::Repartition<uint16_t, DI8>;
+using VU8 = hn::Vec<DU8>;
 
 // One block of 256 weights in chunks of 32.
 struct Block {
-  VU8 codes[8];   // 0 .. 63; the weight is 32 less
-  V16 scales[8];  // of each pair of codes: 8 times that of the first 16 weights, 8 times the other's
-  V16 scales_16;  // the 16 of them as they are
+  Parts<DU8> codes[8];   // 0 .. 63; the weight is 32 less
+  Parts<D16> scales[8];  // of each pair of codes: 8 times that of the first 16 weights, 8 times the other's
+  Parts<D16> scales_16;  // the 16 of them as they are
   float d;
 };
 
 HWY_INLINE Block Unpack(const BlockQ6_K* from) {
-  const D8 d8;
+  const DU8 d8;
   const DU16 du16;
-  const D16 d16;
   const auto low_mask = hn::Set(d8, 15);
   const auto high_mask = hn::Set(d8, 0x30);
   Block block;
-  for (size_t half = 0; half < 2; ++half) {
-    const VU8 low[2] = {hn::LoadU(d8, from->low + 64 * half), hn::LoadU(d8, from->low + 64 * half + 32)};
-    const auto high = hn::BitCast(du16, hn::LoadU(d8, from->high + 32 * half));
+  for (size_t i = 0; i < 2 * kParts; ++i) {
+    const size_t half = i / kParts, part = i % kParts, at = part * kPartBytes;
+    const VU8 low[2] = {hn::LoadU(d8, from->low + 64 * half + at), hn::LoadU(d8, from->low + 64 * half + 32 + at)};
+    const auto high = hn::BitCast(du16, hn::LoadU(d8, from->high + 32 * half + at));
     const VU8 bits[4] = {hn::BitCast(d8, hn::ShiftLeft<4>(high)), hn::BitCast(d8, hn::ShiftLeft<2>(high)),
                          hn::BitCast(d8, high), hn::BitCast(d8, hn::ShiftRight<2>(high))};
     for (size_t k = 0; k < 4; ++k) {
       const VU8 nibbles = k < 2 ? low[k % 2] : hn::BitCast(d8, hn::ShiftRight<4>(hn::BitCast(du16, low[k % 2])));
-      block.codes[4 * half + k] = hn::Or(hn::And(nibbles, low_mask), hn::And(bits[k], high_mask));
+      block.codes[4 * half + k].part[part] = hn::Or(hn::And(nibbles, low_mask), hn::And(bits[k], high_mask));
     }
   }
   const int8_t* scales = from->scales;
-  const auto first = hn::FirstN(d16, 8);
-  for (size_t k = 0; k < 8; ++k) {
-    block.scales[k] = hn::IfThenElse(first, hn::Set(d16, scales[2 * k]), hn::Set(d16, scales[2 * k + 1]));
-  }
-  block.scales_16 = hn::PromoteTo(d16, hn::LoadU(hn::Rebind<int8_t, D16>(), scales));
+  for (size_t k = 0; k < 8; ++k) block.scales[k] = TwoOf16(scales[2 * k], scales[2 * k + 1]);
+  block.scales_16 = MakeParts<D16>([scales](size_t p) HWY_ATTR {
+    return hn::PromoteTo(D16(), hn::LoadU(hn::Rebind<int8_t, D16>(), scales + p * kPartBytes / 2));
+  });
   block.d = hwy::F32FromF16(hwy::float16_t::FromBits(from->d));
   return block;
 }
@@ -75,37 +65,35 @@ HWY_INLINE Block Unpack(const BlockQ6_K* from) {
 template <size_t kPositions>
 HWY_INLINE void Tile(const WeightMatrix& w, const Activations& x, const int16_t* sums16, size_t r, size_t position,
                      float* y) {
-  const D8 d8;
-  const DI8 di8;
+  const DU8 d8;
   const D16 d16;
   const DI32 di32;
-  const DF32 df32;
   const size_t n_blocks = w.cols / 256;
   const auto* from = reinterpret_cast<const BlockQ6_K*>(w.data) + r * n_blocks;
-  VF32 lanes[kPositions];
-  for (VF32& v : lanes) v = hn::Zero(df32);
+  Lanes<8> lanes[kPositions];
+  for (auto& v : lanes) v = ZeroLanes<8>();
   for (size_t b = 0; b < n_blocks; ++b) {
     const Block block = Unpack(from + b);
     for (size_t i = 0; i < kPositions; ++i) {
       const size_t at = position + i;
       const int8_t* q = x.q.data() + at * x.q_stride + b * 256;
-      VI32 sum = hn::Zero(di32);
-      for (size_t k = 0; k < 8; ++k) {
-        const auto qk = hn::LoadU(di8, q + 32 * k);
-        V16 pairs = hn::SatWidenMulPairwiseAdd(d16, block.codes[k], qk);
-        if (sums16 == nullptr) pairs = hn::Sub(pairs, hn::SatWidenMulPairwiseAdd(d16, hn::Set(d8, 32), qk));
-        sum = hn::Add(sum, hn::WidenMulPairwiseAdd(di32, pairs, block.scales[k]));
-      }
-      if (sums16 != nullptr) {
-        const auto offset = hn::LoadU(d16, sums16 + (at * n_blocks + b) * 16);
-        sum = hn::Sub(sum, hn::ShiftLeft<5>(hn::WidenMulPairwiseAdd(di32, offset, block.scales_16)));
-      }
-      const float scale = x.d[at * n_blocks + b] * block.d;
-      lanes[i] = hn::MulAdd(hn::Set(df32, scale), hn::ConvertTo(df32, sum), lanes[i]);
+      const Parts<DI32> sums = MakeParts<DI32>([&](size_t p) HWY_ATTR {
+        auto sum = hn::Zero(di32);
+        for (size_t k = 0; k < 8; ++k) {
+          const auto qk = hn::LoadU(DI8(), q + 32 * k + p * kPartBytes);
+          auto pairs = hn::SatWidenMulPairwiseAdd(d16, block.codes[k].part[p], qk);
+          if (sums16 == nullptr) pairs = hn::Sub(pairs, hn::SatWidenMulPairwiseAdd(d16, hn::Set(d8, 32), qk));
+          sum = hn::Add(sum, hn::WidenMulPairwiseAdd(di32, pairs, block.scales[k].part[p]));
+        }
+        if (sums16 == nullptr) return sum;
+        const auto offset = hn::LoadU(d16, sums16 + (at * n_blocks + b) * 16 + p * kPartBytes / 2);
+        return hn::Sub(sum, hn::ShiftLeft<5>(hn::WidenMulPairwiseAdd(di32, offset, block.scales_16.part[p])));
+      });
+      lanes[i] = MulAdd(SetLanes(x.d[at * n_blocks + b] * block.d), ToFloat(sums), lanes[i]);
     }
   }
   for (size_t i = 0; i < kPositions; ++i) {
-    y[(position + i) * w.rows + r] = FoldVec(df32, lanes[i], /*adjacent=*/false);
+    y[(position + i) * w.rows + r] = Fold(lanes[i]);
   }
 }
 

@@ -33,13 +33,13 @@ constexpr size_t kStripRows = 32;
 // are asked for this many bytes ahead.
 constexpr size_t kPrefetchBytes = 8192;
 
-// Products of codes and int8, added up: with VNNI in 32 bits, else in 16, where codes up to 3 (a damaged file has that
-// too) leave room for kRoom registers of products.
+// Products of codes and int8, added up: with VNNI or ARM's dot product in 32 bits, else in 16, where codes up to 3 (a
+// damaged file has that too) leave room for kRoom registers of products.
 //
 //   VSum sum = StartFrom(total);
 //   ... at most kRoom times: sum = AddProducts(codes, q, sum);
 //   total = Finish(sum, total);
-#if HWY_TARGET <= HWY_AVX3_DL
+#if HWY_TARGET <= HWY_AVX3_DL || HWY_TARGET == HWY_NEON_BF16
 using VSum = VI32;
 constexpr size_t kRoom = size_t{1} << 20;
 HWY_INLINE VSum StartFrom(VI32 total) { return total; }

@@ -32,8 +32,14 @@ struct Tq10 {
     return hn::BitCast(D8(), hn::Or(even, odd));
   }
 
-  static HWY_INLINE hn::Vec<D256> TwoHalves(hn::Vec<D128> low, hn::Vec<D128> high) {
+  // Both, or with NEON one of them.
+  static HWY_INLINE hn::Vec<D256> TwoHalves(hn::Vec<D128> low, hn::Vec<D128> high, size_t half) {
+#if HWY_MAX_BYTES >= 32
+    (void)half;
     return hn::Combine(D256(), high, low);
+#else
+    return half == 0 ? low : high;
+#endif
   }
   static HWY_INLINE hn::Vec<D128> Repeat4(const uint8_t* p) {
     uint32_t four;
@@ -41,24 +47,25 @@ struct Tq10 {
     return hn::BitCast(D128(), hn::Set(hn::Repartition<uint32_t, D128>(), four));
   }
 
-  static HWY_INLINE void Unpack(const uint8_t* a, const uint8_t* b, VU8 (&codes)[8]) {
+  static HWY_INLINE void Unpack(const uint8_t* a, const uint8_t* b, size_t half, VU8 (&codes)[8]) {
     alignas(32) static constexpr uint8_t kDigits01[32] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
                                                           3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3};
     alignas(32) static constexpr uint8_t kDigit4AndLast[32] = {81, 81, 81, 81, 81, 81, 81, 81, 81, 81, 81,
                                                                81, 81, 81, 81, 81, 1,  1,  1,  1,  3,  3,
                                                                3,  3,  9,  9,  9,  9,  27, 27, 27, 27};
-    VU8 first = LoadRows32(a, b);
+    VU8 first = LoadRows32(a, b, half);
     for (size_t k = 0; k < 5; ++k) {
       codes[k] = Digit(first);
       first = TimesThree(first);
     }
     const D128 d;
     const auto a16 = hn::LoadU(d, a + 32), b16 = hn::LoadU(d, b + 32);
-    const VU8 two = TimesBytes(RowsFrom(TwoHalves(a16, a16), TwoHalves(b16, b16)), Repeat32(kDigits01));
+    const VU8 two =
+        TimesBytes(RowsFrom(TwoHalves(a16, a16, half), TwoHalves(b16, b16, half)), Repeat32(kDigits01, half));
     codes[5] = Digit(two);
     codes[6] = Digit(TimesThree(TimesThree(two)));
-    const VU8 rest = RowsFrom(TwoHalves(a16, Repeat4(a + 48)), TwoHalves(b16, Repeat4(b + 48)));
-    codes[7] = Digit(TimesBytes(rest, Repeat32(kDigit4AndLast)));
+    const VU8 rest = RowsFrom(TwoHalves(a16, Repeat4(a + 48), half), TwoHalves(b16, Repeat4(b + 48), half));
+    codes[7] = Digit(TimesBytes(rest, Repeat32(kDigit4AndLast, half)));
   }
 };
 

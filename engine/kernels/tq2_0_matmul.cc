@@ -14,13 +14,13 @@ namespace HWY_NAMESPACE {
 struct Tq20 {
   static constexpr size_t kBlockBytes = sizeof(BlockTQ2_0);
   static constexpr size_t kScaleAt = offsetof(BlockTQ2_0, d);
-  static HWY_INLINE void Unpack(const uint8_t* a, const uint8_t* b, VU8 (&codes)[8]) {
-    for (size_t half = 0; half < 2; ++half) {
-      const VU8 bytes = LoadRows32(a + 32 * half, b + 32 * half);
-      codes[4 * half + 0] = TwoBits<0>(bytes);
-      codes[4 * half + 1] = TwoBits<2>(bytes);
-      codes[4 * half + 2] = TwoBits<4>(bytes);
-      codes[4 * half + 3] = TwoBits<6>(bytes);
+  static HWY_INLINE void Unpack(const uint8_t* a, const uint8_t* b, size_t half, VU8 (&codes)[8]) {
+    for (size_t i = 0; i < 2; ++i) {
+      const VU8 bytes = LoadRows32(a + 32 * i, b + 32 * i, half);
+      codes[4 * i + 0] = TwoBits<0>(bytes);
+      codes[4 * i + 1] = TwoBits<2>(bytes);
+      codes[4 * i + 2] = TwoBits<4>(bytes);
+      codes[4 * i + 3] = TwoBits<6>(bytes);
     }
   }
 };

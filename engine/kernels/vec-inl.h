@@ -1,5 +1,5 @@
 // Vectors of a fixed number of float32 lanes, whatever the machine's vectors hold: the order of a sum must not depend
-// on the CPU that runs it. Lanes<16> is one AVX-512 register or two of AVX2.
+// on the CPU that runs it. Lanes<16> is one AVX-512 register, two of AVX2, or four of NEON.
 #if defined(BITNET_PARITY_ENGINE_KERNELS_VEC_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITNET_PARITY_ENGINE_KERNELS_VEC_INL_H_
 #undef BITNET_PARITY_ENGINE_KERNELS_VEC_INL_H_
@@ -130,9 +130,11 @@ HWY_INLINE float FoldVec(D d, hn::Vec<D> v, bool adjacent) {
 template <size_t kLanes>
 HWY_INLINE float Fold(const Lanes<kLanes>& x, bool adjacent = false) {
   using L = Lanes<kLanes>;
-  static_assert(L::kParts == 1 || L::kParts == 2);
+  static_assert(L::kParts == 1 || L::kParts == 2 || L::kParts == 4);
   typename L::D d;
-  if constexpr (L::kParts == 2) {
+  if constexpr (L::kParts == 4) {
+    return FoldVec(d, hn::Add(hn::Add(x.part[0], x.part[2]), hn::Add(x.part[1], x.part[3])), adjacent);
+  } else if constexpr (L::kParts == 2) {
     return FoldVec(d, hn::Add(x.part[0], x.part[1]), adjacent);
   } else {
     return FoldVec(d, x.part[0], adjacent);
