@@ -101,6 +101,20 @@ TEST(NotExactEngineAlone, HasHabitsAndNoMistake) {
   }
 }
 
+// Few rows that round otherwise may be those of another epsilon, to the bit: that proves nothing.
+TEST(NotExactEngineAlone, NoMistakeIsMadeOfRounding) {
+  const ProcessResult result = RunParity({"ladder", "--model", ModelPath("kjv-bitnet.tq2_0"), "--candidate",
+                                          "exec:" NOT_EXACT_ENGINE, "--reference", "native", "--profile", "cosine",
+                                          "--prompt", "In the beginning", "--max-tokens", "4", "--format", "json"});
+  const auto verdict = nlohmann::json::parse(result.output, nullptr, /*allow_exceptions=*/false);
+  ASSERT_TRUE(verdict.is_object() && verdict.contains("explanation")) << result.output << result.last_words;
+  const nlohmann::json& e = verdict.at("explanation");
+  std::vector<std::string> habits, causes;
+  for (const nlohmann::json& habit : e.at("survey").at("habits")) habits.push_back(habit.at("id"));
+  for (const nlohmann::json& cause : e.at("causes")) causes.push_back(cause.at("id"));
+  EXPECT_THAT(causes, testing::UnorderedElementsAreArray(habits));
+}
+
 struct NamedMistake {
   const char *fault, *model, *stage;
   int layer;

@@ -39,10 +39,13 @@ void OperationCauses(const OwnModel& own, const Capture& candidate, const Place&
     }
     const Fit null = op.Compare(op.parameters());
     if (null.exact()) return;
-    const std::vector<Explained> found = TryMistakes(op, {}, null.wrong() > 0 ? null : ByBits(null));
-    const std::string where = WhichCells(null, op.batches(), op.n_prompt());
-    if (found.empty() || (null.wrong() == 0 && !found[0].exact)) return;
-    for (const Cause& cause : CausesOf(found, op, null, where)) causes.Add(cause.id, cause.certainty, cause.evidence);
+    // What is smaller than a rounding: by its bits, and by no number that could be turned until they fit.
+    const bool by_bits = null.wrong() == 0;
+    const Fit wrong = by_bits ? ByBits(null) : null;
+    const std::vector<Explained> found = TryMistakes(op, {}, wrong, /*solve=*/!by_bits);
+    const std::string where = WhichCells(wrong, op.batches(), op.n_prompt());
+    if (found.empty() || (by_bits && !found[0].exact)) return;
+    for (const Cause& cause : CausesOf(found, op, wrong, where)) causes.Add(cause.id, cause.certainty, cause.evidence);
   } catch (const NotTraced&) {
     return;
   } catch (const std::runtime_error&) {

@@ -24,7 +24,7 @@ Site SiteOf(const TracedOperation& op) { return {op.model(), op.point(), op.laye
 
 // What `fit` leaves of the cells that are wrong in `null`.
 Explained Judge(const Fit& null, const Fit& fit) {
-  Explained e{.exact = true, .everywhere = true};
+  Explained e{.exact = null.wrong() > 0, .everywhere = true};  // where nothing is wrong nothing is explained
   for (size_t i = 0; i < null.cells.size(); ++i) {
     const Cell &before = null.cells[i], &after = fit.cells[i];
     if (before.wrong()) {
@@ -228,6 +228,7 @@ std::vector<Way> PromisingWays(const TracedOperation& op, const Fit& null) {
 std::vector<Explained> TryMistakes(const TracedOperation& op, const HabitChoice& habits, const Fit& null, bool solve,
                                    const std::vector<Way>* among) {
   std::vector<Explained> found;
+  if (null.wrong() == 0) return found;
   const Site site = SiteOf(op);
   for (const Mistake& mistake : AllMistakes()) {
     if (!IsTriedAt(mistake, op)) continue;

@@ -256,7 +256,7 @@ void Comparison::LookForKnownFault(const Request& request, const LadderOptions& 
   const std::optional<Rung> failed = climbed.verdict.failed_rung();
   if (!failed || *failed < Rung::kFirstLogit || baseline) return;
   if (progress) progress("known faults of the reference");
-  std::optional<ProvenFault> proven = FindKnownFault(request, climbed.captures->reference, options.profile.file);
+  std::optional<ProvenFault> proven = FindKnownFault(request, climbed.captures->reference);
   if (!proven) return;
   FoundFault& fault = proven->fault;
   const std::string words =

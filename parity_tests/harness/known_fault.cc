@@ -48,11 +48,10 @@ Capture OwnAnswer(const Request& request, const Capture& reference, const KnownF
 
 }  // namespace
 
-std::optional<ProvenFault> FindKnownFault(const Request& request, const Capture& reference,
-                                          const std::string& thresholds) {
+std::optional<ProvenFault> FindKnownFault(const Request& request, const Capture& reference) {
   if (!reference.shown.everything() || reference.tokens.empty()) return std::nullopt;
   const bool order_known = !OrderOf(reference.backend).empty();
-  const LadderOptions limits{.profile = LoadProfile(thresholds, order_known ? "strict" : "cosine"), .piece_of = {}};
+  const LadderOptions limits{.profile = LoadProfile("", order_known ? "strict" : "cosine"), .piece_of = {}};
   for (const KnownFault& fault : AllKnownFaults()) {
     const bool of_model = fault.architecture.empty() || fault.architecture == reference.model.architecture;
     if (!fault.Of(reference.backend) || !of_model || fault.mistake.empty()) continue;

@@ -18,11 +18,9 @@ struct ProvenFault {
   Capture corrected;  // what the reference would have given without it
 };
 
-// The first of the faults of this build that its capture proves. `thresholds`: file of limits, empty: the built-in
-// ones. An order of operations that is known for the build must give it by the profile strict; else cosine judges.
-// Nothing where our own engine cannot run the model.
-std::optional<ProvenFault> FindKnownFault(const Request& request, const Capture& reference,
-                                          const std::string& thresholds);
+// The first of the faults of this build that its capture proves: by the built-in profile strict where an order of
+// operations is known for the build, else by cosine. Nothing where our own engine cannot run the model.
+std::optional<ProvenFault> FindKnownFault(const Request& request, const Capture& reference);
 
 }  // namespace parity
 

@@ -44,7 +44,7 @@ class KnownFaultTest : public testing::Test {
 
 TEST_F(KnownFaultTest, IsProvenByWhatTheReferenceGave) {
   const Capture reference = Answer(bitnet::Activation::kSilu, kNewBuild);
-  const auto found = FindKnownFault(request_, reference, "");
+  const auto found = FindKnownFault(request_, reference);
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->fault.id, "bitnet.cpp#588");
   EXPECT_EQ(found->fault.point, Point::kFfnAct);
@@ -53,15 +53,15 @@ TEST_F(KnownFaultTest, IsProvenByWhatTheReferenceGave) {
 }
 
 TEST_F(KnownFaultTest, IsNotSaidWhereTheOutputsDoNotShowIt) {
-  EXPECT_FALSE(FindKnownFault(request_, Answer(bitnet::Activation::kSquaredRelu, kNewBuild), ""));
-  EXPECT_FALSE(FindKnownFault(request_, Answer(bitnet::Activation::kGelu, kNewBuild), ""));
+  EXPECT_FALSE(FindKnownFault(request_, Answer(bitnet::Activation::kSquaredRelu, kNewBuild)));
+  EXPECT_FALSE(FindKnownFault(request_, Answer(bitnet::Activation::kGelu, kNewBuild)));
 }
 
 TEST_F(KnownFaultTest, IsNotSaidOfAnotherBuild) {
-  EXPECT_FALSE(FindKnownFault(request_, Answer(bitnet::Activation::kSilu, kOldBuild), ""));
+  EXPECT_FALSE(FindKnownFault(request_, Answer(bitnet::Activation::kSilu, kOldBuild)));
   Capture other = Answer(bitnet::Activation::kSilu, kNewBuild);
   other.backend.name = "llama.cpp";
-  EXPECT_FALSE(FindKnownFault(request_, other, ""));
+  EXPECT_FALSE(FindKnownFault(request_, other));
 }
 
 TEST_F(KnownFaultTest, TheLadderSaysItAndGoesOnBesideIt) {

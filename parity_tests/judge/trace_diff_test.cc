@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -139,13 +138,10 @@ TEST_F(TraceDiffTest, WhatCannotBeComparedIsRefused) {
   ExpectRefused(a, Traced("c", /*raw=*/false), HasSubstr("no raw tensor was kept"), RawTensors::kRequired);
 }
 
-TEST_F(TraceDiffTest, TenThousandRecordsASideInUnderASecond) {
+TEST_F(TraceDiffTest, TenThousandRecordsASide) {
   const Capture a = Traced("a", false, {}, 500), b = Traced("b", false, {}, 500);
   ASSERT_EQ(a.traces.size(), 10000u);
-  const auto start = std::chrono::steady_clock::now();
   EXPECT_TRUE(DiffTraces(a, b).equal());
-  // A second is the limit of reading and comparing; comparing alone takes some 30 ms.
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1));
 }
 
 }  // namespace

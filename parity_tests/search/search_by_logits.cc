@@ -202,8 +202,9 @@ class Search::ByLogitsRun {
     result_.healthy = trials_.One(Hypothesis(), ScoreOf(prompt_));
     if (!result_.healthy.every_bit || near) {
       TryAll();
-      if (!Explained()) SolveForNumbers();
-      if (!Explained() && TryBesideHabits()) SolveForNumbers();
+      const bool open = !scored_.empty() && !Explained();  // none is scored where there was no time
+      if (open) SolveForNumbers();
+      if (open && !Explained() && TryBesideHabits()) SolveForNumbers();
       if (near) CollectNear();
     }
     if (!result_.healthy.every_bit) {
