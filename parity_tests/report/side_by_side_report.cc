@@ -336,7 +336,9 @@ std::string SideBySideHtml(const SideBySide& all) {
   const std::string head =
       "<meta charset=\"utf-8\"/><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>" +
       Tag("title", Escape("bitnet-parity: " + title)) +
-      Tag("style", std::string(kHtmlStyle) + ".wide { overflow-x: auto; } pre.lines { white-space: pre-wrap; }\n");
+      Tag("style", std::string(kHtmlStyle) +
+                       "pre.lines { white-space: pre-wrap; }\n"
+                       "@media (max-width: 640px) { .wide td { white-space: nowrap; } }\n");
   return "<!DOCTYPE html>\n" + Tag("html lang=\"en\"", Tag("head", head) + "\n" + Tag("body", body)) + "\n";
 }
 
