@@ -118,7 +118,7 @@ void MeasureDistances(std::vector<Side>& sides, const Request& request, SideBySi
 size_t MostAgreedWith(const SideBySide& all) {
   std::vector<int> agree(all.engines.size(), 0);
   for (const PairBeside& pair : all.pairs) {
-    if (pair.over) continue;
+    if (pair.over || !pair.compared) continue;
     ++agree[pair.a];
     ++agree[pair.b];
   }

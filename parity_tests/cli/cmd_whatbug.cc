@@ -77,7 +77,7 @@ class Whatbug {
 
   int Run() {
     const Evidence evidence = Given();
-    if (tokenizer_ == nullptr && !evidence.texts.empty()) {
+    if (tokenizer_ == nullptr && (!evidence.texts.empty() || !command_.confirm.empty())) {
       throw std::runtime_error(
           fmt::format("{}: has no vocabulary that spells the text; give --tokenizer", prompts_[0].request.model));
     }
@@ -173,7 +173,7 @@ class Whatbug {
   // Prompts that may tell mistakes apart: the built-in ones, and a few ids that no text spells.
   std::vector<TokenSite> FurtherPrompts() {
     constexpr size_t kIds = 8, kMostTokens = 64;
-    if (tokenizer_ == nullptr) return {};
+    if (tokenizer_ == nullptr || prompts_[0].ids.empty()) return {};
     for (const Prompt& prompt : LoadPrompts("")) {
       Request request = command_.prompt.MakeRequestOf(prompt.text);
       const bool used = std::any_of(prompts_.begin(), prompts_.end(),

@@ -51,8 +51,8 @@ def chromium(scratch, *arguments):
 
 def run(*arguments):
     done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
-    if done.returncode > 1:
-        sys.exit(f"{' '.join(arguments)}: exit code {done.returncode}\\n{done.stderr}")
+    if done.returncode not in (0, 1):
+        sys.exit(f"{' '.join(arguments)}: exit code {done.returncode}\n{done.stderr}")
     return done.stdout
 
 
@@ -63,7 +63,7 @@ def measured(scratch, page, width):
                     f"file://{frame}")
     found = re.search(r'<pre id="measured">(.*?)</pre>', done.stdout, re.DOTALL)
     if not found or not found[1]:
-        sys.exit(f"{page}: Chromium measured nothing\\n{done.stderr[-2000:]}")
+        sys.exit(f"{page}: Chromium measured nothing\n{done.stderr[-2000:]}")
     text = found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
     return json.loads(text)
 

@@ -27,7 +27,7 @@ ENVIRONMENT = dict(os.environ, DOTNET_SYSTEM_GLOBALIZATION_INVARIANT="1")
 
 def run(*arguments):
     done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
-    if done.returncode > 1:
+    if done.returncode not in (0, 1):
         sys.exit(f"{' '.join(arguments)}: exit code {done.returncode}\n{done.stderr}")
 
 

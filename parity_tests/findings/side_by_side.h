@@ -22,14 +22,16 @@ struct EngineBeside {
   Said said = {};
   size_t group = 0;                             // engines of one group agree in every bit that they show
   bool alone = false;                           // it agrees with none, and some others agree within the limits
-  std::optional<Explanation> why = {};          // of one that stands alone, or of the second of two that part
+  std::optional<Explanation> why = {};          // of one over a limit beside the engine with which most agree
   std::optional<size_t> explained_beside = {};  // the engine that `why` holds it against
   std::string not_explained = {};
 };
 
 struct PairBeside {
   size_t a = 0, b = 0;                          // of the engines; a < b
+  bool compared = true;                         // false: they show nothing in common
   bool equal = false;                           // every bit that both show
+  bool in_full = false;                         // ... and both show everything
   std::optional<Rung> differs;                  // the first stage at which a bit differs
   std::string message = {};                     // of that stage
   std::optional<Rung> over;                     // the first stage at which a limit is exceeded
@@ -57,13 +59,15 @@ struct SideBySide {
     }
     return true;
   }
-  // 0: all pairs are within the limits; 1: one is not; 2: an engine did not answer.
+  // 0: all pairs are within the limits; 1: one is not; 2: an engine did not answer, or two show nothing in common.
   int exit_code() const {
     if (!all_answered()) return 2;
+    int code = 0;
     for (const PairBeside& p : pairs) {
-      if (p.over) return 1;
+      if (!p.compared) return 2;
+      if (p.over) code = 1;
     }
-    return 0;
+    return code;
   }
 };
 

@@ -270,12 +270,14 @@ void Comparison::LookForKnownFault(const Request& request, const LadderOptions& 
     notes.push_back(
         fmt::format("accepted: the candidate is judged beside it, against the reference as our own {} "
                     "corrects it",
-                    PointText(fault.point)));
+                    fault.point == Point::kUnknown ? "engine" : PointText(fault.point)));
     climbed.captures->reference = std::move(proven->corrected);
     climbed.verdict = parity::Climb(climbed.captures->candidate, climbed.captures->reference, limits);
   }
   climbed.verdict.notes = std::move(notes);
-  climbed.verdict.at_fault = AtFault::kReference;
+  // Beside an accepted fault what still fails is the candidate's, or nobody's yet.
+  const bool fails_beside_it = fault.accepted && climbed.verdict.failed_rung().has_value();
+  climbed.verdict.at_fault = fails_beside_it ? AtFault::kUnknown : AtFault::kReference;
   climbed.verdict.known_fault = std::move(fault);
 }
 

@@ -1,7 +1,7 @@
 // Known faults of a reference (reference/engines/known_faults.h), proven by its outputs: our own computation of the
 // model with the fault in it gives what the reference gave, and without it does not.
 //
-//   if (auto found = FindKnownFault(request, reference, "")) ... found->fault.what, found->corrected ...
+//   if (auto found = FindKnownFault(request, reference)) ... found->fault.what, found->corrected ...
 #ifndef BITNET_PARITY_PARITY_TESTS_HARNESS_KNOWN_FAULT_H_
 #define BITNET_PARITY_PARITY_TESTS_HARNESS_KNOWN_FAULT_H_
 

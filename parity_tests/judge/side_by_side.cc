@@ -38,7 +38,14 @@ PairBeside ComparePair(size_t a, size_t b, const std::vector<Answer>& answers, c
   exact.profile = ExactProfile();
   const Verdict bits = Climb(of_b, of_a, exact);
   pair.differs = bits.failed_rung();
-  pair.equal = !pair.differs;
+  const Outcome outcome = bits.outcome();
+  pair.compared = pair.differs || outcome == Outcome::kParity || outcome == Outcome::kLimitedParity;
+  pair.equal = pair.compared && !pair.differs;
+  pair.in_full = pair.equal && outcome == Outcome::kParity;
+  if (!pair.compared) {
+    pair.message = "they show nothing that could be compared";
+    return pair;
+  }
   pair.over = Climb(of_b, of_a, limits).failed_rung();
   for (const Rung rung : {Rung::kPositions, Rung::kDecode}) {
     const RungResult judged = JudgeRung(rung, of_b, of_a, exact);
@@ -75,9 +82,10 @@ void Group(SideBySide& all) {
 void FindAlone(SideBySide& all) {
   const auto agrees = [&all](size_t i) {
     return std::any_of(all.pairs.begin(), all.pairs.end(),
-                       [i](const PairBeside& p) { return (p.a == i || p.b == i) && !p.over; });
+                       [i](const PairBeside& p) { return (p.a == i || p.b == i) && p.compared && !p.over; });
   };
-  const bool some_agree = std::any_of(all.pairs.begin(), all.pairs.end(), [](const PairBeside& p) { return !p.over; });
+  const bool some_agree =
+      std::any_of(all.pairs.begin(), all.pairs.end(), [](const PairBeside& p) { return p.compared && !p.over; });
   for (size_t i = 0; i < all.engines.size(); ++i) {
     all.engines[i].alone = all.engines[i].problem.empty() && some_agree && !agrees(i);
   }
@@ -126,9 +134,13 @@ std::string FirstTensors(const SideBySide& all) {
 void AddDistances(const std::vector<const Capture*>& raw, SideBySide& all) {
   for (PairBeside& pair : all.pairs) {
     if (!pair.tensor || pair.tensor->raw || raw[pair.a] == nullptr || raw[pair.b] == nullptr) continue;
-    const TraceDiff diff = DiffTraces(*raw[pair.a], *raw[pair.b], {.check_complete = false, .check_model = false});
-    for (const TensorDifference& tensor : diff.tensors) {
-      if (tensor.name == pair.tensor->name && tensor.raw) pair.tensor = tensor;
+    try {
+      const TraceDiff diff = DiffTraces(*raw[pair.a], *raw[pair.b], {.check_complete = false, .check_model = false});
+      for (const TensorDifference& tensor : diff.tensors) {
+        if (tensor.name == pair.tensor->name && tensor.raw) pair.tensor = tensor;
+      }
+    } catch (const std::exception&) {
+      continue;  // the tensor is named without its distance
     }
   }
 }

@@ -80,6 +80,23 @@ TEST_F(SideBySideTest, TextAloneJoinsNoGroupThatItDoesNotAgreeWithInFull) {
   EXPECT_THAT(GroupsOf(all), ElementsAre(0, 0, 1));
 }
 
+// One shows its ids and shapes alone, the other text alone.
+TEST_F(SideBySideTest, NothingInCommonIsNoAgreement) {
+  b_.shown = {
+      .tokens = false, .shapes = false, .logits = false, .text = true, .generated = false, .decode_logits = false};
+  b_.text = " and God";
+  b_.logits = b_.decode_logits = {};
+  a_.shown = {
+      .tokens = true, .shapes = true, .logits = true, .text = false, .generated = false, .decode_logits = false};
+  a_.decode_logits = {};
+  a_.generated.clear();
+  a_.generated_pieces.clear();
+  const SideBySide all = CompareAll({{"a", &a_, ""}, {"b", &b_, ""}}, Limits());
+  EXPECT_FALSE(all.pair(0, 1)->compared);
+  EXPECT_FALSE(all.pair(0, 1)->equal);
+  EXPECT_EQ(all.exit_code(), 2);
+}
+
 TEST_F(SideBySideTest, AnEngineWithoutAnswerIsInNoPair) {
   const SideBySide all = CompareAll({{"a", &a_, ""}, {"b", nullptr, "it crashed"}, {"c", &c_, ""}}, Limits());
   EXPECT_EQ(all.pairs.size(), 1u);

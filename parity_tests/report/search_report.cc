@@ -80,6 +80,7 @@ std::string ConfirmationText(const Confirmation& c) {
   std::string out =
       fmt::format("  on the prompt {}, which was not used\n    with the mistake  {}\n    healthy           {}\n",
                   Quote(c.prompt), Quote(c.predicted), Quote(c.healthy));
+  if (c.predicted == c.healthy) return out + "    both are the same there: another prompt may tell them apart\n";
   if (!c.said) return out;
   return out + fmt::format("    the candidate     {}\n    {}: {} bytes of it as predicted, {} as the healthy model\n",
                            Quote(*c.said), c.confirmed() ? "confirmed" : "NOT confirmed", c.as_predicted, c.as_healthy);

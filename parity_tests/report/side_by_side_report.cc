@@ -51,11 +51,13 @@ std::vector<std::string> Groups(const SideBySide& all) {
 Color ColorOf(const PairBeside& pair) { return pair.equal ? Color::kGreen : pair.over ? Color::kRed : Color::kYellow; }
 
 std::string_view StatusOf(const PairBeside& pair) {
+  if (!pair.compared) return "not compared";
   return pair.equal ? "equal" : pair.over ? "differ" : "within limits";
 }
 
 std::string FirstDifference(const PairBeside& pair) {
   if (pair.equal) return "";
+  if (!pair.compared) return pair.message;
   if (!pair.tensor) return fmt::format("{} ({})", RungName(*pair.differs), pair.no_tensor);
   const TensorDifference& t = *pair.tensor;
   return fmt::format("{}: position {}, {}", RungName(*pair.differs), t.place.position,
@@ -74,7 +76,7 @@ std::string Distance(const PairBeside& pair) {
 std::string Cell(const SideBySide& all, size_t a, size_t b) {
   const PairBeside* pair = all.pair(a, b);
   if (pair == nullptr) return "no answer";
-  if (pair->equal) return "equal";
+  if (pair->equal || !pair->compared) return std::string(StatusOf(*pair));
   const std::string where = pair->tensor ? pair->tensor->name : std::string(RungName(*pair->differs));
   return (pair->over ? "" : "~ ") + where;
 }
@@ -103,7 +105,7 @@ nlohmann::json PairJson(const PairBeside& pair) {
   nlohmann::json json = {{"a", pair.a},
                          {"b", pair.b},
                          {"equal", pair.equal},
-                         {"within_limits", !pair.over},
+                         {"within_limits", pair.compared && !pair.over},
                          {"differs_at", stage(pair.differs)},
                          {"over_limit_at", stage(pair.over)}};
   if (!pair.message.empty()) json["message"] = TextToJson(pair.message);
@@ -141,7 +143,10 @@ std::string SideBySideHeadline(const SideBySide& all) {
                          std::all_of(all.pairs.begin(), all.pairs.end(), [](const PairBeside& p) { return p.equal; });
   if (!silent.empty()) parts.push_back(fmt::format("{} gave no answer", Listed(silent)));
   if (!alone.empty()) {
-    parts.push_back(fmt::format("{} {} alone", Listed(alone), alone.size() == 1 ? "stands" : "stand each"));
+    parts.push_back(fmt::format("{} {} alone", Listed(alone), alone.size() == 1 ? "stands" : "each stand"));
+  }
+  for (const PairBeside& p : all.pairs) {
+    if (!p.compared) parts.push_back(fmt::format("{} and {} show nothing in common", LetterOf(p.a), LetterOf(p.b)));
   }
   for (size_t i = 0; i < all.engines.size(); ++i) {
     const EngineBeside& e = all.engines[i];
@@ -151,13 +156,16 @@ std::string SideBySideHeadline(const SideBySide& all) {
     if (std::find(parts.begin(), parts.end(), fault) == parts.end()) parts.push_back(std::move(fault));
   }
   if (all_equal && silent.empty()) {
-    parts.push_back(fmt::format("all {} agree in every bit", all.engines.size()));
+    const bool in_full = std::all_of(all.pairs.begin(), all.pairs.end(), [](const PairBeside& p) { return p.in_full; });
+    parts.push_back(fmt::format("all {} agree in every bit{}", all.engines.size(), in_full ? "" : " that they show"));
   } else {
     for (const std::string& group : groups) parts.push_back(fmt::format("{} agree in every bit", group));
   }
   const bool over =
       std::any_of(all.pairs.begin(), all.pairs.end(), [](const PairBeside& p) { return p.over.has_value(); });
-  if (!over && !all_equal && !all.pairs.empty()) {
+  const bool all_compared =
+      std::all_of(all.pairs.begin(), all.pairs.end(), [](const PairBeside& p) { return p.compared; });
+  if (!over && all_compared && !all_equal && !all.pairs.empty()) {
     parts.push_back(fmt::format("all pairs are within the limits of {}", all.profile.name));
   }
   if (over && alone.empty() && groups.empty()) parts.push_back("no two agree");

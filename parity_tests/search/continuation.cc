@@ -48,9 +48,10 @@ std::optional<SeparatingPrompt> FindSeparatingPrompt(const SearchOptions& option
     ++tried;
     const PromptTrial prompt(options, site, CellsFor(site.right.size() + kTokens), habits);
     std::vector<std::string> texts(rivals.size());
-    trials.All(rivals, [&](const Hypothesis& h, Arithmetic& arithmetic, HypothesisResult&) {
+    const auto done = trials.All(rivals, [&](const Hypothesis& h, Arithmetic& arithmetic, HypothesisResult&) {
       texts[static_cast<size_t>(&h - rivals.data())] = TextOf(Continue(prompt, h, arithmetic, kTokens), tokenizer);
     });
+    if (done.size() < rivals.size()) break;  // no time: a text that was not made is no text
     const size_t groups = std::set<std::string>(texts.begin(), texts.end()).size();
     if (groups < 2 || (best && groups <= best->groups)) continue;
     best.emplace(SeparatingPrompt{.prompt = site.request.prompt, .groups = groups});

@@ -191,6 +191,12 @@ class Search::ByLogitsRun {
       throw std::runtime_error(
           fmt::format("logits: found [{}, {}], expected [1 to {}, {}]", rows_, cols_, n_prompt, n_vocab));
     }
+    const bool inside = std::all_of(positions.begin(), positions.end(),
+                                    [n_prompt](int64_t p) { return p >= 0 && p < static_cast<int64_t>(n_prompt); });
+    if (!positions.empty() && (positions.size() != rows_ || !inside)) {
+      throw std::runtime_error(fmt::format("logits: found rows of positions {}, expected {} of 0 to {}",
+                                           fmt::join(positions, ", "), rows_, n_prompt - 1));
+    }
     wanted_ = std::span(logits.data.data(), rows_ * cols_);
     result_.positions = rows_;
     prompt_ = search.TrialOf(options_.tokens, CellsFor(n_prompt + 1));
@@ -204,7 +210,7 @@ class Search::ByLogitsRun {
       TryAll();
       const bool open = !scored_.empty() && !Explained();  // none is scored where there was no time
       if (open) SolveForNumbers();
-      if (open && !Explained() && TryBesideHabits()) SolveForNumbers();
+      if (open && !Explained() && TryBesideHabits() && !scored_.empty()) SolveForNumbers();
       if (near) CollectNear();
     }
     if (!result_.healthy.every_bit) {
@@ -229,7 +235,9 @@ class Search::ByLogitsRun {
         return;
       }
       r.every_bit = std::memcmp(found.data(), wanted_.data(), wanted_.size_bytes()) == 0;
-      r.distance = unit_ == 0 ? 0 : DistanceBetween(found, wanted_) / unit_;
+      const double distance = DistanceBetween(found, wanted_);
+      const bool a_share = unit_ != 0 && std::isfinite(unit_) && std::isfinite(distance);
+      r.distance = a_share ? distance / unit_ : unit_ == 0 ? 0 : distance;  // NaN would have no order
     };
   }
 
@@ -286,7 +294,7 @@ class Search::ByLogitsRun {
   bool TryBesideHabits() {
     constexpr double kNearer = 0.97, kMuchNearer = 0.7;
     bool again = false;
-    for (int round = 0; round < 2; ++round) {
+    for (int round = 0; round < 2 && !scored_.empty() && !Explained(); ++round) {
       const Scored best = Best();
       auto [habits, least] = HabitsFor(Hypothesis());
       double before = result_.healthy.distance;

@@ -17,8 +17,8 @@ struct KnownFault {
   std::string_view id;        // "bitnet.cpp#588"
   std::string_view engine;    // BackendInfo::name
   std::string_view versions;  // in words
-  // By what such a build is recognised: parts of BackendInfo::build that it has and lacks; empty: any.
-  std::string_view has, lacks;
+  // By what such a build is recognised: parts of BackendInfo::build that it has, both, and lacks; empty: any.
+  std::string_view has, lacks, has_too = {};
   std::string_view architecture;  // of the model's file; empty: any
   Point point;                    // the operation; kUnknown: none in particular
   // The row of the table of mistakes that makes it, and the way of that row; empty: there is none.
@@ -28,6 +28,7 @@ struct KnownFault {
 
   bool Of(const BackendInfo& backend) const {
     return backend.name == engine && backend.build.find(has) != std::string::npos &&
+           backend.build.find(has_too) != std::string::npos &&
            (lacks.empty() || backend.build.find(lacks) == std::string::npos);
   }
 };

@@ -152,10 +152,10 @@ RunnerSources FindSources() {
 
 fs::path CacheFolder() {
   const char *xdg = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
-  const fs::path base = xdg != nullptr && *xdg != '\0'     ? fs::path(xdg)
-                        : home != nullptr && *home != '\0' ? fs::path(home) / ".cache"
-                                                           : fs::temp_directory_path();
-  return base / "bitnet-parity/runners";
+  // A relative one is to be ignored, by the XDG specification. A folder that others can write to is never taken.
+  if (xdg != nullptr && *xdg == '/') return fs::path(xdg) / "bitnet-parity/runners";
+  if (home != nullptr && *home != '\0') return fs::path(home) / ".cache/bitnet-parity/runners";
+  throw std::runtime_error("neither XDG_CACHE_HOME nor HOME is set");
 }
 
 std::string Compiler() {
