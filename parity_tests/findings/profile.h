@@ -16,7 +16,8 @@ using Limits = std::map<Metric, double>;
 struct Profile {
   std::string name;
   std::map<Rung, Limits> limits = {};
-  double decode_tie = 0;
+  double decode_tie = 0;               // logits: at most so far apart on both sides, two of them tie
+  double decode_tie_cosine = 1;        // and where the rounding of two rows of this cosine may turn their order
   std::vector<std::string> overrides;  // as given: "positions.mse=1e-5"
 };
 

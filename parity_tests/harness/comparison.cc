@@ -12,6 +12,7 @@
 #include "parity_tests/harness/loaded_model.h"
 #include "parity_tests/harness/own_model.h"
 #include "parity_tests/locate/model_diff.h"
+#include "reference/capture/quote.h"
 
 namespace parity {
 namespace {
@@ -138,8 +139,16 @@ Capture Comparison::CaptureOf(Side side, const Request& request) {
 
 LadderOptions Comparison::Limits(const Captures& captures, const ClimbOptions& options, std::string* note) const {
   const BackendInfo& reference = captures.reference.backend;
-  const bool fair = !follows_reference_ || reference.name == "native" || !OrderOf(reference).empty();
-  if (!fair) {
+  const Capture& candidate = captures.candidate;
+  const bool follows = !follows_reference_ || reference.name == "native" || !OrderOf(reference).empty();
+  const bool fair =
+      follows && (candidate.shown.logits || candidate.shown.decode_logits || !candidate.top_logprobs.empty());
+  if (follows && !fair) {
+    *note = fmt::format(
+        "the candidate shows no logits, so how near it comes is not known: the profile {} judges, by which a choice "
+        "between two tokens that rounding may turn is no divergence",
+        options.elsewhere);
+  } else if (!fair) {
     *note = fmt::format(
         "{} picked its \"{}\" build, whose order of operations the native engine does not follow; equal bits are not "
         "expected here, and the profile {} judges",
@@ -155,13 +164,20 @@ LadderOptions Comparison::Limits(const Captures& captures, const ClimbOptions& o
 namespace {
 
 // The rest of a request, with the reference's tokens up to the tie as part of the prompt; nothing where none is left.
-std::optional<Request> BehindTie(const Request& request, const Capture& reference, size_t tie) {
+// A candidate that shows no token ids is asked by text.
+std::optional<Request> BehindTie(const Request& request, const Captures& captures, size_t tie) {
+  const Capture& reference = captures.reference;
   Request rest = request;
   const auto taken = static_cast<int>(tie) + 1;
   if (request.max_tokens <= taken) return std::nullopt;
-  rest.token_ids = reference.tokens;
-  rest.token_ids->insert(rest.token_ids->end(), reference.generated.begin(), reference.generated.begin() + taken);
   rest.max_tokens -= taken;
+  if (captures.candidate.shown.tokens) {
+    rest.token_ids = reference.tokens;
+    rest.token_ids->insert(rest.token_ids->end(), reference.generated.begin(), reference.generated.begin() + taken);
+  } else {
+    for (int i = 0; i < taken; ++i) rest.text += reference.generated_pieces[static_cast<size_t>(i)];
+    if (request.token_ids || !IsValidUtf8(rest.text)) return std::nullopt;
+  }
   rest.positions = 0;
   return rest;
 }
@@ -190,8 +206,9 @@ void AddRest(const Verdict& rest, RungResult& decode, int ties) {
     decode.at.push_back(done + more.PositionOf(i));
   }
   decode.worst.Add(more.worst);
-  decode.compared = fmt::format("{} greedy tokens equal, {} tie{} at which both went on with the reference's token",
-                                equal, ties, ties == 1 ? "" : "s");
+  decode.compared =
+      fmt::format("{}, {} tie{} at which both went on with the reference's token",
+                  equal > 0 ? fmt::format("{} greedy tokens equal", equal) : "text equal", ties, ties == 1 ? "" : "s");
   decode.tie = more.tie < 0 ? -1 : done + more.tie;
 }
 
@@ -207,7 +224,7 @@ std::optional<Continued> Comparison::GoOnBehindTies(const Request& request, cons
     if (decode.status != Status::kPass || !candidate_->live() || !reference_->live()) break;
     const Request& asked = last ? last->request : request;
     const Captures& answered = last ? last->captures : *climbed.captures;
-    const std::optional<Request> rest = BehindTie(asked, answered.reference, static_cast<size_t>(tie));
+    const std::optional<Request> rest = BehindTie(asked, answered, static_cast<size_t>(tie));
     if (!rest) break;
     Captures captures = Run(*rest);
     Verdict verdict = parity::Climb(captures.candidate, captures.reference, limits);
@@ -291,7 +308,9 @@ void Comparison::AddExplanation(const Request& request, Climbed& climbed) {
   const bool identical = figures.rows() == 0 || figures.identical_share() == 1 || !everything;  // as far as it shows
   if (!failed && identical) return;
   const std::optional<Continued>& behind_tie = climbed.behind_tie;
-  if (failed && behind_tie && behind_tie->verdict.failed_rung()) {
+  // By its text alone an engine is known best from all of it.
+  const bool by_rest = behind_tie && behind_tie->verdict.failed_rung() && captures.candidate.shown.decode_logits;
+  if (failed && by_rest) {
     climbed.explanation = Explain(behind_tie->request, behind_tie->captures, behind_tie->verdict);
   } else if (failed) {
     climbed.explanation = Explain(request, captures, verdict);

@@ -93,7 +93,7 @@ class Comparison {
   Captures Run(const Request& request);
 
   // What judges these captures. The profile is `elsewhere` where the candidate is "native" and the reference's build
-  // has no order of operations that it could follow; `note` then says so.
+  // has no order of operations that it could follow, or the candidate shows no figures; `note` then says so.
   LadderOptions Limits(const Captures& captures, const ClimbOptions& options, std::string* note) const;
 
   // Runs both and climbs. Never throws for what an engine does: that is a verdict too. Both engines must be there.

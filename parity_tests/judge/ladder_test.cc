@@ -493,6 +493,33 @@ TEST_F(LadderTest, AGapAboveTheLimitIsNoTie) {
   EXPECT_EQ(ExpectFailureAt(Rung::kDecode).position, 2);
 }
 
+// Under tie_cosine two logits tie where an engine that keeps to that cosine may take either.
+TEST_F(LadderTest, ANearTieIsATieByTheCosine) {
+  const std::span<const float> row(reference.decode_logits.row(2), 64);  // as it is before
+  const double within = TieWithin(Options("cosine").profile, row);
+  double squares = 0;
+  for (const float x : row) squares += static_cast<double>(x) * x;
+  EXPECT_NEAR(within, std::sqrt(0.002 * squares / 64), 1e-9);
+  const int32_t expected = reference.generated[2], other = (expected + 1) % 64;
+  const float top = At(reference.decode_logits, 2, expected);
+  At(reference.decode_logits, 2, other) = At(candidate.decode_logits, 2, expected) =
+      top - static_cast<float>(within) * 0.9f;
+  At(candidate.decode_logits, 2, other) = top;
+  candidate.generated[2] = other;
+  candidate.generated[3] = (candidate.generated[3] + 1) % 64;  // the texts part after the tie
+  const Verdict verdict = Climb("cosine");
+  EXPECT_TRUE(verdict.parity());
+  EXPECT_EQ(verdict.rung(Rung::kDecode).tie, 2);
+  // Not by a profile that says nothing of it, not in a row over the limits, and not further apart than that.
+  EXPECT_EQ(ExpectFailureAt(Rung::kDecode).position, 2);
+  const float kept = At(candidate.decode_logits, 2, (expected + 2) % 64);
+  At(candidate.decode_logits, 2, (expected + 2) % 64) = -1e3f;
+  EXPECT_EQ(ExpectFailureAt(Rung::kDecode, "cosine").position, 2);
+  At(candidate.decode_logits, 2, (expected + 2) % 64) = kept;
+  At(candidate.decode_logits, 2, expected) = top - static_cast<float>(within) * 2.0f;
+  EXPECT_EQ(ExpectFailureAt(Rung::kDecode, "cosine").position, 2);
+}
+
 TEST_F(LadderTest, NotANumberWhileDecodingIsDivergence) {
   At(candidate.decode_logits, 1, 3) = At(reference.decode_logits, 1, 3) = kNan;
   const RungResult result = ExpectFailureAt(Rung::kDecode);

@@ -12,6 +12,9 @@
 
 namespace parity {
 
+// Of decode that ended at a tie.
+inline constexpr std::string_view kBehindTie = "; behind the tie the texts part, and nothing is compared";
+
 inline std::span<const float> Row(const Matrix& matrix, int64_t i) {
   return {matrix.row(i), static_cast<size_t>(matrix.cols)};
 }

@@ -75,8 +75,9 @@ std::optional<int32_t> Tied(const Capture& candidate, const Capture& reference, 
   const std::span<const float> row = Row(logits, static_cast<int64_t>(i));
   const int32_t best = Argmax(row);
   if (best < 0) return std::nullopt;
+  const double tie = TieWithin(options.profile, row);
   for (size_t id = 0; id < row.size(); ++id) {
-    if (static_cast<double>(row[static_cast<size_t>(best)]) - row[id] > options.profile.decode_tie) continue;
+    if (static_cast<double>(row[static_cast<size_t>(best)]) - row[id] > tie) continue;
     const std::string piece = PieceOf(static_cast<int32_t>(id), candidate, reference, options);
     const bool chosen = static_cast<int32_t>(id) == reference.generated[i];
     if (!chosen && !piece.empty() && (printed.starts_with(piece) || piece.starts_with(printed))) {
@@ -100,12 +101,14 @@ void JudgeParting(const Texts& texts, size_t at, const Capture& candidate, const
   if (at < texts.candidate.size() && token_start <= at) {
     const auto tied = Tied(candidate, reference, token, texts.candidate.substr(token_start), options);
     if (tied) {
-      result.position = static_cast<int64_t>(token);
-      result.notes.push_back(fmt::format(
-          "tie at generated token {}: the reference took {}, the candidate's text goes on with {} {}, whose logit is "
-          "as large (a tie: up to {:g}); what follows was not compared",
-          token, Chosen(reference, token), *tied, Quote(PieceOf(*tied, candidate, reference, options)),
-          options.profile.decode_tie));
+      const std::span<const float> row = Row(reference.decode_logits, static_cast<int64_t>(token));
+      result.position = result.tie = static_cast<int64_t>(token);
+      result.notes.push_back(
+          fmt::format("tie at generated token {}: the reference took {}, the candidate's text goes on with {} {}, "
+                      "whose logit is {:.2g} below (a tie: up to {:.2g})",
+                      token, Chosen(reference, token), *tied, Quote(PieceOf(*tied, candidate, reference, options)),
+                      static_cast<double>(row[static_cast<size_t>(Argmax(row))]) - row[static_cast<size_t>(*tied)],
+                      TieWithin(options.profile, row)));
       return;
     }
   }
@@ -177,8 +180,8 @@ size_t CompareIds(const Capture& candidate, const Capture& reference, const Ladd
     const double apart = std::abs(static_cast<double>(logits[c[equal]]) - logits[r[equal]]);
     gap = fmt::format("; these two are {:.3g} apart in the {}'s logits", apart,
                       &side == &reference ? "reference" : "candidate");
-    if (apart <= options.profile.decode_tie) {
-      result.position = row;
+    if (apart <= TieWithin(options.profile, Row(side.decode_logits, row))) {
+      result.position = result.tie = row;
       result.notes.push_back(fmt::format("tie at generated token {}: candidate {}, reference {}{}", equal,
                                          Chosen(candidate, equal), Chosen(reference, equal), gap));
       return equal;
@@ -307,6 +310,7 @@ RungResult CompareShownText(const Capture& candidate, const Capture& reference, 
     CompareTexts(candidate, reference, options, result);
     if (result.position >= 0) steps = static_cast<size_t>(result.position) + 1;
   }
+  if (result.tie >= 0) result.compared += kBehindTie;
   JudgeLogprobs(candidate, reference, steps, options, result);
   DescribeStep(candidate, reference, options, result);
   return result;

@@ -51,11 +51,13 @@ void Set(Profile& profile, std::string_view name, std::string_view key, double v
     profile.decode_tie = value;
     return;
   }
-  Metric metric;
+  const bool tie_cosine = rung->rung == Rung::kDecode && key == "tie_cosine";
+  Metric metric = Metric::kCosine;
   try {
-    metric = MetricFromName(key);
+    if (!tie_cosine) metric = MetricFromName(key);
   } catch (const std::runtime_error& error) {
-    throw std::runtime_error(fmt::format("{}: {}{}", where, error.what(), rung->rung == Rung::kDecode ? ", tie" : ""));
+    throw std::runtime_error(
+        fmt::format("{}: {}{}", where, error.what(), rung->rung == Rung::kDecode ? ", tie, tie_cosine" : ""));
   }
   const bool share = IsShare(metric);
   const double low = metric == Metric::kCosine ? -1 : 0;
@@ -66,7 +68,7 @@ void Set(Profile& profile, std::string_view name, std::string_view key, double v
                     share ? "a share from 0 to 1"
                           : (metric == Metric::kCosine ? "a cosine from -1 to 1" : "a finite number, at least 0")));
   }
-  profile.limits[rung->rung][metric] = value;
+  (tie_cosine ? profile.decode_tie_cosine : profile.limits[rung->rung][metric]) = value;
 }
 
 }  // namespace
@@ -151,6 +153,13 @@ Limits LimitsOf(const Profile& profile, Rung rung) {
   const auto found = profile.limits.find(rung);
   if (found != profile.limits.end() && !found->second.empty()) return found->second;
   return rung == Rung::kDecode ? LimitsOf(profile, Rung::kPositions) : Limits();
+}
+
+double TieWithin(const Profile& profile, std::span<const float> reference) {
+  double squares = 0;
+  for (const float x : reference) squares += static_cast<double>(x) * x;
+  const double mean = squares / static_cast<double>(std::max<size_t>(reference.size(), 1));
+  return std::max(profile.decode_tie, std::sqrt(2 * (1 - profile.decode_tie_cosine) * mean));
 }
 
 std::string_view GradeName(Grade grade) {

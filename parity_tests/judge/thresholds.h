@@ -5,9 +5,11 @@
 //
 // A profile has limits for the rungs whose row in rungs.h says so. A limit is an upper bound, or a lower one for the
 // metrics where higher is better. decode.tie: two logits that are at most this far apart, on both sides, tie.
+// decode.tie_cosine: so do two that are no further apart than what an engine of this cosine is off (TieWithin).
 #ifndef BITNET_PARITY_PARITY_TESTS_JUDGE_THRESHOLDS_H_
 #define BITNET_PARITY_PARITY_TESTS_JUDGE_THRESHOLDS_H_
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +42,10 @@ Grade GradeRow(const RowMetrics& row, const Limits& limits);
 
 // Logits of generated tokens keep to the limits of prompt positions where a profile says nothing else.
 Limits LimitsOf(const Profile& profile, Rung rung);
+
+// How far apart two logits of the reference's row may be and tie. Of a row r and one of equal length at cosine c the
+// RMS difference is RMS(r) * sqrt(2 (1 - c)): by so much an engine that keeps to the limit is off, logit by logit.
+double TieWithin(const Profile& profile, std::span<const float> reference);
 std::string_view GradeName(Grade grade);  // "OK", "WARN", "FAIL"
 
 }  // namespace parity

@@ -68,6 +68,7 @@ Json ProfileJson(const Profile& profile) {
   Json json = {{"name", profile.name},
                {"overrides", profile.overrides},
                {"decode_tie", profile.decode_tie},
+               {"decode_tie_cosine", profile.decode_tie_cosine},
                {"limits", Json::object()}};
   for (const auto& [rung, limits] : profile.limits) {
     for (const auto& [metric, limit] : limits) {

@@ -94,6 +94,30 @@ What they said
   EXPECT_THAT(TextReport(Climb(), {}), HasSubstr("both say the same, although they differ before that: "));
 }
 
+// An engine that shows no ids: by its bytes, and white space at the ends parts nobody.
+TEST_F(ReportTest, WhatAProgramPrintedIsShownByItsBytes) {
+  candidate.shown = {.tokens = false, .shapes = false, .logits = false, .generated = false, .decode_logits = false};
+  candidate.generated.clear();
+  candidate.generated_pieces.clear();
+  candidate.text = "g13g5g21g41\n";
+  EXPECT_THAT(TextReport(Climb(), {}), HasSubstr("\n  \"g13g5g21g41\\n\"\n  both say the same: "));
+  candidate.text = " g13g5g7";
+  const Verdict verdict = Climb();
+  EXPECT_THAT(TextReport(verdict, {}), HasSubstr(R"(
+  the first 6 bytes are the same, then they part
+  both       "g13g5g"
+  native     "7"
+  llama.cpp  "21g41"
+)"));
+  EXPECT_THAT(TextReport(verdict, {}), Not(HasSubstr("(end)")));
+  EXPECT_THAT(MarkdownReport(verdict), HasSubstr("```text\nnative     \" g13g5g7\"\n"));
+  const HtmlClimb page = {.verdict = &verdict};
+  EXPECT_THAT(HtmlReport({&page, 1}), HasSubstr("g13g5g<mark>7</mark>"));
+  const nlohmann::json said = JsonReport(verdict)["said"];
+  EXPECT_TRUE(said["part_at"].is_null());
+  EXPECT_EQ(said["part_at_byte"], 6);
+}
+
 TEST_F(ReportTest, EachStepNamesItsToken) {
   EXPECT_THAT(TextReport(Climb(), {.verbose = true}),
               AllOf(HasSubstr("  token 30\n"), HasSubstr("  -> 13 \"g13\" (both)\n")));

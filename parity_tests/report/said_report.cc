@@ -30,9 +30,11 @@ std::string TokenCell(const Said& said, size_t i) {
   return i < said.ids.size() ? fmt::format("{:>7} {}", said.ids[i], Quote(said.pieces[i])) : "    (end)";
 }
 
-// The tokens around the one in which they part.
-std::pair<size_t, size_t> Window(const SaidSides& sides, size_t part) {
-  return {part - std::min(part, kBefore), std::min(part + kBehind, std::max(sides.a->ids.size(), sides.b->ids.size()))};
+// The tokens around the one in which they part; none where a side shows no tokens.
+std::pair<size_t, size_t> Window(const SaidSides& sides, const Parting& part) {
+  if (part.bytes) return {0, 0};
+  return {part.at - std::min(part.at, kBefore),
+          std::min(part.at + kBehind, std::max(sides.a->ids.size(), sides.b->ids.size()))};
 }
 
 bool Nothing(const SaidSides& sides) { return sides.a->empty() && sides.b->empty(); }
@@ -49,37 +51,40 @@ SaidSides SaidSidesOf(const Verdict& verdict) {
 }
 
 std::string SaidInWords(const SaidSides& sides) {
-  const std::optional<size_t> part = PartAt(*sides.a, *sides.b);
+  const std::optional<Parting> part = PartAt(*sides.a, *sides.b);
   if (!part) {
     return fmt::format("both say the same{}: if it is nonsense, it is the model or its prompt, and not the engine",
                        sides.compared ? "" : ", although they differ before that");
   }
-  const std::string tokens =
-      fmt::format("the first {} token{} {} the same", *part, *part == 1 ? "" : "s", *part == 1 ? "is" : "are");
-  return *part == 0 ? "they part at the first token" : tokens + ", then they part";
+  const std::string_view unit = part->bytes ? "byte" : "token";
+  if (part->at == 0) return fmt::format("they part at the first {}", unit);
+  const bool one = part->at == 1;
+  return fmt::format("the first {} {}{} {} the same, then they part", part->at, unit, one ? "" : "s",
+                     one ? "is" : "are");
 }
 
 std::string SaidText(const SaidSides& sides, bool color) {
   if (Nothing(sides)) return "";
   std::string out = "\n" + Paint("What they said", Color::kBold, color) + "\n";
-  const std::optional<size_t> part = PartAt(*sides.a, *sides.b);
+  const std::optional<Parting> part = PartAt(*sides.a, *sides.b);
   if (!part) {
     return out + fmt::format("  {}\n  {}\n", Head(sides.a->Text(), kLongestText), SaidInWords(sides));
   }
   const size_t width = std::max(sides.name_a.size(), sides.name_b.size());
   out += fmt::format("  {}\n", SaidInWords(sides));
-  if (*part > 0) out += fmt::format("  {:<{}}  {}\n", "both", width, Tail(sides.a->Text(0, *part), kLongestText / 2));
+  if (part->at > 0) out += fmt::format("  {:<{}}  {}\n", "both", width, Tail(part->Before(*sides.a), kLongestText / 2));
   for (const auto& [name, said] : {std::pair{&sides.name_a, sides.a}, std::pair{&sides.name_b, sides.b}}) {
-    out += fmt::format("  {:<{}}  {}\n", *name, width, Head(said->Text(*part, said->ids.size()), kLongestText / 2));
+    out += fmt::format("  {:<{}}  {}\n", *name, width, Head(part->From(*said), kLongestText / 2));
   }
   const auto [first, last] = Window(sides, *part);
+  if (first == last) return out;
   size_t cell = sides.name_a.size();
   for (size_t i = first; i < last; ++i) cell = std::max(cell, TokenCell(*sides.a, i).size());
   out += fmt::format("    token  {:<{}}  {}\n", sides.name_a, cell, sides.name_b);
   for (size_t i = first; i < last; ++i) {
-    const std::string line = fmt::format("{} {:>7}  {:<{}}  {}", i == *part ? ">" : " ", i, TokenCell(*sides.a, i),
+    const std::string line = fmt::format("{} {:>7}  {:<{}}  {}", i == part->at ? ">" : " ", i, TokenCell(*sides.a, i),
                                          cell, TokenCell(*sides.b, i));
-    out += Paint(line, i == *part ? Color::kRed : Color::kNone, color) + "\n";
+    out += Paint(line, i == part->at ? Color::kRed : Color::kNone, color) + "\n";
   }
   return out;
 }
@@ -88,7 +93,7 @@ std::string SaidMarkdown(const SaidSides& sides) {
   if (Nothing(sides)) return "";
   std::string out = fmt::format("\n### What they said\n\n{}\n", SaidInWords(sides));
   // A block of code: nothing in it is markup. Quote leaves no line break, and no fence can begin inside a line.
-  const std::optional<size_t> part = PartAt(*sides.a, *sides.b);
+  const std::optional<Parting> part = PartAt(*sides.a, *sides.b);
   if (!part) return out + fmt::format("\n```text\n{}\n```\n", Quote(sides.a->Text()));
   const size_t width = std::max(sides.name_a.size(), sides.name_b.size());
   out += "\n```text\n";
@@ -97,7 +102,7 @@ std::string SaidMarkdown(const SaidSides& sides) {
   }
   const auto [first, last] = Window(sides, *part);
   for (size_t i = first; i < last; ++i) {
-    out += fmt::format("{} {:>4}  {:<28}  {}\n", i == *part ? ">" : " ", i, TokenCell(*sides.a, i),
+    out += fmt::format("{} {:>4}  {:<28}  {}\n", i == part->at ? ">" : " ", i, TokenCell(*sides.a, i),
                        TokenCell(*sides.b, i));
   }
   return out + "```\n";
@@ -105,23 +110,23 @@ std::string SaidMarkdown(const SaidSides& sides) {
 
 std::string SaidHtml(const SaidSides& sides) {
   if (Nothing(sides)) return "";
-  const std::optional<size_t> part = PartAt(*sides.a, *sides.b);
+  const std::optional<Parting> part = PartAt(*sides.a, *sides.b);
   std::string head, row, tokens;
   for (const auto& [name, said] : {std::pair{&sides.name_a, sides.a}, std::pair{&sides.name_b, sides.b}}) {
     head += Tag("th", Escape(*name));
-    const size_t end = said->ids.size(), at = part.value_or(end);
-    row += Tag("td class=\"text lines\"",
-               Escape(Utf8(said->Text(0, at))) + (at < end ? Tag("mark", Escape(Utf8(said->Text(at, end)))) : ""));
+    const std::string from = part ? part->From(*said) : "";
+    row += Tag("td class=\"text lines\"", Escape(Utf8(part ? part->Before(*said) : said->Text())) +
+                                              (from.empty() ? "" : Tag("mark", Escape(Utf8(from)))));
   }
   std::string out = Tag("h3", "What they said") + Tag("p", Escape(SaidInWords(sides))) +
                     Tag("table class=\"said\"", Tag("thead", Tag("tr", head)) + Tag("tbody", Tag("tr", row)));
-  if (!part) return out;
+  if (!part || part->bytes) return out;
   const auto [first, last] = Window(sides, *part);
   for (size_t i = first; i < last; ++i) {
     const std::string cells = Tag("td class=\"num\"", std::to_string(i)) +
                               Tag("td class=\"text\"", Escape(TokenCell(*sides.a, i))) +
                               Tag("td class=\"text\"", Escape(TokenCell(*sides.b, i)));
-    tokens += Tag(i == *part ? "tr class=\"moved\"" : "tr", cells);
+    tokens += Tag(i == part->at ? "tr class=\"moved\"" : "tr", cells);
   }
   return out + Tag("table class=\"narrow\"", Tag("tr", Tag("th class=\"num\"", "token") + head) + tokens);
 }
@@ -134,8 +139,9 @@ nlohmann::json SaidJson(const Said& a, const Said& b, const std::string& key_a, 
     for (const std::string& piece : said->pieces) pieces.push_back(TextToJson(piece));
     json[*key] = {{"text", TextToJson(said->Text())}, {"ids", said->ids}, {"pieces", std::move(pieces)}};
   }
-  const std::optional<size_t> part = PartAt(a, b);
-  json["part_at"] = part ? nlohmann::json(*part) : nlohmann::json(nullptr);
+  const std::optional<Parting> part = PartAt(a, b);
+  json["part_at"] = part && !part->bytes ? nlohmann::json(part->at) : nlohmann::json(nullptr);
+  json["part_at_byte"] = part && part->bytes ? nlohmann::json(part->at) : nlohmann::json(nullptr);
   return json;
 }
 
