@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -35,15 +34,6 @@ double Factor(const CalibrateCommand& command) { return command.factor.value_or(
 constexpr Rung kRungs[] = {Rung::kFirstLogit, Rung::kPositions, Rung::kDecode};
 constexpr Metric kCalibrated[] = {Metric::kMse, Metric::kMaxAbs, Metric::kKl, Metric::kCosine};
 
-// No limit at all: the ladder only measures. What is not a matter of limits still fails.
-Profile Measuring() {
-  Profile profile = ExactProfile();
-  profile.name = "measuring";
-  for (const Rung rung : kRungs) profile.limits[rung] = {{Metric::kCosine, -1.0}};
-  profile.decode_tie = std::numeric_limits<double>::max();
-  return profile;
-}
-
 struct Measured {
   std::map<Rung, WorstRows> worst;
   int climbs = 0;
@@ -56,7 +46,7 @@ void Measure(const CalibrateCommand& command, const Request& request, const std:
   Progress progress;
   comparison.progress = [&](const std::string& step) { progress.Show(fmt::format("{}: {}", what, step)); };
   const Captures captures = comparison.Run(request);
-  const Verdict verdict = Climb(captures.candidate, captures.reference, {.profile = Measuring(), .piece_of = {}});
+  const Verdict verdict = Climb(captures.candidate, captures.reference, {.profile = OpenProfile(), .piece_of = {}});
   if (const std::optional<Rung> failed = verdict.failed_rung()) {
     throw std::runtime_error(fmt::format("{}: {} fails at {}, which no limit mends: {}", what, command.candidate,
                                          RungName(*failed), verdict.rung(*failed).message));

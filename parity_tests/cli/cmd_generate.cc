@@ -87,7 +87,7 @@ void FinishTrace(const GenerateOptions& o, const bitnet::Model& model, const bit
                  .version = "",
                  .build = fmt::format("arithmetic of {}", context.order().name),
                  .simd = bitnet::TargetName(),
-                 .threads = o.run.Threads()};
+                 .threads = o.run.Threads(o.model)};
   run.model.path = o.model;
   run.model.blake3 = HashFile(o.model);
   run.model.architecture = model.hyperparameters.architecture;
@@ -120,7 +120,7 @@ void Generate(const GenerateOptions& o) {
   std::unique_ptr<DirectorySink> trace =
       MakeTrace(o, static_cast<int>(model.hyperparameters.n_layer), static_cast<int>(needed));
   bitnet::Context context(model, {.n_ctx = o.n_ctx > 0 ? static_cast<size_t>(o.n_ctx) : needed,
-                                  .threads = static_cast<size_t>(o.run.Threads()),
+                                  .threads = static_cast<size_t>(o.run.Threads(o.model)),
                                   .order = &order,
                                   .trace = trace.get()});
   bitnet::SamplerOptions sampling = o.sampler;

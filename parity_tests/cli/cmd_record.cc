@@ -51,7 +51,7 @@ void RecordOne(const RecordOptions& o, Backend& backend) {
   SetPrompt({.id = "", .text = *o.prompt, .prompt_template = o.prompt_template, .system = ""}, request);
   request.max_tokens = o.max_tokens;
   request.schedule = SchedulesOf(o.schedule).front();
-  request.threads = o.run.Threads();
+  request.threads = o.run.Threads(o.model);
   request.seed = o.run.seed;
   request.cpu_variant = o.run.cpu_variant;
   request.override_kv = o.run.override_kv;

@@ -89,7 +89,7 @@ int Run(const ReplayCommand& command) {
   const bitnet::ArithmeticOrder& order = OrderFor(capture.backend, model);
   run.order = order.name;
   run.order_is_known = !OrderOf(capture.backend).empty();
-  Replay replay(model, capture, order, static_cast<size_t>(command.prompt.run.Threads()));
+  Replay replay(model, capture, order, static_cast<size_t>(command.prompt.run.Threads(command.prompt.model)));
   run.results = ReplayAll(command, replay, n_layer, progress);
   if (run.results.empty()) {
     throw std::runtime_error(fmt::format("--stage: '{}' is no operation of {}", command.point,

@@ -46,7 +46,7 @@ std::vector<RunCase> CasesOf(const SweepCommand& command) {
       c.request.trace = command.trace;
       c.request.raw_tensors = command.dump_raw;
       if (command.prompt.run.threads == 0 && !command.prompt.run.deterministic) {
-        c.request.threads = std::min(kMostThreads, command.prompt.run.Threads());
+        c.request.threads = std::min(kMostThreads, command.prompt.run.Threads(command.prompt.model));
       }
       c.reference_spec = command.reference;
       c.profile = "strict";

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -18,7 +19,8 @@ void RunOptions::AddTo(Options& options) {
 }
 
 void RunOptions::AddNativeTo(Options& options) {
-  options.Add("--threads", threads, "threads of each engine; 0: as many as the machine has",
+  options.Add("--threads", threads,
+              "threads of each engine; 0: as many as the machine has, and one for a model below 64 MiB",
               {.range = {{0, 1024}}, .show_default = false});
   options.Add("--seed", seed, "seed given to the engines (greedy decoding does not use it)",
               {.show_default = false, .environment = "BITNET_SEED"});
@@ -34,9 +36,14 @@ void RunOptions::AddNativeTo(Options& options) {
       "with /0+- behind it where the codes 0, 1, 2 mean that");
 }
 
-int RunOptions::Threads() const {
+int RunOptions::Threads(const std::string& model) const {
   if (threads > 0) return threads;
-  return deterministic ? 1 : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  constexpr uintmax_t kSmall = 64 << 20;
+  std::error_code error;
+  const uintmax_t bytes = std::filesystem::file_size(model, error);
+  return deterministic || (!error && bytes < kSmall)
+             ? 1
+             : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
 
 void RunOptions::ApplyTimeout() const {

@@ -18,7 +18,7 @@ namespace parity {
 // How an engine runs: --threads, --seed, --deterministic, --timeout, --cpu-variant, --override-kv; and the environment
 // variables BITNET_SEED, BITNET_DETERMINISTIC, CROSSVAL_TIMEOUT_SECS, over which the flags win.
 struct RunOptions {
-  int threads = 0;  // 0: one if deterministic, else as many as the machine has
+  int threads = 0;  // 0: see Threads
   uint64_t seed = 42;
   bool deterministic = false;
   int timeout_seconds = 0;  // 0: CROSSVAL_TIMEOUT_SECS, or 180
@@ -28,7 +28,10 @@ struct RunOptions {
 
   void AddTo(Options& options);
   void AddNativeTo(Options& options);  // what the native engine alone takes: no --timeout, no --cpu-variant
-  int Threads() const;
+  // As many as --threads says; else one if deterministic, or where the model's file is small: there the threads of
+  // llama.cpp wait for each other in a loop most of the time, and for long if another program has the core. Else as
+  // many as the machine has.
+  int Threads(const std::string& model) const;
   void ApplyTimeout() const;  // for the backends, which read CROSSVAL_TIMEOUT_SECS
 };
 

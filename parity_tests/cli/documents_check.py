@@ -199,8 +199,7 @@ def lay_out(folder):
     for name in ENGINES:
         (folder / name).write_text(ENGINE.format(program=PROGRAM, engine=BUILD / "fixtures/not_exact_engine"))
         (folder / name).chmod(0o755)
-    made = [["make-request", "--model", "kjv-bitnet.tq2_0.gguf", "--prompt", "In the beginning", "--trace", "full",
-             "--dump-raw", "--out", "first.json"],
+    made = [["make-request", "--model", "kjv-bitnet.tq2_0.gguf", "--prompt", "In the beginning", "--out", "first.json"],
             ["ladder", "--model", "model.gguf", "--prompt", "And God said", "--reference", "native", "--max-tokens", "0",
              "--keep", "kept"],
             *(["benchmark", "--model", "model.gguf", "--reference", "native", "--rounds", "1", "--receipt", name]

@@ -85,7 +85,7 @@ Request PromptOptions::MakeRequest() const {
   request.tokenizer = tokenizer;
   request.n_ctx = n_ctx;
   request.n_ubatch = n_ubatch;
-  request.threads = run.Threads();
+  request.threads = run.Threads(model);
   request.seed = run.seed;
   request.cpu_variant = run.cpu_variant;
   request.override_kv = run.override_kv;

@@ -8,6 +8,8 @@
 #include <string_view>
 
 #include "parity_tests/diagnose/causes.h"
+#include "parity_tests/judge/ladder.h"
+#include "parity_tests/judge/thresholds.h"
 #include "reference/capture/quote.h"
 #include "reference/capture/trace_record.h"
 
@@ -129,9 +131,14 @@ Diagnosis Diagnose(const DiagnosisInput& input) {
     OperationCauses(input.own, inside.candidate, result.location, causes);
     OutputCauses(result.location.point, TensorAt(inside.candidate, result.location),
                  TensorAt(inside.reference, result.location), causes);
-    if (failed == Rung::kDecode) {
+    // What is no matter of limits shows in decode whichever rung of logits was the first to fail.
+    const bool below = *failed == Rung::kFirstLogit || *failed == Rung::kPositions;
+    const Verdict open =
+        below ? Climb(captures.candidate, captures.reference, {.profile = OpenProfile(), .piece_of = {}}) : Verdict();
+    const Verdict& judged = below ? open : *input.verdict;
+    if (judged.failed_rung() == Rung::kDecode) {
       EndCauses(captures.candidate, captures.reference, causes);
-      const int position = DecodeCauses(captures, input.verdict->rung(Rung::kDecode), causes);
+      const int position = DecodeCauses(captures, judged.rung(Rung::kDecode), causes);
       if (result.location.position < 0) result.location.position = position;
     }
   }

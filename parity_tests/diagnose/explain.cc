@@ -249,6 +249,25 @@ void AddCausesOfSurvey(Explanation& e) {
   }
 }
 
+// Every operation of both was looked into, and nothing that is left needs a mistake to explain it. Shapes and masks are not
+// rounded.
+void AddThatNeitherIsAtFault(const Verdict& verdict, Explanation& e) {
+  const std::optional<Rung> failed = verdict.failed_rung();
+  if (failed && *failed < Rung::kFirstLogit) return;
+  if (failed == Rung::kDecode && verdict.rung(Rung::kDecode).position == 0) return;  // perhaps another row was decoded
+  const auto follows = [](const std::optional<Survey>& s) { return s && s->findings.empty() && s->not_traced == 0; };
+  if (e.baseline || !follows(e.candidate) || !follows(e.reference)) return;
+  if (e.diagnosis.at_fault != AtFault::kUnknown || e.candidate->of_the_model) return;
+  const std::vector<Habit>& habits = e.candidate->habits;
+  const auto is_rounding = [&habits](const Cause& c) {
+    return c.id == "rounding" ||
+           std::any_of(habits.begin(), habits.end(), [&c](const Habit& habit) { return habit.id == c.id; });
+  };
+  if (std::all_of(e.diagnosis.causes.begin(), e.diagnosis.causes.end(), is_rounding)) {
+    e.diagnosis.at_fault = AtFault::kNeither;
+  }
+}
+
 }  // namespace
 
 Explanation Explain(Backend& candidate, Backend& reference, const Request& request, const Captures& captures,
@@ -298,6 +317,7 @@ Explanation Explain(Backend& candidate, Backend& reference, const Request& reque
     try {
       SurveyBoth(candidate, reference, request, captures, own, options, explanation);
       AddCausesOfSurvey(explanation);
+      AddThatNeitherIsAtFault(verdict, explanation);
     } catch (const std::exception& error) {
       explanation.not_surveyed = error.what();
     }

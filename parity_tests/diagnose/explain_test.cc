@@ -171,10 +171,20 @@ TEST_F(ExplainTest, WhichSideIsAtFault) {
     EXPECT_EQ(e.location().point, Point::kFfnAct);
     EXPECT_EQ(e.location().layer, 1);
   }
-  // Two orders of rounding: nobody.
+  // Two orders of rounding: neither.
   const auto other = MakeNativeBackend("llama.cpp-avx2");
   const Captures captures = {other->Run(request), sound->Run(request)};
-  EXPECT_EQ(ExplainBits(*other, *sound, request, captures).diagnosis.at_fault, AtFault::kUnknown);
+  EXPECT_EQ(ExplainBits(*other, *sound, request, captures).diagnosis.at_fault, AtFault::kNeither);
+  // Unless it takes a token that is not its largest logit: no limit excuses that, whichever rung fails first.
+  Request decoding = request;
+  decoding.max_tokens = 2;
+  Captures not_greedy = {other->Run(decoding), sound->Run(decoding)};
+  EXPECT_EQ(ExplainBits(*other, *sound, decoding, not_greedy).diagnosis.at_fault, AtFault::kNeither);
+  not_greedy.candidate.generated[1] = (not_greedy.candidate.generated[1] + 1) % 64;
+  const Explanation e = ExplainBits(*other, *sound, decoding, not_greedy);
+  EXPECT_NE(e.diagnosis.at_fault, AtFault::kNeither);
+  ASSERT_FALSE(e.diagnosis.causes.empty());
+  EXPECT_EQ(e.diagnosis.causes.front().id, "not_greedy");
 }
 
 }  // namespace

@@ -11,8 +11,9 @@
 namespace parity {
 
 // Whose outputs do not follow from its inputs, by a third opinion: our own computation of the same model.
-enum class AtFault { kUnknown, kCandidate, kReference };
-std::string_view AtFaultName(AtFault side);  // "unknown", "candidate", "reference"
+// Neither: each operation of both follows from its inputs, and what is left is rounding.
+enum class AtFault { kUnknown, kCandidate, kReference, kNeither };
+std::string_view AtFaultName(AtFault side);  // "unknown", "candidate", "reference", "neither"
 
 enum class Certainty {
   kPossible,  // fits where the divergence is, nothing more

@@ -104,7 +104,7 @@ std::string_view BisectVerdictName(BisectVerdict verdict) {
 }
 
 std::string_view AtFaultName(AtFault side) {
-  constexpr std::string_view kNames[] = {"unknown", "candidate", "reference"};
+  constexpr std::string_view kNames[] = {"unknown", "candidate", "reference", "neither"};
   return kNames[static_cast<size_t>(side)];
 }
 

@@ -120,6 +120,14 @@ Profile ExactProfile() {
   return profile;
 }
 
+Profile OpenProfile() {
+  Profile profile{.name = "open", .limits = {}, .decode_tie = std::numeric_limits<double>::max(), .overrides = {}};
+  for (const RungInfo& rung : Rungs()) {
+    if (rung.limits != LimitsUse::kNone) profile.limits[rung.rung] = {{Metric::kCosine, -1.0}};
+  }
+  return profile;
+}
+
 void Override(Profile& profile, std::string_view assignment) {
   const std::string where = fmt::format("threshold \"{}\"", assignment);
   const size_t dot = assignment.find('.');

@@ -27,6 +27,9 @@ std::vector<std::string> ProfileNames(const std::string& file);
 // "exact": every bit of every logit, and no tie.
 Profile ExactProfile();
 
+// No limit at all: the ladder only measures. What is not a matter of limits still fails.
+Profile OpenProfile();
+
 // `assignment`: "first-logit.max_abs=1e-3", "positions.cosine=0.99", "decode.tie=1e-5". Throws on anything else.
 void Override(Profile& profile, std::string_view assignment);
 

@@ -29,7 +29,7 @@ std::string Headline(const Verdict& verdict) {
     if (verdict.known_fault && verdict.known_fault->accepted) {
       return fmt::format("{} beside a known fault of the reference ({})", headline, verdict.known_fault->id);
     }
-    if (verdict.at_fault == AtFault::kUnknown) return headline;
+    if (verdict.at_fault == AtFault::kUnknown || verdict.at_fault == AtFault::kNeither) return headline;
     return fmt::format("{} within the limits of {}, and yet the {} is at fault", headline, verdict.profile.name,
                        AtFaultName(verdict.at_fault));
   }
@@ -38,6 +38,7 @@ std::string Headline(const Verdict& verdict) {
   if (preflight.status == Status::kFail) return "ERROR at preflight";
   const std::string headline = fmt::format("DIVERGENCE at {}", RungName(*verdict.failed_rung()));
   if (verdict.at_fault == AtFault::kUnknown) return headline;
+  if (verdict.at_fault == AtFault::kNeither) return headline + " by rounding alone: neither is at fault";
   const std::string known = verdict.known_fault ? fmt::format(" (known fault {})", verdict.known_fault->id) : "";
   return fmt::format("{}: the {} is at fault{}", headline, AtFaultName(verdict.at_fault), known);
 }

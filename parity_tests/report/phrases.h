@@ -11,8 +11,8 @@ namespace parity {
 // "native v0.1 (AVX3_DL)"
 std::string DescribeBackend(const BackendInfo& backend);
 
-// "PARITY", "PARITY up to shapes", "PARITY, limited coverage", "DIVERGENCE at positions", "SKIPPED", "ERROR at
-// preflight", "ERROR: coverage"
+// "PARITY", "PARITY up to shapes", "PARITY, limited coverage", "DIVERGENCE at positions: the candidate is at fault",
+// "SKIPPED", "ERROR at preflight", "ERROR: coverage"
 std::string Headline(const Verdict& verdict);
 
 // "judged: decode; not judged: tokens, shapes"; "" where every stage that was reached was judged in full.
