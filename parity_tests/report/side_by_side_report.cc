@@ -151,9 +151,11 @@ std::string SideBySideHeadline(const SideBySide& all) {
   for (size_t i = 0; i < all.engines.size(); ++i) {
     const EngineBeside& e = all.engines[i];
     const AtFault side = e.why ? e.why->diagnosis.at_fault : AtFault::kUnknown;
-    const bool own = side == AtFault::kCandidate;
-    if (!own && side != AtFault::kReference) continue;
-    std::string fault = fmt::format("{} is at fault", LetterOf(own ? i : *e.explained_beside));
+    if (side == AtFault::kUnknown) continue;
+    std::string fault =
+        side == AtFault::kNeither
+            ? fmt::format("{} differs by rounding alone", LetterOf(i))
+            : fmt::format("{} is at fault", LetterOf(side == AtFault::kCandidate ? i : *e.explained_beside));
     if (std::find(parts.begin(), parts.end(), fault) == parts.end()) parts.push_back(std::move(fault));
   }
   if (all_equal && silent.empty()) {
