@@ -11,6 +11,9 @@
 
 namespace parity {
 
+class TracedOperation;
+struct Batch;
+
 // The causes found so far, one entry for each: the first, or the more certain one.
 class Causes {
  public:
@@ -33,9 +36,8 @@ void MaskCauses(const Captures& captures, Causes& causes);
 // right, where no known mistake fits better than none, or where its inputs were not traced.
 void OperationCauses(const OwnModel& own, const Capture& candidate, const Place& place, Causes& causes);
 
-// The mistake of a query that attends another number of keys than its position allows; "" where it does not. `whole`:
-// positions so far, the batch's with them.
-std::string_view MistakeOfKeys(size_t found, size_t position, size_t whole);
+// A query that attends more or fewer keys than its position allows, of attn_scores.
+void KeysCauses(const TracedOperation& op, size_t position, const Batch& batch, Causes& causes);
 
 // The two outputs of the first operation that differs, beside each other.
 void OutputCauses(Point point, std::span<const float> candidate, std::span<const float> reference, Causes& causes);

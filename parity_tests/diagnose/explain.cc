@@ -249,8 +249,8 @@ void AddCausesOfSurvey(Explanation& e) {
   }
 }
 
-// Every operation of both was looked into, and nothing that is left needs a mistake to explain it. Shapes and masks are not
-// rounded.
+// Every operation of both was looked into, and nothing that is left needs a mistake to explain it. Shapes and masks are
+// not rounded.
 void AddThatNeitherIsAtFault(const Verdict& verdict, Explanation& e) {
   const std::optional<Rung> failed = verdict.failed_rung();
   if (failed && *failed < Rung::kFirstLogit) return;

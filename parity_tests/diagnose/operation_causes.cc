@@ -9,12 +9,25 @@
 
 namespace parity {
 
+namespace {
+
+// "" where it attends as many as it should. `whole`: positions so far, the batch's with them.
 std::string_view MistakeOfKeys(size_t found, size_t position, size_t whole) {
   const size_t expected = position + 1;
   if (found == expected) return "";
   if (found > whole) return "kv_not_cleared";
   if (found == whole && whole > 2) return "mask_missing";
   return found == expected + 1 || found + 1 == expected ? "mask_off_by_one" : "mask_missing";
+}
+
+}  // namespace
+
+void KeysCauses(const TracedOperation& op, size_t position, const Batch& batch, Causes& causes) {
+  const size_t keys = op.output().row(position).size() / op.model().hyperparameters.n_head;
+  const std::string_view id = MistakeOfKeys(keys, position, batch.first + batch.n);
+  if (id.empty()) return;
+  causes.Add(id, Certainty::kLikely,
+             fmt::format("position {} attends {} keys, expected {}", position, keys, position + 1));
 }
 
 void OperationCauses(const OwnModel& own, const Capture& candidate, const Place& place, Causes& causes) {
@@ -29,13 +42,7 @@ void OperationCauses(const OwnModel& own, const Capture& candidate, const Place&
     const TracedOperation op(*own.model, traced, arithmetic, place.point, place.layer);
     const auto position = static_cast<size_t>(place.position);
     if (place.point == Point::kAttnScores && position < op.output().n()) {
-      const size_t found = op.output().row(position).size() / h.n_head;
-      const Batch batch = traced.BatchOf(position);
-      const std::string_view id = MistakeOfKeys(found, position, batch.first + batch.n);
-      if (!id.empty()) {
-        causes.Add(id, Certainty::kLikely,
-                   fmt::format("position {} attends {} keys, expected {}", position, found, position + 1));
-      }
+      KeysCauses(op, position, traced.BatchOf(position), causes);
     }
     const Fit null = op.Compare(op.parameters());
     if (null.exact()) return;

@@ -66,17 +66,6 @@ void AddHabits(Point point, const HabitChoice& choice, std::vector<Habit>& habit
   }
 }
 
-// A query that attends more or fewer keys than its position allows.
-std::vector<Cause> CausesOfKeys(const TracedOperation& op, size_t position, const Batch& batch) {
-  const size_t keys = op.output().row(position).size() / bitnet::ShapeOf(op.model().hyperparameters).n_head;
-  const std::string_view id = MistakeOfKeys(keys, position, batch.first + batch.n);
-  if (id.empty()) return {};
-  Causes causes;
-  causes.Add(id, Certainty::kLikely,
-             fmt::format("position {} attends {} keys, expected {}", position, keys, position + 1));
-  return causes.Sorted();
-}
-
 // Before the layers, by layer, behind them.
 std::pair<int, int> Order(const Found& f) {
   const bool in_layer = bitnet::InfoOf(f.point).in_layer;
@@ -346,7 +335,9 @@ class Surveyor {
     if (!f.explained.empty()) finding.causes = CausesOf(f.explained, op, f.null, f.cells);
     if (f.point == Point::kAttnScores && f.explained.empty()) {
       const auto position = static_cast<size_t>(finding.place.position);
-      finding.causes = CausesOfKeys(op, position, traced_.BatchOf(position));
+      Causes causes;
+      KeysCauses(op, position, traced_.BatchOf(position), causes);
+      finding.causes = causes.Sorted();
     }
     finding.estimate = f.explained.empty() || !f.explained.front().exact ? Estimate(op, With(habits, op), f.null) : "";
   }
