@@ -14,6 +14,7 @@
 #include "parity_tests/cli/climb.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
+#include "parity_tests/harness/engines.h"
 #include "parity_tests/harness/matrix.h"
 
 namespace parity {
@@ -134,7 +135,7 @@ nlohmann::json MatrixJson(const CtestInitCommand& command) {
   return {{"schema", "bitnet-parity/matrix/1"},
           {"max_tokens", 32},
           {"n_ubatch", 512},
-          {"threads", 1},
+          {"threads", RunOptions().Threads(command.model)},
           {"schedules", {"batch", "token"}},
           {"profile", command.profile},
           {"profile_elsewhere", "cosine"},
@@ -179,6 +180,10 @@ int Run(const CtestInitCommand& command) {
       "{0}: CMakeLists.txt, parity_matrix.json, prompts.json. Next:\n  cmake -S {0} -B {0}/build && ctest --test-dir "
       "{0}/build --output-on-failure\n",
       command.directory);
+  const ProbeResult probe = MakeEngine(command.candidate)->Probe();
+  if (!probe.available) {
+    fmt::print(stderr, "note: until {} is there every case fails: {}\n", command.candidate, probe.problem);
+  }
   return 0;
 }
 

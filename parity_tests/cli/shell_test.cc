@@ -264,7 +264,12 @@ TEST(CtestInit, MakesCasesThatPassFailAndAreSkipped) {
   const ProcessResult made = RunParity({"ctest-init", project, "--model", kTrainedModel, "--reference", "native",
                                         "--reference", "bitnet.cpp", "--prompt", "In the"});
   ASSERT_EQ(made.exit_code, 0) << made.last_words;
+  EXPECT_THAT(made.last_words, Not(HasSubstr("note: ")));
   EXPECT_EQ(RunParity({"ctest-init", project, "--model", kTrainedModel}).exit_code, 2);  // nothing is overwritten
+  const ProcessResult too_early = RunParity(
+      {"ctest-init", directory.path() + "/other", "--model", kTrainedModel, "--candidate", "exec:/nowhere/engine"});
+  EXPECT_EQ(too_early.exit_code, 0);
+  EXPECT_THAT(too_early.last_words, HasSubstr("note: until exec:/nowhere/engine is there every case fails: "));
   const Environment path("PATH", fs::path(BITNET_PARITY_PROGRAM).parent_path().string() + ":" + std::getenv("PATH"));
   const Environment no_runner("PARITY_BITNET_CPP_RUNNER", "/nowhere");
   const auto ctest = [&](const std::string& more) {
