@@ -210,7 +210,7 @@ Library LoadLibrary(const std::string& cpu_variant) {
   } else if (!library.variants.empty()) {
     api::LoadBestCpuPlugin(library.directory);
   }
-  if (!library.variants.empty() && !api::HaveCpuDevice()) {  // else they are part of a library
+  if (!api::HaveCpuDevice()) {
     throw std::runtime_error(fmt::format("{}: no CPU kernels; expected {}<instruction set>.so beside it. {}",
                                          library.path, kPluginPrefix, TakeLog()));
   }

@@ -45,7 +45,12 @@ TEST(NodeMapTest, BothGenerationsOfNames) {
   EXPECT_EQ(PointOf("kq_soft_max_ext-1", "SOFT_MAX"), "attn_scores_softmax");
   EXPECT_EQ(PointOf("attn_out-1", "MUL_MAT"), "attn_o_proj");
   EXPECT_EQ(PointOf("attn_o_out-1", "MUL_MAT"), "attn_o_proj");
+  EXPECT_EQ(PointOf("kqv_out-1", "CONT"), "attn_out");
+  EXPECT_EQ(PointOf("kqv_merged_cont-1", "CONT"), "attn_out");  // where kqv_out is the projection
+  EXPECT_EQ(PointOf("kqv_out-1", "MUL_MAT"), "attn_o_proj");
+  EXPECT_EQ(PointOf("kqv_out-1", "SCALE"), "attn_o_proj");
   EXPECT_EQ(PointOf("ffn_sub_out-1", "GLU"), "ffn_act");
+  EXPECT_EQ(PointOf("ffn_out-1", "FUSED_MUL_UNARY"), "ffn_act");
   EXPECT_EQ(PointOf("ffn_gate_par-1", "MUL"), "ffn_act");
   EXPECT_EQ(PointOf("ffn_out-1", "MUL_MAT"), "ffn_down");
   EXPECT_EQ(PointOf("ffn_out-1", "GLU"), "ffn_act");
