@@ -122,6 +122,16 @@ inline llama_model* LoadModel(const std::string& path, bool vocab_only,
   return LoadModelWith(path.c_str(), params);
 }
 
+// Whether the library multiplies by weights of this type. Since 2025 it says so itself when it loads a file, and
+// bitnet.cpp has products beside its table of types.
+template <typename Type>
+bool HasProduct(Type type) {
+  if constexpr (requires { ggml_internal_get_type_traits(type).vec_dot; }) {
+    return kIsBitnetCpp || ggml_internal_get_type_traits(type).vec_dot != nullptr;
+  }
+  return true;
+}
+
 // What the feed-forward of an architecture computes, whatever the file's `hidden_activation` says (it is not read); ""
 // where nobody looked, or where it depends on the commit.
 inline std::string_view ActivationOf(std::string_view architecture) {

@@ -124,8 +124,12 @@ MappedNode MapNode(const NodeName& name, std::string_view op) {
     return {NodeKind::kPoint, Point::kAttnOProj, false};
   if (name.base == "ffn_out" && IsAnyOf(op, {"GLU", "MUL", "FUSED_MUL_UNARY"}))
     return {NodeKind::kPoint, Point::kFfnAct, false};
+  // In ik_llama.cpp's b1.58 graph what enters the norm has the norm's name.
+  if (name.base == "ffn_norm" && op == "ADD") return {NodeKind::kPoint, Point::kFfnInp, false};
   for (const bitnet::PointInfo& p : bitnet::kGraph) {
-    if (p.op != bitnet::Op::kProduct || !IsAnyOf(op, {"MUL_MAT", "SCALE"})) continue;
+    const bool product = p.op == bitnet::Op::kProduct && IsAnyOf(op, {"MUL_MAT", "SCALE"});
+    const bool norm = p.op == bitnet::Op::kNorm && op == "FUSED_RMS_NORM";
+    if (!product && !norm) continue;
     if (name.base == std::string(InfoOf(p.weight).name) + kWeightEnd) return {NodeKind::kPoint, p.point, false};
   }
   for (const Entry& entry : kEntries) {

@@ -65,6 +65,9 @@ TEST(NodeMapTest, AProductWithoutANameGoesByItsWeights) {
   EXPECT_EQ(ParseNodeName("blk.3.attn_output.weight").layer, 3);
   EXPECT_EQ(PointOf("blk.3.attn_output.weight", "MUL_MAT"), "attn_o_proj");
   EXPECT_EQ(PointOf("blk.3.attn_output.weight", "ADD"), "unknown");
+  EXPECT_EQ(PointOf("blk.3.ffn_norm.weight", "FUSED_RMS_NORM"), "ffn_norm");
+  EXPECT_EQ(PointOf("ffn_norm-3", "FUSED_RMS_NORM"), "ffn_norm");
+  EXPECT_EQ(PointOf("ffn_norm-3", "ADD"), "ffn_inp");
   EXPECT_EQ(ParseNodeName("blk.x.attn_output.weight").layer, -1);
 }
 
