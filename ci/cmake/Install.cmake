@@ -70,7 +70,7 @@ install(FILES ${shell}/bitnet-parity.1 DESTINATION share/man/man1)
 
 install(DIRECTORY ${CMAKE_BINARY_DIR}/fixtures/models/ DESTINATION ${share}/models FILES_MATCHING PATTERN *.gguf)
 install(FILES ${CMAKE_SOURCE_DIR}/fixtures/models/kjv-tokenizer.json DESTINATION ${share}/models)
-install(DIRECTORY ${CMAKE_SOURCE_DIR}/fixtures/recorded DESTINATION ${share})
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/fixtures/recorded ${CMAKE_SOURCE_DIR}/fixtures/recorded_builds DESTINATION ${share})
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/fixtures/example_engine DESTINATION ${share} FILES_MATCHING PATTERN *.py
   PATTERN *.md)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/fixtures/not_exact_engine DESTINATION ${share} FILES_MATCHING PATTERN *.[ch]

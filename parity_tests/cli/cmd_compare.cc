@@ -114,22 +114,6 @@ void MeasureDistances(std::vector<Side>& sides, const Request& request, SideBySi
   AddDistances(captures, all);
 }
 
-// The engine with which most agree.
-size_t MostAgreedWith(const SideBySide& all) {
-  std::vector<int> agree(all.engines.size(), 0);
-  for (const PairBeside& pair : all.pairs) {
-    if (pair.over || !pair.compared) continue;
-    ++agree[pair.a];
-    ++agree[pair.b];
-  }
-  size_t most = 0;
-  for (size_t i = 0; i < agree.size(); ++i) {
-    const bool answered = all.engines[i].problem.empty();
-    if (answered && (!all.engines[most].problem.empty() || agree[i] > agree[most])) most = i;
-  }
-  return most;
-}
-
 // Why each engine that is over a limit beside the one with which most agree parts from it.
 void ExplainThose(std::vector<Side>& sides, const Request& request, SideBySide& all, Progress& progress) {
   const size_t reference = MostAgreedWith(all);

@@ -256,8 +256,7 @@ void AddLadderCommand(CLI::App& app, int& exit_code) {
   options.Flag("--noise", command->noise, "measure the reference's noise floor too, and set the limits beside it");
   options.Flag("--no-explanation", command->no_explanation,
                "the verdict alone: engines are not run again to find where and why they part");
-  options.Flag("--accept-known-faults", command->accept_known_faults,
-               "where the reference has a fault that is known of its version, judge the candidate beside it");
+  AddKnownFaultsOption(options, command->accept_known_faults);
   options.Flag("--verbose", command->verbose, "every metric at every position with its token, and the sizes");
   options.Add("--keep", command->keep, "directory for both captures; --reference recorded:DIR reads them again");
   options.Add("--trace", command->trace, "with --keep: none, core, full or a selection, of both engines");

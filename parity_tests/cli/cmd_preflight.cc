@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -133,12 +132,12 @@ int SetupCppAuto(const std::string& shell) {
     // found: the runner, then the libraries that it loads.
     Emit(shell, runner.variable, probe.found.front());
     for (size_t i = 1; i < probe.found.size(); ++i) directories.insert(fs::path(probe.found[i]).parent_path());
-    if (runner.checkout_variable.empty()) continue;
-    const char* given = std::getenv(runner.checkout_variable.c_str());
-    const char* home = std::getenv("HOME");
-    if (given == nullptr && runner.checkout.empty()) continue;
-    Emit(shell, runner.checkout_variable,
-         given != nullptr ? given : fmt::format("{}/{}", home == nullptr ? "" : home, runner.checkout));
+    const CheckoutLayout& layout = runner.layout;
+    const std::string given = EnvironmentVariable(layout.variable),
+                      libraries = EnvironmentVariable(layout.libraries_variable);
+    const std::string usual = fmt::format("{}/{}", EnvironmentVariable("HOME"), runner.checkout);
+    if (!given.empty() || !runner.checkout.empty()) Emit(shell, layout.variable, given.empty() ? usual : given);
+    if (!libraries.empty()) Emit(shell, layout.libraries_variable, libraries);
   }
   if (!available.empty()) Emit(shell, "PARITY_REQUIRE", fmt::format("{}", fmt::join(available, ",")));
   fmt::print(stderr, "libraries in {}\n", fmt::join(directories, ", "));

@@ -57,6 +57,11 @@ void AddProfileOptions(Options& options, ProfileChoice& choice) {
   AddSettingsOption(options, "--thresholds", choice.file, "file of profiles");
 }
 
+void AddKnownFaultsOption(Options& options, bool& accept) {
+  options.Flag("--accept-known-faults", accept,
+               "where the reference has a fault that is known of its version, judge the candidate beside it");
+}
+
 void AddSettingsOption(Options& options, const char* flag, std::string& file, const char* help) {
   options.Add(flag, file, std::string(help) + "; without it the built-in one", {.show_default = false});
 }

@@ -38,6 +38,9 @@ struct RunOptions {
 // What judges: --profile, --threshold, --cos-tol, --thresholds.
 void AddProfileOptions(Options& options, ProfileChoice& choice);
 
+// --accept-known-faults.
+void AddKnownFaultsOption(Options& options, bool& accept);
+
 // A flag that puts a file in the place of a built-in one; empty without it.
 void AddSettingsOption(Options& options, const char* flag, std::string& file, const char* help);
 

@@ -66,6 +66,7 @@ class CaseRunner {
  public:
   CaseRunner(const CasesRun& run, const CasesOptions& options, RunFolder& folder)
       : run_(run),
+        accept_known_faults_(options.accept_known_faults),
         folder_(folder),
         limit_(options.timeout_seconds > 0 ? std::chrono::seconds(options.timeout_seconds) : TimeLimit()) {}
 
@@ -148,9 +149,11 @@ class CaseRunner {
       return KeepCandidate(c, comparison.candidate().Run(c.request));
     }
     comparison.progress = say;
-    Climbed climbed = comparison.Climb(
-        c.request,
-        {.profile = run_.profile, .expected = c.profile, .elsewhere = c.profile_elsewhere, .required = run_.required});
+    Climbed climbed = comparison.Climb(c.request, {.profile = run_.profile,
+                                                   .expected = c.profile,
+                                                   .elsewhere = c.profile_elsewhere,
+                                                   .required = run_.required,
+                                                   .accept_known_faults = accept_known_faults_});
     if (climbed.not_supported && !c.not_supported.empty()) {
       climbed = {};
       climbed.verdict = Refuse(Status::kSkip, c.not_supported, c.request, run_.profile.Load(c.profile));
@@ -228,6 +231,7 @@ class CaseRunner {
   }
 
   const CasesRun& run_;
+  bool accept_known_faults_;
   RunFolder& folder_;
   std::chrono::seconds limit_;
   std::map<std::string, Engine> engines_;      // by the reference's spec
@@ -242,8 +246,9 @@ std::string LimitsOf(const ProfileChoice& choice) {
   return fmt::format("{}{}{}", choice.name.empty() ? "default" : choice.name, text.empty() ? "" : " ", text);
 }
 
-RunPlan PlanOf(const CasesRun& run) {
+RunPlan PlanOf(const CasesRun& run, bool accept_known_faults) {
   RunPlan plan = {.command = run.command, .candidate = run.candidate, .limits = LimitsOf(run.profile)};
+  if (accept_known_faults) plan.limits += " beside known faults";
   for (const Rung rung : run.required) plan.limits += fmt::format(" requires {}", RungName(rung));
   for (const RunCase& c : run.cases) plan.cases.push_back(c.planned);
   return plan;
@@ -277,6 +282,7 @@ void CasesOptions::AddTo(Options& options) {
               "seconds that one case may take, all runs of both engines together (180)",
               {.range = {{1, 86400}}, .show_default = false});
   AddReceiptOption(options, receipt);
+  AddKnownFaultsOption(options, accept_known_faults);
 }
 
 std::vector<RunCase> ChosenCases(const std::vector<RunCase>& cases, const CasesOptions& options) {
@@ -336,7 +342,7 @@ RunReport RunCases(CasesRun run, const CasesOptions& options) {
 
   std::optional<TemporaryDirectory> scratch;
   if (run.out.empty()) scratch.emplace();
-  RunFolder folder(scratch ? scratch->path() : run.out, PlanOf(run));
+  RunFolder folder(scratch ? scratch->path() : run.out, PlanOf(run, options.accept_known_faults));
   CaseRunner runner(run, options, folder);
   std::string absence;
   for (const RunCase& c : chosen) {

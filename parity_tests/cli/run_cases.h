@@ -13,7 +13,7 @@
 namespace parity {
 
 // Which cases, where, and for how long: --case, --shard, --list-cases, --resume, --scenario-timeout,
-// --receipt.
+// --receipt, --accept-known-faults.
 struct CasesOptions {
   std::vector<std::string> only;  // ids; empty: all
   std::string shard;              // "2/3"; empty: all
@@ -21,6 +21,7 @@ struct CasesOptions {
   bool resume = false;
   std::string receipt;      // file of the receipt of this run
   int timeout_seconds = 0;  // of one case; 0: CROSSVAL_TIMEOUT_SECS, or 180
+  bool accept_known_faults = false;
 
   void AddTo(Options& options);
 };

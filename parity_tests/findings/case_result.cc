@@ -212,6 +212,7 @@ json ToJson(const CaseResult& r) {
               {"reference_engine", SideToJson(r.reference)},
               {"failed_stage", r.failed_stage},
               {"message", TextToJson(r.message)},
+              {"known_fault", r.known_fault},
               {"notes", Texts(r.notes)},
               {"where", Texts(r.where)},
               {"causes", Texts(r.causes)},
@@ -250,6 +251,7 @@ CaseResult ReadCaseResult(const std::string& file) {
   r.reference = SideFromJson(fields.Object("reference_engine"));
   fields.Read("failed_stage", &r.failed_stage);
   fields.Read("message", &r.message);
+  fields.ReadIfPresent("known_fault", &r.known_fault);
   fields.Read("notes", &r.notes);
   fields.Read("where", &r.where);
   fields.Read("causes", &r.causes);

@@ -87,6 +87,7 @@ struct CaseResult {
   CaseSide candidate = {}, reference = {};
   std::string failed_stage = {};  // empty where none failed
   std::string message = {};       // of that stage, or why nothing was compared
+  std::string known_fault = {};   // of the reference, accepted: "bitnet.cpp#588"
   std::vector<std::string> notes = {};
   std::vector<std::string> where = {};   // lines
   std::vector<std::string> causes = {};  // a line each, the likeliest first

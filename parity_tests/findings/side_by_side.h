@@ -20,8 +20,9 @@ struct EngineBeside {
   std::string problem = {};
   BackendInfo backend = {};
   Said said = {};
-  size_t group = 0;                             // engines of one group agree in every bit that they show
-  bool alone = false;                           // it agrees with none, and some others agree within the limits
+  size_t group = 0;  // engines of one group agree in every bit that they show
+  // It agrees with none within the limits by what it shows at best (logits, else text), and some others do.
+  bool alone = false;
   std::optional<Explanation> why = {};          // of one over a limit beside the engine with which most agree
   std::optional<size_t> explained_beside = {};  // the engine that `why` holds it against
   std::string not_explained = {};

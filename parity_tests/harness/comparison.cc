@@ -125,10 +125,10 @@ Captures Comparison::Run(const Request& request) {
 }
 
 Capture Comparison::CaptureOf(Side side, const Request& request) {
-  Backend& backend = side == Side::kReference ? *reference_ : *candidate_;
+  Backend& backend = side == Side::kReference ? Judge() : *candidate_;
   if (progress) progress(fmt::format("running {} ...", backend.name()));
   try {
-    return store_ ? store_->Get(backend, request) : backend.Run(request);
+    return store_ && &backend != corrected_.get() ? store_->Get(backend, request) : backend.Run(request);
   } catch (const ModelNotSupported&) {
     throw;
   } catch (const std::runtime_error& error) {
@@ -221,7 +221,7 @@ std::optional<Continued> Comparison::GoOnBehindTies(const Request& request, cons
   std::optional<Continued> last;
   int64_t tie = decode.tie;  // in the captures looked at last
   for (int ties = 1; ties <= kMostTies && tie >= 0; ++ties) {
-    if (decode.status != Status::kPass || !candidate_->live() || !reference_->live()) break;
+    if (decode.status != Status::kPass || !candidate_->live() || !Judge().live()) break;
     const Request& asked = last ? last->request : request;
     const Captures& answered = last ? last->captures : *climbed.captures;
     const std::optional<Request> rest = BehindTie(asked, answered, static_cast<size_t>(tie));
@@ -239,6 +239,7 @@ Climbed Comparison::Climb(const Request& asked, const ClimbOptions& options) {
   Request request = asked;
   if (candidate_->stops_at_end() || reference_->stops_at_end()) request.ignore_eos = false;
   Climbed climbed;
+  corrected_.reset();
   try {
     climbed.captures = Run(request);
   } catch (const std::exception& error) {
@@ -258,7 +259,6 @@ Climbed Comparison::Climb(const Request& asked, const ClimbOptions& options) {
     for (const std::string& said : capture->notes) verdict.notes.push_back(said);
   }
   LookForKnownFault(request, ladder, options, climbed);
-  if (verdict.known_fault && verdict.known_fault->accepted && verdict.parity()) return climbed;
   try {
     climbed.behind_tie = GoOnBehindTies(request, ladder, climbed);
   } catch (const std::exception& error) {
@@ -289,6 +289,7 @@ void Comparison::LookForKnownFault(const Request& request, const LadderOptions& 
                     "corrects it",
                     fault.point == Point::kUnknown ? "engine" : PointText(fault.point)));
     climbed.captures->reference = std::move(proven->corrected);
+    corrected_ = std::move(proven->without);
     climbed.verdict = parity::Climb(climbed.captures->candidate, climbed.captures->reference, limits);
   }
   climbed.verdict.notes = std::move(notes);
@@ -319,13 +320,14 @@ void Comparison::AddExplanation(const Request& request, Climbed& climbed) {
         parity::Climb(captures.candidate, captures.reference, {.profile = ExactProfile(), .piece_of = {}});
     climbed.explanation = Explain(request, captures, exact, /*first_bit=*/true);
   }
-  if (!verdict.known_fault) verdict.at_fault = climbed.explanation->diagnosis.at_fault;
+  const bool beside_it = verdict.known_fault && verdict.known_fault->accepted && failed;
+  if (!verdict.known_fault || beside_it) verdict.at_fault = climbed.explanation->diagnosis.at_fault;
 }
 
 Explanation Comparison::Explain(const Request& request, const Captures& captures, const Verdict& verdict,
                                 bool first_bit) {
   const HeldModel held = HoldModel(request, captures.reference.backend);
-  return parity::Explain(*candidate_, *reference_, request, captures, verdict, held.own,
+  return parity::Explain(*candidate_, Judge(), request, captures, verdict, held.own,
                          {.first_bit = first_bit, .every_bit = baseline, .progress = progress});
 }
 

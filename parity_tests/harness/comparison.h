@@ -121,6 +121,9 @@ class Comparison {
   void LookForKnownFault(const Request& request, const LadderOptions& limits, const ClimbOptions& options,
                          Climbed& climbed);
 
+  // What the candidate is held against: the reference, or our own correction of it where its fault is accepted.
+  Backend& Judge() { return corrected_ ? *corrected_ : *reference_; }
+
   enum class Side { kCandidate, kReference };
   Capture CaptureOf(Side side, const Request& request);
 
@@ -128,6 +131,7 @@ class Comparison {
   bool follows_reference_ = false;  // the candidate takes the reference's order
   std::unique_ptr<Backend> candidate_;
   std::unique_ptr<Backend> reference_;
+  std::shared_ptr<Backend> corrected_;  // since the last Climb
   std::optional<CaptureStore> store_;
   std::optional<ModelDiff> models_;  // where the candidate reads a file of its own
 };

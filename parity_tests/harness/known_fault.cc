@@ -25,26 +25,57 @@ std::function<void(const bitnet::Model&, Point, int, Parameters&)> ChangeOf(cons
     for (const Change& change : mistake.changes({model, point, layer, 0})) {
       if (change.how == fault.way) return change.apply(p);
     }
+    // A way that this operation of this model does not have: there the fault makes no difference.
   };
 }
 
-// Our own answer in the order of the reference's build, to the tokens that the reference read.
-Capture OwnAnswer(const Request& request, const Capture& reference, const KnownFault* fault) {
-  Request asked = request;
-  asked.token_ids = reference.tokens;
-  asked.trace = "none";
-  asked.raw_tensors = false;
-  const std::shared_ptr<const LoadedModel> loaded = LoadModel(SourceOf(request));
-  OracleSpec spec{.order = std::string(OrderFor(reference.backend, loaded->model).name), .kernels = true};
-  if (fault != nullptr) spec.change = ChangeOf(*fault);
-  Capture own = MakeOracleBackend(spec)->Run(asked);
-  own.backend = reference.backend;
-  own.model = reference.model;
-  own.shapes = reference.shapes;
-  own.request = reference.request;
-  own.pieces = reference.pieces;
-  return own;
-}
+// Our own computation under the name of a reference, in the order of its build: with a known fault of it, or without.
+class OwnReference : public Backend {
+ public:
+  // `reference`: what it answered to `request`.
+  OwnReference(const Request& request, const Capture& reference, const KnownFault* fault)
+      : tokens_(reference.tokens),
+        pieces_(reference.pieces),
+        shapes_(reference.shapes),
+        backend_(reference.backend),
+        model_(reference.model) {
+    const std::shared_ptr<const LoadedModel> loaded = LoadModel(SourceOf(request));
+    OracleSpec spec{.order = std::string(OrderFor(reference.backend, loaded->model).name), .kernels = true};
+    if (fault != nullptr) spec.change = ChangeOf(*fault);
+    engine_ = MakeOracleBackend(spec);
+  }
+  void Name(const std::string& build) { backend_.build += build; }
+
+  std::string name() const override { return backend_.name; }
+  ProbeResult Probe() override { return engine_->Probe(); }
+  std::string Identity(const FileHasher& hash) override {
+    return fmt::format("{} {}\n{}", backend_.name, backend_.build, engine_->Identity(hash));
+  }
+  // To the tokens that the reference read, where the request gives none.
+  Capture Run(const Request& request) override {
+    Request asked = request;
+    if (!asked.token_ids) asked.token_ids = tokens_;
+    Capture own = engine_->Run(asked);
+    own.backend = backend_;
+    own.model = model_;
+    own.request = request;
+    if (own.tokens == tokens_) {
+      own.pieces = pieces_;
+      own.shapes = shapes_;
+    } else {
+      own.shapes.kv_cells = shapes_.kv_cells;  // how much is set aside is the engine's affair
+    }
+    return own;
+  }
+
+ private:
+  std::unique_ptr<Backend> engine_;
+  std::vector<int32_t> tokens_;
+  std::vector<std::string> pieces_;
+  Shapes shapes_;
+  BackendInfo backend_;
+  ModelInfo model_;
+};
 
 }  // namespace
 
@@ -55,13 +86,15 @@ std::optional<ProvenFault> FindKnownFault(const Request& request, const Capture&
   for (const KnownFault& fault : AllKnownFaults()) {
     const bool of_model = fault.architecture.empty() || fault.architecture == reference.model.architecture;
     if (!fault.Of(reference.backend) || !of_model || fault.mistake.empty()) continue;
-    Capture faulty, sound;
+    Request asked = request;
+    asked.trace = "none";
+    asked.raw_tensors = false;
     try {
-      faulty = OwnAnswer(request, reference, &fault);
-      const Verdict with = Climb(faulty, reference, limits);
+      const Verdict with = Climb(OwnReference(asked, reference, &fault).Run(asked), reference, limits);
       if (with.failed_rung()) continue;
-      sound = OwnAnswer(request, reference, nullptr);
-      if (!Climb(sound, reference, limits).failed_rung()) continue;  // it makes no difference here
+      auto sound = std::make_shared<OwnReference>(asked, reference, nullptr);
+      Capture corrected = sound->Run(asked);
+      if (!Climb(corrected, reference, limits).failed_rung()) continue;  // it makes no difference here
       FoundFault found{.id = std::string(fault.id),
                        .what = std::string(fault.what),
                        .versions = std::string(fault.versions),
@@ -75,8 +108,9 @@ std::optional<ProvenFault> FindKnownFault(const Request& request, const Capture&
                               "our own computation with that fault gives its logits within the limits of {} "
                               "(worst mse {:.3g})",
                               limits.profile.name, figures.value(Metric::kMse));
-      sound.backend.build += "; without " + found.id;
-      return ProvenFault{std::move(found), std::move(sound)};
+      sound->Name("; without " + found.id);
+      corrected.backend.build += "; without " + found.id;
+      return ProvenFault{std::move(found), std::move(corrected), std::move(sound)};
     } catch (const std::runtime_error&) {
       return std::nullopt;  // a model that we cannot run proves nothing
     }

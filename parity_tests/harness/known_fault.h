@@ -5,17 +5,20 @@
 #ifndef BITNET_PARITY_PARITY_TESTS_HARNESS_KNOWN_FAULT_H_
 #define BITNET_PARITY_PARITY_TESTS_HARNESS_KNOWN_FAULT_H_
 
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "parity_tests/findings/known_fault.h"
 #include "reference/capture/capture.h"
+#include "reference/engines/backend.h"
 
 namespace parity {
 
 struct ProvenFault {
   FoundFault fault;
-  Capture corrected;  // what the reference would have given without it
+  Capture corrected;                 // what the reference would have given without it
+  std::shared_ptr<Backend> without;  // the engine that gives this, for other requests of the same model
 };
 
 // The first of the faults of this build that its capture proves: by the built-in profile strict where an order of

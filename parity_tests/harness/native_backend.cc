@@ -1,6 +1,7 @@
 #include "parity_tests/harness/native_backend.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <map>
 #include <nlohmann/json.hpp>
@@ -90,6 +91,9 @@ class NativeBackend : public InProcessBackend {
     result.available = result.problem.empty();
     result.version = kVersion;
     result.found = {fmt::format("kernels for {}", bitnet::TargetName())};
+    std::vector<std::string_view> orders;
+    for (const bitnet::ArithmeticOrder& order : bitnet::AllOrders()) orders.push_back(order.name);
+    result.details = {fmt::format("orders: {}", fmt::join(orders, ", "))};
     if (!result.available) result.remedy = "run on an x86-64 machine with AVX2";
     return result;
   }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <exception>
 #include <set>
+#include <tuple>
 
 #include "parity_tests/judge/trace_diff.h"
 
@@ -79,15 +80,36 @@ void Group(SideBySide& all) {
   }
 }
 
+// How much a pair compares: agreement in text says little of two engines that could be held together by their logits.
+enum class Evidence { kNone, kText, kLogits };
+
+Evidence EvidenceOf(const PairBeside& pair) {
+  return !pair.compared ? Evidence::kNone : pair.figures.rows() > 0 ? Evidence::kLogits : Evidence::kText;
+}
+
+// The most that any pair of an engine compares.
+Evidence EvidenceOf(const SideBySide& all, size_t engine) {
+  Evidence most = Evidence::kNone;
+  for (const PairBeside& p : all.pairs) {
+    if (p.a == engine || p.b == engine) most = std::max(most, EvidenceOf(p));
+  }
+  return most;
+}
+
+// The pairs of an engine that are within the limits by this evidence.
+int Agreements(const SideBySide& all, size_t engine, Evidence evidence) {
+  return static_cast<int>(std::count_if(all.pairs.begin(), all.pairs.end(), [&](const PairBeside& p) {
+    return (p.a == engine || p.b == engine) && p.compared && EvidenceOf(p) == evidence && !p.over;
+  }));
+}
+
 void FindAlone(SideBySide& all) {
-  const auto agrees = [&all](size_t i) {
-    return std::any_of(all.pairs.begin(), all.pairs.end(),
-                       [i](const PairBeside& p) { return (p.a == i || p.b == i) && p.compared && !p.over; });
-  };
-  const bool some_agree =
-      std::any_of(all.pairs.begin(), all.pairs.end(), [](const PairBeside& p) { return p.compared && !p.over; });
   for (size_t i = 0; i < all.engines.size(); ++i) {
-    all.engines[i].alone = all.engines[i].problem.empty() && some_agree && !agrees(i);
+    const Evidence most = EvidenceOf(all, i);
+    const bool others_agree = std::any_of(all.pairs.begin(), all.pairs.end(), [&](const PairBeside& p) {
+      return p.compared && EvidenceOf(p) >= most && !p.over;
+    });
+    all.engines[i].alone = all.engines[i].problem.empty() && others_agree && Agreements(all, i, most) == 0;
   }
 }
 
@@ -115,6 +137,18 @@ SideBySide CompareAll(const std::vector<Answer>& answers, const LadderOptions& l
   Group(all);
   FindAlone(all);
   return all;
+}
+
+size_t MostAgreedWith(const SideBySide& all) {
+  const auto rank = [&all](size_t i) {
+    const Evidence most = EvidenceOf(all, i);
+    return std::tuple(all.engines[i].problem.empty(), most, Agreements(all, i, most));
+  };
+  size_t first = 0;
+  for (size_t i = 1; i < all.engines.size(); ++i) {
+    if (rank(i) > rank(first)) first = i;
+  }
+  return first;
 }
 
 std::string FirstTensors(const SideBySide& all) {

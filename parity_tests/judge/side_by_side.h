@@ -23,6 +23,9 @@ struct Answer {
 // Never throws for what a capture holds: what cannot be compared is a message of its pair.
 SideBySide CompareAll(const std::vector<Answer>& answers, const LadderOptions& limits);
 
+// The engine with which most agree, of those that show the most: the first of them.
+size_t MostAgreedWith(const SideBySide& all);
+
 // The tensors at which pairs first differ, as a trace selection; "" where there is none.
 std::string FirstTensors(const SideBySide& all);
 

@@ -25,6 +25,12 @@ class SideBySideTest : public testing::Test {
     for (const EngineBeside& e : all.engines) alone.push_back(e.alone);
     return alone;
   }
+  static void OnlyText(Capture& c) {
+    c.shown = {
+        .tokens = false, .shapes = false, .logits = false, .text = true, .generated = false, .decode_logits = false};
+    for (const std::string& piece : c.generated_pieces) c.text += piece;
+    c.logits = c.decode_logits = {};
+  }
   Capture a_ = CaptureForTest("a"), b_ = CaptureForTest("b"), c_ = CaptureForTest("c"), d_ = CaptureForTest("d");
 };
 
@@ -70,14 +76,39 @@ TEST_F(SideBySideTest, WithinLimitsIsNotAlone) {
 // Text that agrees with two engines which differ makes them no group.
 TEST_F(SideBySideTest, TextAloneJoinsNoGroupThatItDoesNotAgreeWithInFull) {
   At(c_.logits, 3, 10) += 1;
-  d_.shown = {
-      .tokens = false, .shapes = false, .logits = false, .text = true, .generated = false, .decode_logits = false};
-  for (const std::string& piece : d_.generated_pieces) d_.text += piece;
-  d_.logits = d_.decode_logits = {};
+  OnlyText(d_);
   const SideBySide all = CompareAll({{"a", &a_, ""}, {"d", &d_, ""}, {"c", &c_, ""}}, Limits());
   EXPECT_TRUE(all.pair(0, 1)->equal);
   EXPECT_TRUE(all.pair(1, 2)->equal);
   EXPECT_THAT(GroupsOf(all), ElementsAre(0, 0, 1));
+}
+
+// c stands alone beside two that agree in their logits, though a text agrees with all three.
+TEST_F(SideBySideTest, TextAloneIsNoCompanyForAnEngineThatShowsLogits) {
+  At(c_.logits, 3, 10) += 1;
+  OnlyText(d_);
+  const SideBySide all = CompareAll({{"d", &d_, ""}, {"a", &a_, ""}, {"b", &b_, ""}, {"c", &c_, ""}}, Limits());
+  EXPECT_TRUE(all.pair(0, 3)->equal);
+  EXPECT_THAT(AloneOf(all), ElementsAre(false, false, false, true));
+  EXPECT_EQ(MostAgreedWith(all), 1u);
+}
+
+// Nor does it make an engine the one that others are held against.
+TEST_F(SideBySideTest, TextThatAgreesWithEverybodyIsNotWhoTheyAreHeldAgainst) {
+  At(c_.logits, 3, 10) += 1;
+  OnlyText(d_);
+  const SideBySide all = CompareAll({{"d", &d_, ""}, {"a", &a_, ""}, {"c", &c_, ""}}, Limits());
+  EXPECT_THAT(AloneOf(all), ElementsAre(false, false, false));
+  EXPECT_EQ(MostAgreedWith(all), 1u);
+}
+
+// Between texts it is all there is.
+TEST_F(SideBySideTest, AmongTextsTextCounts) {
+  for (Capture* c : {&a_, &b_, &c_}) OnlyText(*c);
+  c_.text = "another";
+  const SideBySide all = CompareAll({{"c", &c_, ""}, {"a", &a_, ""}, {"b", &b_, ""}}, Limits());
+  EXPECT_THAT(AloneOf(all), ElementsAre(true, false, false));
+  EXPECT_EQ(MostAgreedWith(all), 1u);
 }
 
 // One shows its ids and shapes alone, the other text alone.

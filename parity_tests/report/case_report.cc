@@ -143,6 +143,7 @@ CaseResult MakeCaseResult(const CaseNames& names, const Verdict& verdict, const 
                                                : CaseStatus::kError;
   AddRequest(verdict, r);
   r.notes = verdict.notes;
+  if (verdict.known_fault && verdict.known_fault->accepted) r.known_fault = verdict.known_fault->id;
   if (verdict.limited()) r.notes.push_back("limited coverage: " + DescribeCoverage(verdict));
   if (captures != nullptr) AddCaptures(*captures, r);
   if (r.status == CaseStatus::kSkipped) r.message = preflight.message;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/report/case_report.h"
@@ -169,7 +170,13 @@ std::string Summary::Closing() const {
     if (row.climbs > 0 && std::find(profiles.begin(), profiles.end(), row.profile) == profiles.end())
       profiles.push_back(row.profile);
   }
-  std::string rest = skipped == 0 ? "" : fmt::format("; {} skipped", skipped);
+  std::set<std::string> faults;
+  for (const CaseResult& r : results_) {
+    if (!r.known_fault.empty()) faults.insert(r.known_fault);
+  }
+  std::string rest =
+      faults.empty() ? "" : fmt::format("; beside a known fault of the reference ({})", fmt::join(faults, ", "));
+  if (skipped > 0) rest += fmt::format("; {} skipped", skipped);
   if (alone > 0 && climbs > 0) rest += fmt::format("; {} without a reference", alone);
   if (missing_ > 0) rest += fmt::format("; {} not run yet", missing_);
   if (climbs == 0 && alone > 0) {

@@ -7,12 +7,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <filesystem>
 #include <iostream>
 #include <string>
 #include <vector>
 
+#include "parity_tests/harness/comparison.h"
 #include "parity_tests/harness/engines.h"
 #include "parity_tests/judge/ladder.h"
 #include "parity_tests/judge/thresholds.h"
@@ -28,6 +30,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 const std::string kRecorded = PARITY_SOURCE_DIR "/fixtures/recorded";
+const std::string kBuilds = PARITY_SOURCE_DIR "/fixtures/recorded_builds";
 
 // The captures of one engine, by directory.
 std::vector<std::string> CapturesOf(const std::string& engine) {
@@ -113,11 +116,11 @@ TEST_P(RecordedTest, ALiveEngineReproducesIt) {
   }
 }
 
-// The references that run in a program of their own.
+// The references that run in a program of their own, and of which the matrix keeps captures.
 std::vector<std::string> RecordedEngines() {
   std::vector<std::string> names;
   for (const EngineRow& row : ReferenceEngines()) {
-    if (!row.runner.program.empty()) names.push_back(row.name);
+    if (!row.runner.program.empty() && !row.orders.empty()) names.push_back(row.name);
   }
   return names;
 }
@@ -125,6 +128,47 @@ std::vector<std::string> RecordedEngines() {
 INSTANTIATE_TEST_SUITE_P(Engines, RecordedTest, testing::ValuesIn(RecordedEngines()), [](const auto& info) {
   std::string name = info.param;
   std::replace(name.begin(), name.end(), '.', '_');
+  return name;
+});
+
+// Builds that are on no one machine: the native engine follows each where its order of operations is known, bit for
+// bit, and stays within the limits of cosine where it is not.
+class RecordedBuildTest : public testing::TestWithParam<std::string> {};
+
+TEST_P(RecordedBuildTest, TheNativeEngineClimbsAgainstIt) {
+  const std::string folder = kBuilds + "/" + GetParam();
+  int n_captures = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    SCOPED_TRACE(entry.path());
+    const Capture recorded = ReadCapture(entry.path());
+    Request request = recorded.request;
+    request.model = PARITY_BINARY_DIR "/fixtures/models/" + recorded.model.path;
+    const bool order_known = !OrderOf(recorded.backend).empty();
+    const bool of_unknown_order = GetParam().starts_with("ik_llama_cpp") || GetParam().starts_with("llama_cpp_b3889");
+    EXPECT_NE(order_known, of_unknown_order) << recorded.backend.simd << ", " << recorded.backend.build;
+    Comparison comparison("native", "recorded:" + folder);
+    const Climbed climbed = comparison.Climb(request, {.profile = {.name = order_known ? "exact" : "cosine"}});
+    EXPECT_TRUE(climbed.verdict.parity()) << climbed.verdict.rung(*climbed.verdict.failed_rung()).message;
+    EXPECT_EQ(Figures(climbed.verdict).rows(), recorded.logits.rows);
+    EXPECT_EQ(climbed.verdict.rung(Rung::kDecode).rows.size(), recorded.generated.size());
+    ++n_captures;
+  }
+  EXPECT_GE(n_captures, 2);  // both schedules
+}
+
+std::vector<std::string> RecordedBuilds() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(kBuilds)) {
+    if (entry.is_directory()) names.push_back(entry.path().filename());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Builds, RecordedBuildTest, testing::ValuesIn(RecordedBuilds()), [](const auto& info) {
+  std::string name = info.param;
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
   return name;
 });
 

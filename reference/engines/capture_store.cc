@@ -1,26 +1,22 @@
 #include "reference/engines/capture_store.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
-#include <thread>
 
 #include "reference/capture/hash.h"
 #include "reference/capture/whole_file.h"
 #include "reference/engines/process.h"
+#include "reference/engines/turn.h"
 
 namespace parity {
 namespace {
@@ -68,29 +64,6 @@ void RemoveLeftovers(const std::string& making) {
     if (owner > 0 && kill(owner, 0) != 0 && errno == ESRCH) fs::remove_all(entry.path(), ignored);
   }
 }
-
-// Waits while another process makes the same capture, so that the engine runs once. A courtesy: nothing depends on it.
-// Whoever dies lets go; whoever stands still holds the others no longer than an engine may run; and where the file
-// system has no locks, nobody waits.
-class Turn {
- public:
-  Turn(const std::string& path, const std::function<bool()>& done)
-      : fd_(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
-    const auto deadline = std::chrono::steady_clock::now() + TimeLimit();
-    while (fd_ >= 0 && flock(fd_, LOCK_EX | LOCK_NB) != 0) {
-      if ((errno != EWOULDBLOCK && errno != EINTR) || done() || std::chrono::steady_clock::now() > deadline) return;
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
-  }
-  ~Turn() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-
- private:
-  int fd_;
-};
 
 bool IsHash(const std::string& text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
@@ -154,7 +127,7 @@ Capture CaptureStore::Get(Backend& backend, const Request& request) {
         fs::rename(directory, aside.path() + "/damaged", ignored);
       }
     }
-    const Turn turn(directory_ + "/locks/" + key, exists);
+    const Turn turn(directory_ + "/locks/" + key, TimeLimit(), exists);
     if (exists()) continue;
     const Workplace work(directory_, key);
     backend.RunTo(request, work.path() + "/capture");

@@ -17,13 +17,17 @@
 #include "reference/engines/known_faults.h"
 #include "reference/engines/process.h"
 #include "reference/engines/program_files.h"
+#include "reference/engines/runner_build.h"
 
 namespace parity {
 namespace {
 
 namespace fs = std::filesystem;
 
-bool IsExecutable(const std::string& path) { return fs::is_regular_file(path) && access(path.c_str(), X_OK) == 0; }
+bool IsExecutable(const std::string& path) {
+  std::error_code error;
+  return fs::is_regular_file(path, error) && access(path.c_str(), X_OK) == 0;
+}
 
 class RunnerBackend : public DirectoryBackend {
  public:
@@ -89,11 +93,11 @@ class RunnerBackend : public DirectoryBackend {
     return result;
   }
 
-  // The runner that a variable names; or one for the checkout that another names, compiled where it is not there yet;
-  // or what was built with this program; or one for the checkout in its usual place.
+  // The runner that a variable names; or one for the checkout that others name, compiled where it is not there yet; or
+  // what was built with this program; or one for the checkout in its usual place.
   bool FindProgram(ProbeResult& result) {
     std::vector<std::string> places = RunnerPlaces(runner_.program);
-    const std::string named = Variable(runner_.variable), checkout = Variable(runner_.checkout_variable);
+    const std::string named = EnvironmentVariable(runner_.variable), checkout = NamedCheckout();
     if (!named.empty()) places = {named};
     if (named.empty() && !checkout.empty()) return FindBuiltFor(checkout, places) || CompileFor(checkout, result);
     for (const std::string& place : places) {
@@ -101,15 +105,29 @@ class RunnerBackend : public DirectoryBackend {
       if (program_.empty() && IsExecutable(place)) program_ = place;
     }
     if (!program_.empty()) return true;
-    const std::string usual = Variable("HOME") + "/" + runner_.checkout;
-    if (named.empty() && !runner_.checkout.empty() && fs::is_directory(usual)) return CompileFor(usual, result);
+    std::error_code error;
+    if (named.empty() && !runner_.checkout.empty() && fs::is_directory(UsualCheckout(), error)) {
+      return CompileFor(UsualCheckout(), result);
+    }
     result.problem = fmt::format("no runner at {}", fmt::join(places, ", "));
     return false;
   }
 
-  // What was built with this program may be of that very checkout.
+  std::string UsualCheckout() const { return EnvironmentVariable("HOME") + "/" + runner_.checkout; }
+
+  // Libraries that are named belong to a checkout, which may be in its usual place.
+  std::string NamedCheckout() const {
+    const std::string named = EnvironmentVariable(runner_.layout.variable);
+    const bool libraries = !EnvironmentVariable(runner_.layout.libraries_variable).empty();
+    return named.empty() && libraries && !runner_.checkout.empty() ? UsualCheckout() : named;
+  }
+
+  // What was built with this program may be of that very checkout, or of the libraries that are named.
   bool FindBuiltFor(const std::string& checkout, const std::vector<std::string>& places) {
-    const std::string below = fs::weakly_canonical(checkout).string() + "/";
+    const std::string libraries = EnvironmentVariable(runner_.layout.libraries_variable);
+    std::error_code error;
+    const std::string below = fs::weakly_canonical(libraries.empty() ? checkout : libraries, error).string() + "/";
+    if (error) return false;
     for (const std::string& place : places) {
       if (!IsExecutable(place)) continue;
       program_ = place;
@@ -122,14 +140,11 @@ class RunnerBackend : public DirectoryBackend {
     return false;
   }
 
-  static std::string Variable(const std::string& name) {
-    const char* value = name.empty() ? nullptr : std::getenv(name.c_str());
-    return value == nullptr ? "" : value;
-  }
-
   bool CompileFor(const std::string& directory, ProbeResult& result) {
     const Checkout checkout = FindCheckout(engine_, runner_.layout, directory);
     result.looked_in.push_back(directory);
+    const std::string libraries = EnvironmentVariable(runner_.layout.libraries_variable);
+    if (!libraries.empty()) result.looked_in.push_back(libraries);
     if (!checkout.generation.empty()) result.details.push_back("generation: " + checkout.generation);
     BuiltRunner built{.problem = checkout.problem, .remedy = checkout.remedy};
     if (checkout.problem.empty()) built = BuildRunner(checkout);

@@ -9,18 +9,17 @@
 #include <vector>
 
 #include "reference/engines/backend.h"
-#include "reference/engines/runner_build.h"
+#include "reference/engines/checkout.h"
 
 namespace parity {
 
 struct Runner {
-  std::string program = {};            // "llama_cpp_runner"; empty: the engine has none
-  std::string variable = {};           // environment variable that names the program
-  std::string package = {};            // the engine as an npm package, by its place in the source tree
-  std::string checkout_variable = {};  // environment variable that names a checkout of the engine
-  std::string checkout = {};           // where else one is looked for, below the user's home
-  CheckoutLayout layout = {};          // of a checkout
-  std::string remedy = {};             // how to get it
+  std::string program = {};    // "llama_cpp_runner"; empty: the engine has none
+  std::string variable = {};   // environment variable that names the program
+  std::string package = {};    // the engine as an npm package, by its place in the source tree
+  std::string checkout = {};   // where else a checkout of the engine is looked for, below the user's home
+  CheckoutLayout layout = {};  // of a checkout
+  std::string remedy = {};     // how to get it
 };
 
 std::unique_ptr<Backend> MakeRunnerBackend(const std::string& engine, const Runner& runner);

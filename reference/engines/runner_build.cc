@@ -5,25 +5,30 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <optional>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 
 #include "reference/capture/hash.h"
 #include "reference/capture/temporary_directory.h"
+#include "reference/capture/whole_file.h"
 #include "reference/engines/process.h"
 #include "reference/engines/program_files.h"
+#include "reference/engines/turn.h"
 
 namespace parity {
 namespace {
 
 namespace fs = std::filesystem;
 using std::chrono::seconds;
+
+constexpr seconds kCompileLimit{600};
+constexpr std::chrono::minutes kFailureCounts{10};
 
 // What is compiled, as one file.
 constexpr const char* kSources[] = {"reference/engines/serve.cc",       "reference/llama_family/node_map.cc",
@@ -34,98 +39,6 @@ std::string Contents(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
-
-std::string FirstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
-
-// libllama.so, or libllama.b6845.so where only the versioned name is there; never libllama-common.so.
-std::string FindLibrary(const std::vector<std::string>& folders, const std::string& name) {
-  for (const std::string& folder : folders) {
-    if (fs::exists(folder + "/" + name + ".so")) return folder + "/" + name + ".so";
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(folder, error)) {
-      const std::string file = entry.path().filename();
-      if (file.starts_with(name + ".") && file.ends_with(".so")) return entry.path();
-    }
-  }
-  return "";
-}
-
-// "" where the folder is in no repository of its own.
-std::string CommitOf(const std::string& directory) {
-  if (!fs::exists(directory + "/.git")) return "";
-  const ProcessResult git = RunProcess({"git", "-C", directory, "rev-parse", "--short=7", "HEAD"}, seconds(20));
-  return git.ok() ? FirstLine(git.output) : "";
-}
-
-// A commit; of a bitnet.cpp that of the llama.cpp in it too, which says what the arithmetic is; or else what
-// libllama.b6845.so says.
-std::string VersionOf(const Checkout& checkout, const std::string& llama) {
-  std::string version = CommitOf(checkout.directory);
-  const std::string inner = llama == checkout.directory ? "" : CommitOf(llama);
-  if (!inner.empty()) version += (version.empty() ? "" : ", ") + ("llama.cpp " + inner);
-  if (!version.empty()) return version;
-  const std::string file = fs::path(checkout.libraries.front()).filename();
-  const std::string prefix = "libllama.", suffix = ".so";
-  if (file.size() > prefix.size() + suffix.size()) {
-    return file.substr(prefix.size(), file.size() - prefix.size() - suffix.size());
-  }
-  return checkout.engine == "llama.cpp" ? "" : "unknown commit";  // llama.cpp's library may tell
-}
-
-// The compiler's signature in a library: "clang version 19.1.7 (1)", "GCC: (Debian 12.2.0-14) 12.2.0".
-std::string CompilerOf(const std::string& library) {
-  const std::string bytes = Contents(library);
-  for (const char* sign : {"clang version ", "GCC: ("}) {
-    const size_t at = bytes.find(sign);
-    if (at == std::string::npos) continue;
-    std::string text = bytes.substr(at, std::min(bytes.find('\0', at) - at, size_t{80}));
-    std::erase_if(text, [](char c) { return c == '"' || c == '\\' || static_cast<unsigned char>(c) < 32; });
-    return text;
-  }
-  return "unknown compiler";
-}
-
-}  // namespace
-
-Checkout FindCheckout(const std::string& engine, const CheckoutLayout& layout, const std::string& directory) {
-  Checkout found{.engine = engine, .directory = directory};
-  const std::string llama = layout.llama == "." ? directory : directory + "/" + layout.llama;
-  if (!fs::exists(llama + "/include/llama.h")) {
-    found.problem = fmt::format("{}: {}/include/llama.h is not there", directory, llama);
-    found.remedy = "name the folder of a checkout with its submodules";
-    return found;
-  }
-  for (const char* folder : {"/include", "/ggml/include"}) {
-    if (fs::is_directory(llama + folder)) found.headers.push_back(llama + folder);
-  }
-  const bool since_2025 = std::any_of(found.headers.begin(), found.headers.end(),
-                                      [](const std::string& h) { return fs::exists(h + "/gguf.h"); });
-  if (engine == "bitnet.cpp") found.generation = since_2025 ? "since July 2026" : "up to July 2026";
-  std::vector<std::string> folders;
-  for (const std::string& folder : layout.libraries) folders.push_back(directory + "/" + folder);
-  for (const char* name : {"libllama", "libggml", "libggml-base", "libggml-cpu"}) {
-    const std::string file = FindLibrary(folders, name);
-    if (!file.empty()) found.libraries.push_back(file);
-    // The others came later.
-    if (file.empty() && found.libraries.size() < 2 && std::string(name).find('-') == std::string::npos) {
-      found.problem = fmt::format("{}: {}.so is in none of {}", directory, name, fmt::join(folders, ", "));
-      found.remedy = "build the checkout with -DBUILD_SHARED_LIBS=ON";
-      return found;
-    }
-  }
-  found.version = VersionOf(found, llama);
-  found.compiler = CompilerOf(found.libraries.back());
-  return found;
-}
-
-namespace {
-
-// Our sources, their headers, and the libraries that they need: of an installation or of a build tree.
-struct RunnerSources {
-  fs::path root;
-  std::vector<std::string> includes;   // of headers that are not ours
-  std::vector<std::string> libraries;  // files, or "-lfmt"
-};
 
 RunnerSources FindSources() {
   if (const std::optional<fs::path> sources = SourceTree()) {
@@ -151,53 +64,107 @@ RunnerSources FindSources() {
 }
 
 fs::path CacheFolder() {
-  const char *xdg = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
+  const std::string xdg = EnvironmentVariable("XDG_CACHE_HOME"), home = EnvironmentVariable("HOME");
   // A relative one is to be ignored, by the XDG specification. A folder that others can write to is never taken.
-  if (xdg != nullptr && *xdg == '/') return fs::path(xdg) / "bitnet-parity/runners";
-  if (home != nullptr && *home != '\0') return fs::path(home) / ".cache/bitnet-parity/runners";
+  if (xdg.starts_with('/')) return fs::path(xdg) / "bitnet-parity/runners";
+  if (!home.empty()) return fs::path(home) / ".cache/bitnet-parity/runners";
   throw std::runtime_error("neither XDG_CACHE_HOME nor HOME is set");
 }
 
+// CXX as a shell reads it, as make does ("ccache g++ -m64"); or the path of a compiler, with blanks in it or not.
 std::string Compiler() {
-  const char* given = std::getenv("CXX");
-  return given != nullptr && *given != '\0' ? given : "c++";
+  const std::string given = EnvironmentVariable("CXX");
+  if (given.empty()) return "c++";
+  const bool is_path = given.find('/') != std::string::npos && access(given.c_str(), X_OK) == 0;
+  return is_path ? "\"" + given + "\"" : given;
 }
 
-std::vector<std::string> Command(const Checkout& checkout, const RunnerSources& sources, const std::string& source,
-                                 const std::string& program) {
-  std::vector<std::string> command = {Compiler(), "-std=c++20", "-O1", "-ffp-contract=off",
-                                      "-I" + sources.root.string()};
-  for (const std::string& folder : sources.includes) command.insert(command.end(), {"-isystem", folder});
-  for (const std::string& folder : checkout.headers) command.insert(command.end(), {"-isystem", folder});
+// All that it says comes as one text, and not its last lines alone.
+ProcessResult RunCompiler(const std::vector<std::string>& arguments, seconds limit) {
+  std::vector<std::string> shell = {"sh", "-c", fmt::format("exec {} \"$@\" 2>&1", Compiler()), "sh"};
+  shell.insert(shell.end(), arguments.begin(), arguments.end());
+  return RunProcess(shell, limit);
+}
+
+std::vector<std::string> Arguments(const Checkout& checkout, const RunnerSources& sources, const std::string& source,
+                                   const std::string& program) {
+  std::vector<std::string> arguments = {"-std=c++20", "-O1", "-ffp-contract=off", "-I" + sources.root};
+  for (const std::vector<std::string>* folders : {&sources.includes, &checkout.headers}) {
+    for (const std::string& folder : *folders) arguments.insert(arguments.end(), {"-isystem", folder});
+  }
   for (const auto& [name, value] :
        {std::pair{"NAME", &checkout.engine}, {"VERSION", &checkout.version}, {"COMPILER", &checkout.compiler}}) {
-    command.push_back(fmt::format("-DPARITY_ENGINE_{}=\"{}\"", name, *value));
+    arguments.push_back(fmt::format("-DPARITY_ENGINE_{}=\"{}\"", name, *value));
   }
-  command.push_back(source);
-  command.insert(command.end(), sources.libraries.begin(), sources.libraries.end());
-  command.insert(command.end(), checkout.libraries.begin(), checkout.libraries.end());
-  for (const std::vector<std::string>* files : {&checkout.libraries, &sources.libraries}) {
+  arguments.push_back(source);
+  for (const std::vector<std::string>* files : {&sources.libraries, &checkout.libraries}) {
+    arguments.insert(arguments.end(), files->begin(), files->end());
     for (const std::string& file : *files) {
       if (file.ends_with(".a") || file.starts_with("-l")) continue;
-      command.push_back("-Wl,-rpath," + fs::path(file).parent_path().string());
+      // Not -Wl,: a path may have a comma.
+      arguments.insert(arguments.end(), {"-Xlinker", "-rpath", "-Xlinker", fs::path(file).parent_path().string()});
     }
   }
-  command.insert(command.end(), {"-ldl", "-pthread", "-o", program});
-  return command;
+  // A library of theirs may lack what it never calls here (flash attention that was left out): that is found when it is
+  // called, if ever. What our own part lacks is an error.
+  for (const char* option : {"--allow-shlib-undefined", "-z", "lazy"}) {
+    arguments.insert(arguments.end(), {"-Xlinker", option});
+  }
+  arguments.insert(arguments.end(), {"-ldl", "-pthread", "-o", program});
+  return arguments;
+}
+
+// The files that a text includes, as it names them.
+std::vector<std::string> IncludesIn(const std::string& text) {
+  std::vector<std::string> names;
+  std::istringstream lines(text);
+  const auto skip = [](const std::string& line, size_t at) { return line.find_first_not_of(" \t", at); };
+  for (std::string line; std::getline(lines, line);) {
+    size_t at = skip(line, 0);
+    if (at == std::string::npos || line[at] != '#') continue;
+    at = skip(line, at + 1);
+    if (at == std::string::npos || line.compare(at, 7, "include") != 0) continue;
+    at = skip(line, at + 7);
+    if (at == std::string::npos || (line[at] != '"' && line[at] != '<')) continue;
+    const size_t end = line.find(line[at] == '"' ? '"' : '>', at + 1);
+    if (end != std::string::npos) names.push_back(line.substr(at + 1, end - at - 1));
+  }
+  return names;
+}
+
+// Our sources and every file that they include, from whichever folder of `folders` or beside the includer. The
+// system's, which are in none of them, are the compiler's affair.
+std::set<fs::path> FilesOf(const fs::path& root, const std::vector<std::string>& folders) {
+  std::set<fs::path> files;
+  std::vector<fs::path> todo;
+  for (const char* source : kSources) todo.push_back(root / source);
+  while (!todo.empty()) {
+    const fs::path file = todo.back().lexically_normal();
+    todo.pop_back();
+    std::error_code error;
+    if (!fs::is_regular_file(file, error) || !files.insert(file).second) continue;
+    for (const std::string& name : IncludesIn(Contents(file))) {
+      todo.push_back(file.parent_path() / name);
+      for (const std::string& folder : folders) todo.push_back(fs::path(folder) / name);
+    }
+  }
+  return files;
 }
 
 // Changes with all that the program depends on.
 std::string KeyOf(const Checkout& checkout, const RunnerSources& sources, const std::string& compiler_version) {
-  std::string text = compiler_version + fmt::format("{}", fmt::join(Command(checkout, sources, "", ""), "\n"));
-  for (const std::string& library : checkout.libraries) text += HashFile(library);
-  for (const std::string& folder : checkout.headers) {
-    for (const char* header : {"llama.h", "ggml.h", "ggml-backend.h", "gguf.h"})
-      text += Contents(folder + "/" + header);
+  std::string text =
+      fmt::format("{}\n{}\n{}\n", Compiler(), compiler_version, fmt::join(Arguments(checkout, sources, "", ""), "\n"));
+  for (const std::vector<std::string>* libraries : {&checkout.libraries, &sources.libraries}) {
+    for (const std::string& library : *libraries) {
+      if (!library.starts_with("-l") && fs::exists(library)) text += HashFile(library) + "\n";
+    }
   }
-  for (const char* source : kSources) text += Contents(sources.root / source);
-  text += Contents(sources.root / "reference/llama_family/api.h");
-  for (const std::string& library : sources.libraries) {
-    if (library.ends_with(".a") && fs::exists(library)) text += HashFile(library);
+  std::vector<std::string> folders = {sources.root};
+  folders.insert(folders.end(), sources.includes.begin(), sources.includes.end());
+  folders.insert(folders.end(), checkout.headers.begin(), checkout.headers.end());
+  for (const fs::path& file : FilesOf(sources.root, folders)) {
+    text += fmt::format("{} {}\n", file.string(), HashText(Contents(file)));
   }
   return HashText(text).substr(0, 16);
 }
@@ -215,60 +182,87 @@ std::string FirstError(const std::string& said) {
   return last;
 }
 
-BuiltRunner CompileTo(const Checkout& checkout, const RunnerSources& sources, const fs::path& folder) {
-  if (isatty(STDERR_FILENO) != 0) {
-    std::fputs(fmt::format("compiling a runner for {} at {}, once ...\n", checkout.engine, checkout.directory).c_str(),
-               stderr);
+// Where a runner is, or why there is none.
+class Place {
+ public:
+  Place(const Checkout& checkout, const std::string& key)
+      : checkout_(checkout), folder_((CacheFolder() / fmt::format("{}-{}", checkout.engine, key)).string()) {}
+
+  // A runner that is there, or a failure that still counts.
+  std::optional<BuiltRunner> Kept() const {
+    const std::string program = folder_ + "/runner";
+    if (access(program.c_str(), X_OK) == 0) return BuiltRunner{.program = program};
+    std::error_code error;
+    const fs::file_time_type failed = fs::last_write_time(Failed(), error);
+    const fs::file_time_type now = fs::file_time_type::clock::now();
+    if (error || failed > now || now - failed > kFailureCounts) return std::nullopt;
+    return Failure(Contents(Failed()));
   }
-  const TemporaryDirectory work;
-  const std::string source = work.path() + "/runner.cc", program = work.path() + "/runner";
-  std::ofstream all(source);
-  for (const char* file : kSources) all << "#include \"" << file << "\"\n";
-  all.close();
-  const std::vector<std::string> command = Command(checkout, sources, source, program);
-  // All that the compiler says, and not its last lines alone.
-  std::vector<std::string> shell = {"sh", "-c", "exec \"$0\" \"$@\" 2>&1"};
-  shell.insert(shell.end(), command.begin(), command.end());
-  const ProcessResult compiled = RunProcess(shell, seconds(600));
-  fs::create_directories(folder);
-  const std::string log = (folder / "compiler.txt").string();
-  std::ofstream(log) << fmt::format("{}\n\n{}", fmt::join(command, " "), compiled.output);
-  if (!compiled.ok()) {
-    return {
-        .problem = fmt::format("the runner for {} does not compile against {}: {}", checkout.engine, checkout.directory,
-                               FirstError(compiled.output)),
-        .remedy = fmt::format("{} has all that the compiler said; its C API may be of a generation that this version "
-                              "does not know, or its libraries older than its headers: build the checkout again",
-                              log)};
+
+  BuiltRunner Compile(const RunnerSources& sources) const {
+    fs::create_directories(fs::path(folder_).parent_path());
+    const Turn turn(folder_ + ".lock", kCompileLimit, [this] { return Kept().has_value(); });
+    if (const std::optional<BuiltRunner> kept = Kept()) return *kept;  // somebody else's, meanwhile
+    if (isatty(STDERR_FILENO) != 0) {
+      fmt::print(stderr, "compiling a runner for {} at {}, once ...\n", checkout_.engine, checkout_.directory);
+    }
+    const TemporaryDirectory work;
+    const std::string source = work.path() + "/runner.cc", program = work.path() + "/runner";
+    std::ofstream all(source);
+    for (const char* file : kSources) all << "#include \"" << file << "\"\n";
+    all.close();
+    const std::vector<std::string> arguments = Arguments(checkout_, sources, source, program);
+    const ProcessResult compiled = RunCompiler(arguments, kCompileLimit);
+    fs::create_directories(folder_);
+    WriteWhole(Log(), fmt::format("{} {}\n\n{}", Compiler(), fmt::join(arguments, " "), compiled.output));
+    if (!compiled.ok()) {
+      const std::string error = FirstError(compiled.output);
+      WriteWhole(Failed(), error.empty() ? compiled.Describe() : error);
+      return Failure(Contents(Failed()));
+    }
+    const std::string there = folder_ + "/runner", temporary = fmt::format("{}.{}", there, getpid());
+    fs::copy_file(program, temporary, fs::copy_options::overwrite_existing);
+    fs::rename(temporary, there);
+    return {.program = there};
   }
-  const fs::path there = folder / "runner", temporary = fmt::format("{}.{}", there.string(), getpid());
-  fs::copy_file(program, temporary, fs::copy_options::overwrite_existing);
-  fs::rename(temporary, there);  // whoever else compiled it made the same
-  return {.program = there};
-}
+
+ private:
+  std::string Failed() const { return folder_ + "/failed.txt"; }
+  std::string Log() const { return folder_ + "/compiler.txt"; }
+
+  BuiltRunner Failure(const std::string& error) const {
+    return {.problem = fmt::format("the runner for {} does not compile against {}: {}", checkout_.engine,
+                                   checkout_.directory, error),
+            .remedy = fmt::format("{} has all that the compiler said; its C API may be of a generation that this "
+                                  "version does not know, or its libraries older than its headers: build the checkout "
+                                  "again. It is not tried again for {} minutes, or until {} is removed",
+                                  Log(), kFailureCounts.count(), Failed())};
+  }
+
+  const Checkout& checkout_;
+  std::string folder_;
+};
 
 }  // namespace
 
-BuiltRunner BuildRunner(const Checkout& checkout) {
+BuiltRunner BuildRunner(const Checkout& checkout, const std::optional<RunnerSources>& own) {
   try {
-    const ProcessResult version = RunProcess({Compiler(), "--version"}, seconds(20));
+    const ProcessResult version = RunCompiler({"--version"}, seconds(20));
     if (!version.ok()) {
-      return {.problem = fmt::format("{}: no C++ compiler: `{} --version` {}{}", checkout.directory, Compiler(),
-                                     version.Describe(), version.start_error.empty() ? "" : " " + version.start_error),
+      return {.problem = fmt::format("{}: no C++ compiler: `{} --version` {}: {}", checkout.directory, Compiler(),
+                                     version.Describe(), version.last_words),
               .remedy =
                   "install g++ or clang++, or name a compiler of C++20 in CXX: a runner is compiled once against "
                   "the engine's own headers"};
     }
-    const RunnerSources sources = FindSources();
-    if (!fs::exists(sources.root / kSources[0])) {
-      return {.problem = fmt::format("{}: the runner's sources are not there", sources.root.string()),
+    const RunnerSources sources = own ? *own : FindSources();
+    if (!fs::exists(fs::path(sources.root) / kSources[0])) {
+      return {.problem = fmt::format("{}: the runner's sources are not there", sources.root),
               .remedy = "install bitnet-parity whole: share/bitnet-parity/runner belongs to it"};
     }
-    const fs::path folder =
-        CacheFolder() / fmt::format("{}-{}", checkout.engine, KeyOf(checkout, sources, version.output));
-    const fs::path program = folder / "runner";
-    if (access(program.c_str(), X_OK) == 0) return {.program = program};
-    return CompileTo(checkout, sources, folder);
+    const Place place(checkout, KeyOf(checkout, sources, version.output));
+    if (const std::optional<BuiltRunner> kept = place.Kept()) return *kept;
+    return place.Compile(sources);
   } catch (const std::exception& error) {
     return {.problem = fmt::format("{}: no runner could be built: {}", checkout.directory, error.what()),
             .remedy = "set XDG_CACHE_HOME to a folder that can be written"};

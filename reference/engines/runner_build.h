@@ -1,38 +1,27 @@
 // A runner for an engine that a user has built, compiled when it is first asked for: LLAMA_CPP_DIR or BITNET_CPP_DIR in
 // the environment is enough. It is kept in the user's cache ($XDG_CACHE_HOME/bitnet-parity/runners), under a name that
-// changes with the engine's libraries and headers, our sources, and the compiler.
+// changes with the engine's libraries, our sources, the compiler, and every header that is included, except the
+// system's. Processes that ask at once wait for the one that compiles. What failed is not tried again for ten minutes.
 //
 //   Checkout found = FindCheckout("bitnet.cpp", layout, "/home/me/BitNet");
-//   if (found.problem.empty()) std::string program = BuildRunner(found);
+//   if (found.problem.empty()) std::string program = BuildRunner(found).program;
 #ifndef BITNET_PARITY_REFERENCE_ENGINES_RUNNER_BUILD_H_
 #define BITNET_PARITY_REFERENCE_ENGINES_RUNNER_BUILD_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "reference/engines/checkout.h"
+
 namespace parity {
 
-// Where an engine of the llama.cpp family has what a runner needs, below its checkout.
-struct CheckoutLayout {
-  std::string llama = {};                   // the folder of llama.cpp: "." or "3rdparty/llama.cpp"
-  std::vector<std::string> libraries = {};  // folders, in the order to look
+// What a runner is compiled from beside the engine's own headers and libraries.
+struct RunnerSources {
+  std::string root = {};                    // the folder in which reference/llama_family/main.cc is
+  std::vector<std::string> includes = {};   // folders of headers that are neither ours nor the engine's
+  std::vector<std::string> libraries = {};  // files, or "-lfmt"
 };
-
-// A checkout, or an installation, as it is on disk.
-struct Checkout {
-  std::string engine = {};  // "bitnet.cpp"
-  std::string directory = {};
-  std::vector<std::string> headers = {};    // folders
-  std::vector<std::string> libraries = {};  // files: libllama first
-  std::string generation = {};              // "up to July 2026"; empty where one is like the other
-  std::string version = {};                 // commits, or what a library's name says
-  std::string compiler = {};                // its signature in the library that computes
-  std::string problem = {};                 // why no runner can be built against it
-  std::string remedy = {};
-};
-
-// Never throws: `problem` says what is missing.
-Checkout FindCheckout(const std::string& engine, const CheckoutLayout& layout, const std::string& directory);
 
 struct BuiltRunner {
   std::string program = {};
@@ -40,8 +29,8 @@ struct BuiltRunner {
   std::string remedy = {};
 };
 
-// The program, compiled now or before.
-BuiltRunner BuildRunner(const Checkout& checkout);
+// The program, compiled now or before. `sources`: nothing: those of this build tree or installation.
+BuiltRunner BuildRunner(const Checkout& checkout, const std::optional<RunnerSources>& sources = {});
 
 }  // namespace parity
 

@@ -3,9 +3,9 @@
 // that takes an argument) or, for functions without one, in the libraries at run time. The runner's sources are written
 // against the names below.
 //
-// Given on the command line: PARITY_ENGINE_NAME, "llama.cpp" or "bitnet.cpp"; PARITY_ENGINE_VERSION, its commit or
-// release, "" where the library tells it; PARITY_ENGINE_COMPILER, the compiler's signature in the library, "" where it
-// does not matter.
+// Given on the command line: PARITY_ENGINE_NAME, "llama.cpp", "bitnet.cpp" or "ik_llama.cpp"; PARITY_ENGINE_VERSION,
+// its commit or release, "" where the library tells it; PARITY_ENGINE_COMPILER, the compiler's signature in the
+// library, "" where it does not matter.
 #ifndef BITNET_PARITY_REFERENCE_LLAMA_FAMILY_API_H_
 #define BITNET_PARITY_REFERENCE_LLAMA_FAMILY_API_H_
 
@@ -23,11 +23,13 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace parity::api {
 
 inline constexpr char kBackendName[] = PARITY_ENGINE_NAME;
 inline constexpr bool kIsBitnetCpp = std::string_view(kBackendName) == "bitnet.cpp";
+inline constexpr bool kIsIkLlamaCpp = std::string_view(kBackendName) == "ik_llama.cpp";
 // llama.cpp from 2025 on has its GGUF functions in a header of their own, and so has what stands on it.
 #if __has_include(<gguf.h>)
 inline constexpr bool kSince2025 = true;
@@ -79,10 +81,12 @@ inline bool LoadCpuPlugin(const std::string& file) {
   const auto load = Find<void*(const char*)>("ggml_backend_load");
   return load != nullptr && load(file.c_str()) != nullptr;
 }
+// Kernels of a library can be named; those of plugins are a device, which in 2024 a library did not list.
 inline bool HaveCpuDevice() {
   constexpr int kCpu = 0;  // GGML_BACKEND_DEVICE_TYPE_CPU
+  if (Find<void*()>("ggml_backend_cpu_init") != nullptr) return true;
   const auto device = Find<void*(int)>("ggml_backend_dev_by_type");
-  return device == nullptr || device(kCpu) != nullptr;
+  return device != nullptr && device(kCpu) != nullptr;
 }
 
 // An address inside libllama, to find its file.
@@ -92,8 +96,8 @@ inline const void* LibraryAddress() { return reinterpret_cast<const void*>(&llam
 
 template <typename Params>
 llama_model* LoadModelWith(const char* path, Params params) {
-  if constexpr (requires { params.devices; }) {
-    static ggml_backend_dev_t no_devices[] = {nullptr};  // the CPU is always there
+  if constexpr (requires { **params.devices; }) {                                        // elsewhere a text, or nothing
+    static std::remove_reference_t<decltype(*params.devices)> no_devices[] = {nullptr};  // the CPU is always there
     params.devices = no_devices;
   }
   if constexpr (requires { params.load_mode; }) {
@@ -118,11 +122,21 @@ inline llama_model* LoadModel(const std::string& path, bool vocab_only,
   return LoadModelWith(path.c_str(), params);
 }
 
+// Whether the library multiplies by weights of this type. Since 2025 it says so itself when it loads a file, and
+// bitnet.cpp has products beside its table of types.
+template <typename Type>
+bool HasProduct(Type type) {
+  if constexpr (requires { ggml_internal_get_type_traits(type).vec_dot; }) {
+    return kIsBitnetCpp || ggml_internal_get_type_traits(type).vec_dot != nullptr;
+  }
+  return true;
+}
+
 // What the feed-forward of an architecture computes, whatever the file's `hidden_activation` says (it is not read); ""
 // where nobody looked, or where it depends on the commit.
 inline std::string_view ActivationOf(std::string_view architecture) {
   if (architecture == "bitnet" || architecture == "llama") return "silu";
-  if (kIsBitnetCpp) return !kSince2025 && architecture.starts_with("bitnet-") ? "relu2" : "";
+  if (kIsBitnetCpp || kIsIkLlamaCpp) return !kSince2025 && architecture.starts_with("bitnet-") ? "relu2" : "";
   return architecture == "gemma3" ? "gelu" : architecture == "qwen3" ? "silu" : "";
 }
 
@@ -144,11 +158,21 @@ llama_context* NewContextWith(llama_model* model, Params params) {
   }
   if constexpr (requires { params.op_offload; }) params.op_offload = false;
   if constexpr (requires { params.no_perf; }) params.no_perf = true;
+  // ik_llama.cpp makes one operation of several, whose parts nobody sees.
+  if constexpr (requires { params.fused_up_gate; }) params.fused_up_gate = false;
+  if constexpr (requires { params.graph_reuse; }) params.graph_reuse = false;
   if constexpr (requires { llama_init_from_model(model, params); }) {
     return llama_init_from_model(model, params);
   } else {
     return llama_new_context_with_model(model, params);
   }
+}
+
+// A function that watches the graph: it answers with a bool, or in forks with an int.
+using WatchAnswer = std::invoke_result_t<ggml_backend_sched_eval_callback, ggml_tensor*, bool, void*>;
+template <bool (*watch)(ggml_tensor*, bool, void*)>
+WatchAnswer Watch(ggml_tensor* tensor, bool ask, void* user_data) {
+  return watch(tensor, ask, user_data);
 }
 
 // Flash attention off (its graph has no kq node), K and V in F16.
@@ -170,42 +194,55 @@ inline llama_context* NewContext(llama_model* model, int n_ctx, int n_ubatch, in
 }
 inline void FreeContext(llama_context* context) { llama_free(context); }
 
-// Functions of the vocabulary take it from 2025 on, and the model before that.
-template <typename Model>
-auto VocabOf(const Model* model) {
-  if constexpr (requires { llama_model_get_vocab(model); }) {
-    return llama_model_get_vocab(model);
+// Calls `function` with the model where it takes that, as all did before 2025, and else with the model's vocabulary: a
+// fork may have some of each.
+template <typename Model, typename Function>
+auto OfVocabulary(const Model* model, Function function) {
+  if constexpr (requires { function(model); }) {
+    return function(model);
   } else {
-    return model;
-  }
-}
-template <typename Vocab>
-int VocabSizeOf(const Vocab* vocab) {
-  if constexpr (requires { llama_vocab_n_tokens(vocab); }) {
-    return llama_vocab_n_tokens(vocab);
-  } else {
-    return llama_n_vocab(vocab);
-  }
-}
-template <typename Vocab>
-bool IsEndOf(const Vocab* vocab, llama_token token) {
-  if constexpr (requires { llama_vocab_is_eog(vocab, token); }) {
-    return llama_vocab_is_eog(vocab, token);
-  } else {
-    return llama_token_is_eog(vocab, token);
+    return function(llama_model_get_vocab(model));
   }
 }
 
-inline int VocabSize(const llama_model* model) { return VocabSizeOf(VocabOf(model)); }
-inline bool HasVocab(const llama_model* model) { return llama_vocab_type(VocabOf(model)) != LLAMA_VOCAB_TYPE_NONE; }
-inline bool IsEndOfGeneration(const llama_model* model, llama_token token) { return IsEndOf(VocabOf(model), token); }
-inline int Tokenize(const llama_model* model, const std::string& text, llama_token* tokens, int capacity,
-                    bool add_special, bool parse_special) {
-  return llama_tokenize(VocabOf(model), text.data(), static_cast<int>(text.size()), tokens, capacity, add_special,
-                        parse_special);
+template <typename Model>
+int VocabSize(const Model* model) {
+  if constexpr (requires { llama_vocab_n_tokens(llama_model_get_vocab(model)); }) {
+    return llama_vocab_n_tokens(llama_model_get_vocab(model));
+  } else {
+    return OfVocabulary(model, [](const auto* v) -> decltype(llama_n_vocab(v)) { return llama_n_vocab(v); });
+  }
 }
-inline int TokenToPiece(const llama_model* model, llama_token token, char* buffer, int capacity) {
-  return llama_token_to_piece(VocabOf(model), token, buffer, capacity, 0, true);
+template <typename Model>
+bool IsEndOfGeneration(const Model* model, llama_token token) {
+  if constexpr (requires { llama_vocab_is_eog(llama_model_get_vocab(model), token); }) {
+    return llama_vocab_is_eog(llama_model_get_vocab(model), token);
+  } else {
+    return OfVocabulary(model, [token](const auto* v) -> decltype(llama_token_is_eog(v, token)) {
+      return llama_token_is_eog(v, token);
+    });
+  }
+}
+template <typename Model>
+bool HasVocab(const Model* model) {
+  return OfVocabulary(model, [](const auto* v) -> decltype(llama_vocab_type(v)) { return llama_vocab_type(v); }) !=
+         LLAMA_VOCAB_TYPE_NONE;
+}
+template <typename Model>
+int Tokenize(const Model* model, const std::string& text, llama_token* tokens, int capacity, bool add_special,
+             bool parse_special) {
+  const char* bytes = text.data();
+  const auto n = static_cast<int32_t>(text.size());
+  return OfVocabulary(
+      model, [=](const auto* v) -> decltype(llama_tokenize(v, bytes, n, tokens, capacity, add_special, parse_special)) {
+        return llama_tokenize(v, bytes, n, tokens, capacity, add_special, parse_special);
+      });
+}
+template <typename Model>
+int TokenToPiece(const Model* model, llama_token token, char* buffer, int capacity) {
+  return OfVocabulary(model, [=](const auto* v) -> decltype(llama_token_to_piece(v, token, buffer, capacity, 0, true)) {
+    return llama_token_to_piece(v, token, buffer, capacity, 0, true);
+  });
 }
 
 }  // namespace parity::api

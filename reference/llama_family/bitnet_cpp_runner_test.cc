@@ -52,8 +52,8 @@ TEST_F(BitnetCppRunnerTest, TellsCommitCompilerAndInstructionSet) {
   EXPECT_GE(info["libraries"].size(), 2u);
 }
 
-TEST_F(BitnetCppRunnerTest, EveryNodeOfBothGraphsIsAStage) {
-  for (const char* architecture : {"bitnet", "bitnet-b1.58"}) {
+TEST_F(BitnetCppRunnerTest, EveryNodeOfTheGraphsIsAStage) {
+  for (const char* architecture : {"bitnet", "bitnet-b1.58", "llama"}) {
     for (const Schedule schedule : {Schedule::kBatch, Schedule::kTokenByToken}) {
       Request request;
       request.model = Model(architecture, 256);

@@ -3,8 +3,12 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -147,6 +151,45 @@ std::optional<double> MetaNumber(const gguf_context* gguf, const std::string& ke
   }
 }
 
+using Gguf = std::unique_ptr<gguf_context, decltype(&gguf_free)>;
+
+Gguf ReadHead(const std::string& path) {
+  gguf_init_params params = {};
+  params.no_alloc = true;
+  return {gguf_init_from_file(path.c_str(), params), &gguf_free};
+}
+
+// Throws where a tensor's type has no product in this library, which may crash on it or compute with its bytes as they
+// are. Some divide by the size of a block, which is 0 for types that they do not know: so the head is read in another
+// process first.
+void CheckTypes(const std::string& path) {
+  const pid_t child = fork();
+  if (child == 0) {
+    close(STDERR_FILENO);
+    _exit(ReadHead(path) ? 0 : 1);
+  }
+  int status = 0;
+  while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (child > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGFPE) {
+    throw UnsupportedModel(
+        fmt::format("{}: {} {} divides by zero when it reads the head of this file: a tensor's type "
+                    "is one that it does not know",
+                    path, api::kBackendName, api::Version()));
+  }
+  if (status != 0) return;  // it says itself what is wrong when it loads the file
+  const Gguf head = ReadHead(path);
+  if (!head) return;
+  for (int i = 0; i < static_cast<int>(gguf_get_n_tensors(head.get())); ++i) {
+    const auto type = gguf_get_tensor_type(head.get(), i);
+    if (api::HasProduct(type)) continue;
+    const char* name = ggml_type_name(type);
+    throw UnsupportedModel(fmt::format("{}: {} {} has no product for weights of type {} {} ({})", path,
+                                       api::kBackendName, api::Version(), static_cast<int>(type),
+                                       name == nullptr ? "" : name, gguf_get_tensor_name(head.get(), i)));
+  }
+}
+
 std::optional<double> AsNumber(const KvOverride& override) {
   if (const auto* number = std::get_if<int64_t>(&override.value)) return static_cast<double>(*number);
   if (const auto* number = std::get_if<double>(&override.value)) return *number;
@@ -210,7 +253,7 @@ Library LoadLibrary(const std::string& cpu_variant) {
   } else if (!library.variants.empty()) {
     api::LoadBestCpuPlugin(library.directory);
   }
-  if (!library.variants.empty() && !api::HaveCpuDevice()) {  // else they are part of a library
+  if (!api::HaveCpuDevice()) {
     throw std::runtime_error(fmt::format("{}: no CPU kernels; expected {}<instruction set>.so beside it. {}",
                                          library.path, kPluginPrefix, TakeLog()));
   }
@@ -233,6 +276,7 @@ Model::Model(const std::string& path, bool vocab_only, const std::vector<std::st
   }
   overrides.emplace_back();  // the end
   TakeLog();
+  if (!vocab_only) CheckTypes(path);
   model_ = api::LoadModel(path, vocab_only, overrides.data());
   if (!model_) {
     const std::string log = TakeLog();
@@ -250,10 +294,7 @@ ModelInfo Model::Info() const {
   ModelInfo info;
   info.path = path_;
   info.blake3 = HashFile(path_);
-  gguf_init_params params = {};
-  params.no_alloc = true;
-  const std::unique_ptr<gguf_context, decltype(&gguf_free)> gguf(gguf_init_from_file(path_.c_str(), params),
-                                                                 &gguf_free);
+  const Gguf gguf = ReadHead(path_);
   if (!gguf) throw std::runtime_error(fmt::format("{}: metadata cannot be read: {}", path_, TakeLog()));
   const auto architecture = gguf_find_key(gguf.get(), "general.architecture");
   if (architecture >= 0) info.architecture = gguf_get_val_str(gguf.get(), architecture);

@@ -311,6 +311,22 @@ TEST_F(RunnerTest, TheRequestPicksTheKernels) {
   EXPECT_THAT(r.last_words, AllOf(HasSubstr("pdp11"), HasSubstr("haswell")));
 }
 
+// Kernels that come as plugins, of which none is there.
+TEST_F(RunnerTest, LibrariesWithoutKernelsAreNamed) {
+  const json info = json::parse(RunProcess({RUNNER, "info"}, seconds(60)).output);
+  if (info["cpu_variants"].empty()) GTEST_SKIP() << "kernels are built in";
+  fs::create_directories(Path("bare"));
+  for (const auto& library : info["libraries"]) {
+    const fs::path file = library.get<std::string>();
+    if (!file.filename().string().starts_with("libggml-cpu-")) {
+      fs::copy_file(file, Path("bare") + "/" + file.filename().string());
+    }
+  }
+  const ProcessResult r = RunProcess({"env", "LD_LIBRARY_PATH=" + Path("bare"), RUNNER, "info"}, seconds(60));
+  EXPECT_EQ(r.exit_code, 2) << r.output;
+  EXPECT_THAT(r.last_words, AllOf(HasSubstr(Path("bare")), HasSubstr("no CPU kernels; expected libggml-cpu-")));
+}
+
 TEST_F(RunnerTest, AModelThatTheEngineDoesNotKnowHasItsOwnExitCode) {
   ProcessResult r = Serve(BaseRequest(Model("TQ2_0", "bitnet-b1.58")), "none");
   EXPECT_EQ(r.exit_code, 3);

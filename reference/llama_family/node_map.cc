@@ -26,6 +26,7 @@ constexpr Entry kEntries[] = {
     {"kq", Point::kAttnScores},
     {"kq_soft_max", Point::kAttnScoresSoftmax},
     {"kq_soft_max_ext", Point::kAttnScoresSoftmax},
+    {"kqv_merged_cont", Point::kAttnOut},
     {"kqv_out", Point::kAttnOut},
     {"attn_sub_norm", Point::kAttnSubNorm},
     {"attn_out", Point::kAttnOProj},
@@ -37,6 +38,7 @@ constexpr Entry kEntries[] = {
     {"ffn_gate", Point::kFfnGate},
     {"ffn_up", Point::kFfnUp},
     // A bias or a scale behind the product: the later node is the stage's value.
+    {"kqv_wo", Point::kAttnOProj},
     {"ffn_gate_b", Point::kFfnGate},
     {"ffn_gate_s", Point::kFfnGate},
     {"ffn_up_b", Point::kFfnUp},
@@ -59,7 +61,6 @@ constexpr Entry kEntries[] = {
     {"wqkv", Point::kUnknown},
     {"kqv", Point::kUnknown},
     {"kqv_merged", Point::kUnknown},
-    {"kqv_merged_cont", Point::kUnknown},
     {"v_cont", Point::kUnknown},
     {"ffn_silu", Point::kUnknown},
     {"ffn_relu", Point::kUnknown},
@@ -117,10 +118,18 @@ MappedNode MapNode(const NodeName& name, std::string_view op) {
     if (op == "ROPE") return {NodeKind::kPoint, is_q ? Point::kQRope : Point::kKRope, false};
     return {NodeKind::kPoint, is_q ? Point::kQProj : Point::kKProj, is_view};
   }
-  // The product ffn_down; in bitnet.cpp's b1.58 graph, the activation times ffn_up.
-  if (name.base == "ffn_out" && IsAnyOf(op, {"GLU", "MUL"})) return {NodeKind::kPoint, Point::kFfnAct, false};
+  // Two operations of one name: what attention gives, or, where the projection follows at once, that; the product
+  // ffn_down, or in b1.58 graphs of 2025 the activation times ffn_up.
+  if (name.base == "kqv_out" && IsAnyOf(op, {"MUL_MAT", "SCALE", "ADD"}))
+    return {NodeKind::kPoint, Point::kAttnOProj, false};
+  if (name.base == "ffn_out" && IsAnyOf(op, {"GLU", "MUL", "FUSED_MUL_UNARY"}))
+    return {NodeKind::kPoint, Point::kFfnAct, false};
+  // In ik_llama.cpp's b1.58 graph what enters the norm has the norm's name.
+  if (name.base == "ffn_norm" && op == "ADD") return {NodeKind::kPoint, Point::kFfnInp, false};
   for (const bitnet::PointInfo& p : bitnet::kGraph) {
-    if (p.op != bitnet::Op::kProduct || !IsAnyOf(op, {"MUL_MAT", "SCALE"})) continue;
+    const bool product = p.op == bitnet::Op::kProduct && IsAnyOf(op, {"MUL_MAT", "SCALE"});
+    const bool norm = p.op == bitnet::Op::kNorm && op == "FUSED_RMS_NORM";
+    if (!product && !norm) continue;
     if (name.base == std::string(InfoOf(p.weight).name) + kWeightEnd) return {NodeKind::kPoint, p.point, false};
   }
   for (const Entry& entry : kEntries) {

@@ -45,7 +45,12 @@ TEST(NodeMapTest, BothGenerationsOfNames) {
   EXPECT_EQ(PointOf("kq_soft_max_ext-1", "SOFT_MAX"), "attn_scores_softmax");
   EXPECT_EQ(PointOf("attn_out-1", "MUL_MAT"), "attn_o_proj");
   EXPECT_EQ(PointOf("attn_o_out-1", "MUL_MAT"), "attn_o_proj");
+  EXPECT_EQ(PointOf("kqv_out-1", "CONT"), "attn_out");
+  EXPECT_EQ(PointOf("kqv_merged_cont-1", "CONT"), "attn_out");  // where kqv_out is the projection
+  EXPECT_EQ(PointOf("kqv_out-1", "MUL_MAT"), "attn_o_proj");
+  EXPECT_EQ(PointOf("kqv_out-1", "SCALE"), "attn_o_proj");
   EXPECT_EQ(PointOf("ffn_sub_out-1", "GLU"), "ffn_act");
+  EXPECT_EQ(PointOf("ffn_out-1", "FUSED_MUL_UNARY"), "ffn_act");
   EXPECT_EQ(PointOf("ffn_gate_par-1", "MUL"), "ffn_act");
   EXPECT_EQ(PointOf("ffn_out-1", "MUL_MAT"), "ffn_down");
   EXPECT_EQ(PointOf("ffn_out-1", "GLU"), "ffn_act");
@@ -60,6 +65,9 @@ TEST(NodeMapTest, AProductWithoutANameGoesByItsWeights) {
   EXPECT_EQ(ParseNodeName("blk.3.attn_output.weight").layer, 3);
   EXPECT_EQ(PointOf("blk.3.attn_output.weight", "MUL_MAT"), "attn_o_proj");
   EXPECT_EQ(PointOf("blk.3.attn_output.weight", "ADD"), "unknown");
+  EXPECT_EQ(PointOf("blk.3.ffn_norm.weight", "FUSED_RMS_NORM"), "ffn_norm");
+  EXPECT_EQ(PointOf("ffn_norm-3", "FUSED_RMS_NORM"), "ffn_norm");
+  EXPECT_EQ(PointOf("ffn_norm-3", "ADD"), "ffn_inp");
   EXPECT_EQ(ParseNodeName("blk.x.attn_output.weight").layer, -1);
 }
 

@@ -60,7 +60,8 @@ NodeName ProductWithCache(const ggml_tensor* product) {
   return {};
 }
 
-// A product without a name has that of its weights or of the cache, and so has the scale or the softmax behind it.
+// A product without a name, or a norm, has that of its weights or of the cache, and so has the scale or the softmax
+// behind it.
 NodeName NameOf(const ggml_tensor* t) {
   const NodeName name = ParseNodeName(t->name);
   if (!name.base.starts_with("node_")) return name;
@@ -68,6 +69,7 @@ NodeName NameOf(const ggml_tensor* t) {
     const NodeName scores = NameOf(t->src[0]);
     return scores.base == "kq" ? NodeName{"kq_soft_max", scores.layer} : name;
   }
+  if (OpOf(t) == "FUSED_RMS_NORM" && t->src[1] != nullptr) return ParseNodeName(t->src[1]->name);
   const ggml_tensor* product = OpOf(t) == "SCALE" ? t->src[0] : t;
   if (product == nullptr || product->op != GGML_OP_MUL_MAT || product->src[0] == nullptr) return name;
   if (const NodeName of_cache = ProductWithCache(product); of_cache.layer >= 0) return of_cache;

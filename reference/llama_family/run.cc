@@ -43,7 +43,8 @@ class LlamaSession : public Session {
     const int traced = request_.positions > 0 ? request_.positions : INT_MAX;
     observer_.emplace(request_.trace, request_.raw_tensors, traced, writer);
     context_.reset(api::NewContext(model_.get(), n_ctx, n_ubatch, request_.threads,
-                                   observe_ ? &Observer::Callback : nullptr, observe_ ? &*observer_ : nullptr));
+                                   observe_ ? &api::Watch<&Observer::Callback> : nullptr,
+                                   observe_ ? &*observer_ : nullptr));
     if (!context_) {
       throw std::runtime_error(
           fmt::format("{}: no context of n_ctx {} and n_ubatch {} could be made; is there memory for it?",
