@@ -8,6 +8,9 @@
 //   search_table logits --engine not-exact          mistakes of fixtures/not_exact_engine
 //   search_table healthy --n 300                    texts of sound engines, exact or not
 //
+// `--seconds S` ends a table after the case during which they pass, and an interrupt (SIGINT, SIGTERM) after the case
+// that is at work: the row then says how many there were.
+//
 // Prints a line for each case that is not answered rightly, and a row of the table in docs/whatbug.md:
 //
 // - no change: the same logits, or the same texts, as those of this engine without the mistake;
@@ -21,7 +24,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cmath>
+#include <csignal>
 #include <deque>
 #include <map>
 #include <memory>
@@ -50,6 +55,7 @@ struct Options {
   std::string evidence = {}, engine = "exact", only = {};
   std::vector<std::string> models = {"tq2_0", "f32", "i2_s"};
   size_t every = 1, from = 0, n = 300;
+  double seconds = 0;  // 0: until all is done
 };
 
 // An engine with one mistake.
@@ -59,6 +65,24 @@ struct Case {
 };
 
 bool IsExact(const Options& options) { return options.engine == "exact"; }
+
+volatile std::sig_atomic_t interrupted = 0;
+
+// Until when a table is made.
+class Deadline {
+ public:
+  explicit Deadline(double seconds) : seconds_(seconds) {
+    for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { interrupted = 1; });
+  }
+  bool Passed() const {
+    const std::chrono::duration<double> gone = std::chrono::steady_clock::now() - start_;
+    return interrupted != 0 || (seconds_ > 0 && gone.count() > seconds_);
+  }
+
+ private:
+  double seconds_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
 
 // The engine of fixtures/not_exact_engine with these flags.
 Capture RunNotExact(const std::string& flags, const Request& request) {
@@ -254,6 +278,7 @@ std::string Judge(const SearchResult& r, const Case& c, Tally& tally) {
 double Percent(int part, int whole) { return whole == 0 ? 0 : 100.0 * part / whole; }
 
 int Table(const Options& options) {
+  const Deadline deadline(options.seconds);
   int wrong = 0;
   for (const std::string& model : options.models) {
     Bench bench(options, model);
@@ -261,7 +286,7 @@ int Table(const Options& options) {
     const std::vector<Case> cases =
         IsExact(options) ? ExactCases(bench, options.evidence != "logits") : NotExactCases(model, n_layer);
     Tally tally;
-    for (size_t i = options.from; i < cases.size(); i += options.every) {
+    for (size_t i = options.from; i < cases.size() && !deadline.Passed(); i += options.every) {
       const Case& c = cases[i];
       if (!options.only.empty() && options.only != c.id) continue;
       const std::optional<SearchResult> found = bench.Find(options, c);
@@ -298,11 +323,12 @@ std::string RandomPrompt(std::mt19937& random) {
   return prompt;
 }
 
-int Healthy(size_t n) {
+int Healthy(const Options& options) {
+  const Deadline deadline(options.seconds);
   std::mt19937 random(17);
   const auto pick = [&random](std::initializer_list<const char*> of) { return of.begin()[random() % of.size()]; };
-  int accused = 0, other_text = 0;
-  for (size_t i = 0; i < n; ++i) {
+  int accused = 0, other_text = 0, n = 0;
+  for (; n < static_cast<int>(options.n) && !deadline.Passed(); ++n) {
     Request request;
     request.model = fmt::format("{}/fixtures/models/{}.gguf", PARITY_BINARY_DIR,
                                 pick({"kjv-bitnet.tq2_0", "kjv-bitnet.i2_s", "kjv-bitnet-b1.58.tq2_0"}));
@@ -351,7 +377,8 @@ Options ReadOptions(int argc, char** argv) {
   };
   one_of("evidence", options.evidence, {"logits", "text", "texts", "both", "healthy"});
   for (int i = 2; i < argc; i += 2) {
-    const std::string name = one_of("option", argv[i], {"--model", "--engine", "--only", "--every", "--from", "--n"});
+    const std::string name =
+        one_of("option", argv[i], {"--model", "--engine", "--only", "--every", "--from", "--n", "--seconds"});
     if (i + 1 == argc) throw std::runtime_error(name + ": found no value, expected one");
     const std::string value = argv[i + 1];
     if (name == "--model") options.models = {value};
@@ -360,6 +387,7 @@ Options ReadOptions(int argc, char** argv) {
     if (name == "--every") options.every = number(name, value, 1);
     if (name == "--from") options.from = number(name, value, 0);
     if (name == "--n") options.n = number(name, value, 1);
+    if (name == "--seconds") options.seconds = static_cast<double>(number(name, value, 1));
   }
   return options;
 }
@@ -371,11 +399,12 @@ int Main(int argc, char** argv) {
   } catch (const std::exception& error) {
     fmt::print(stderr,
                "search_table: {}\nusage: search_table logits|text|texts|both [--model M] [--engine exact|not-exact] "
-               "[--every N] [--from N] [--only MISTAKE]\n       search_table healthy [--n TEXTS]\n",
+               "[--every N] [--from N] [--only MISTAKE] [--seconds S]\n       search_table healthy [--n TEXTS] "
+               "[--seconds S]\n",
                error.what());
     return 2;
   }
-  if (options.evidence == "healthy") return Healthy(options.n);
+  if (options.evidence == "healthy") return Healthy(options);
   fmt::print(
       "| from | engine | model | cases | no change | sound | alone | right | named | wrong | undecided | median, most "
       "|\n"
