@@ -7,6 +7,7 @@
 #include "parity_tests/cli/app_names.h"
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/options.h"
+#include "parity_tests/cli/shell_word.h"
 #include "parity_tests/harness/engines.h"
 
 namespace parity {
@@ -35,13 +36,6 @@ Values ValuesOf(const CLI::Option& option) {
   return values;
 }
 
-// Single quotes of a POSIX shell; fish takes them too.
-std::string InQuotes(const std::string& text) {
-  std::string out = "'";
-  for (const char c : text) out += c == '\'' ? "'\\''" : std::string(1, c);
-  return out + "'";
-}
-
 std::string Joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, " ")); }
 
 // With the two dashes, the command's own first.
@@ -62,7 +56,7 @@ std::string BashValues(const CLI::App& command, const std::string& name) {
     if (values.flag || option->get_lnames().empty()) continue;
     std::vector<std::string> patterns;
     for (const std::string& flag : option->get_lnames()) patterns.push_back(fmt::format("{}:--{}", name, flag));
-    const std::string reply = !values.words.empty() ? "-W " + InQuotes(Joined(values.words))
+    const std::string reply = !values.words.empty() ? "-W " + ShellWord(Joined(values.words))
                               : values.directories  ? "-d"
                               : values.files        ? "-f"
                                                     : "-W ''";
@@ -83,13 +77,13 @@ std::string Bash(const CLI::App& app) {
   std::string values, flags, positional;
   for (const CLI::App* command : CommandsOf(app)) {
     values += BashValues(*command, command->get_name());
-    flags += fmt::format("    {}) flags={} ;;\n", command->get_name(), InQuotes(Joined(Flags(*command, app))));
+    flags += fmt::format("    {}) flags={} ;;\n", command->get_name(), ShellWord(Joined(Flags(*command, app))));
   }
   for (const CLI::App* command : CommandsOf(app)) {
     const std::vector<std::string> words = PositionalWords(*command);
     if (!words.empty()) {
       positional +=
-          fmt::format("      {}) _bitnet_parity_reply -W {} ;;\n", command->get_name(), InQuotes(Joined(words)));
+          fmt::format("      {}) _bitnet_parity_reply -W {} ;;\n", command->get_name(), ShellWord(Joined(words)));
     }
   }
   values += BashValues(app, "*");
@@ -120,7 +114,8 @@ _bitnet_parity() {{
 }}
 complete -F _bitnet_parity bitnet-parity
 )",
-                     InQuotes(Joined(CommandNames(app))), InQuotes(Joined(Flags(app, app))), values, flags, positional);
+                     ShellWord(Joined(CommandNames(app))), ShellWord(Joined(Flags(app, app))), values, flags,
+                     positional);
 }
 
 // In single quotes, where [ ] : and \ have a meaning for _arguments.
@@ -145,7 +140,7 @@ std::string ZshOptions(const CLI::App& app) {
                 : values.files       ? ":file:_files"
                                      : ":value:";
       }
-      out += " \\\n        " + InQuotes(spec);
+      out += " \\\n        " + ShellWord(spec);
     }
   }
   return out;
@@ -154,11 +149,11 @@ std::string ZshOptions(const CLI::App& app) {
 std::string Zsh(const CLI::App& app) {
   std::string commands, cases;
   for (const CLI::App* command : CommandsOf(app)) {
-    commands += "    " + InQuotes(ZshText(command->get_name()) + ":" + command->get_description()) + "\n";
+    commands += "    " + ShellWord(ZshText(command->get_name()) + ":" + command->get_description()) + "\n";
     const std::vector<std::string> words = PositionalWords(*command);
     const std::string positional = words.empty() ? "*:file:_files" : fmt::format("1:value:({})", Joined(words));
     cases += fmt::format("      {}) _arguments{} $global {} ;;\n", command->get_name(), ZshOptions(*command),
-                         InQuotes(positional));
+                         ShellWord(positional));
   }
   return fmt::format(R"(#compdef bitnet-parity
 # Completion of bitnet-parity for zsh, as `bitnet-parity completion zsh` prints it.
@@ -186,13 +181,13 @@ std::string FishOptions(const CLI::App& app, const std::string& condition) {
   for (const CLI::Option* option : OptionsOf(app)) {
     const Values values = ValuesOf(*option);
     const std::string takes = values.flag             ? ""
-                              : !values.words.empty() ? " -x -a " + InQuotes(Joined(values.words))
+                              : !values.words.empty() ? " -x -a " + ShellWord(Joined(values.words))
                               : values.directories    ? " -x -a '(__fish_complete_directories)'"
                               : values.files          ? " -r -F"
                                                       : " -x";
     for (const std::string& name : option->get_lnames()) {
       out += fmt::format("complete -c bitnet-parity{} -l {}{} -d {}\n", condition, name, takes,
-                         InQuotes(option->get_description()));
+                         ShellWord(option->get_description()));
     }
   }
   return out;
@@ -203,10 +198,10 @@ std::string Fish(const CLI::App& app) {
       "# Completion of bitnet-parity for fish, as `bitnet-parity completion fish` prints it.\n" + FishOptions(app, "");
   for (const CLI::App* command : CommandsOf(app)) {
     out += fmt::format("complete -c bitnet-parity -n __fish_use_subcommand -f -a {} -d {}\n", command->get_name(),
-                       InQuotes(command->get_description()));
+                       ShellWord(command->get_description()));
     const std::string condition = fmt::format(" -n '__fish_seen_subcommand_from {}'", command->get_name());
     if (const std::vector<std::string> words = PositionalWords(*command); !words.empty()) {
-      out += fmt::format("complete -c bitnet-parity{} -f -a {}\n", condition, InQuotes(Joined(words)));
+      out += fmt::format("complete -c bitnet-parity{} -f -a {}\n", condition, ShellWord(Joined(words)));
     }
     out += FishOptions(*command, condition);
   }

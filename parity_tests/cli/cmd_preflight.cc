@@ -13,6 +13,7 @@
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/common.h"
+#include "parity_tests/cli/shell_word.h"
 #include "parity_tests/harness/engines.h"
 #include "parity_tests/report/color.h"
 #include "reference/engines/process.h"
@@ -82,22 +83,10 @@ int Preflight(bool verbose, const std::string& format) {
   return all_there ? 0 : 2;
 }
 
-// A value as a shell's literal.
-std::string Quoted(const std::string& shell, const std::string& value) {
-  const char* const quote = shell == "pwsh" ? "''" : shell == "fish" ? "\\'" : "'\\''";
-  std::string text = "'";
-  for (const char c : value) {
-    // fish reads a backslash as an escape between single quotes; the others do not.
-    if (c == '\\' && shell == "fish") text += '\\';
-    text += c == '\'' ? quote : std::string(1, c);
-  }
-  return text + "'";
-}
-
 void Emit(const std::string& shell, const std::string& name, const std::string& value) {
-  if (shell == "sh") fmt::print("export {}={}\n", name, Quoted(shell, value));
-  if (shell == "fish") fmt::print("set -gx {} {}\n", name, Quoted(shell, value));
-  if (shell == "pwsh") fmt::print("$env:{} = {}\n", name, Quoted(shell, value));
+  if (shell == "sh") fmt::print("export {}={}\n", name, ShellWord(value, shell));
+  if (shell == "fish") fmt::print("set -gx {} {}\n", name, ShellWord(value, shell));
+  if (shell == "pwsh") fmt::print("$env:{} = {}\n", name, ShellWord(value, shell));
 }
 
 // An engine that comes as a package, where it was not installed yet. What npm says goes to standard error.

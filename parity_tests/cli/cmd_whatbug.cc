@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <deque>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <iterator>
 #include <memory>
@@ -11,6 +12,7 @@
 
 #include "parity_tests/cli/commands.h"
 #include "parity_tests/cli/prompt_options.h"
+#include "parity_tests/cli/shell_word.h"
 #include "parity_tests/harness/loaded_model.h"
 #include "parity_tests/harness/orders.h"
 #include "parity_tests/report/json_report.h"
@@ -28,6 +30,8 @@ struct WhatbugCommand {
   int budget = 0, max_tokens = 24;
   ShownOptions shown;
   bool verbose = false;
+  std::function<std::string()>
+      other_options;  // those that say nothing of prompts, texts and logits, as they were given
 };
 
 std::string ReadAll(const std::string& path) {
@@ -197,24 +201,17 @@ class Whatbug {
 
   // The command that asks for the text that is missing, or has the candidate print it.
   std::string CommandFor(const SeparatingPrompt& s, const Evidence& evidence) const {
-    std::string command = fmt::format("bitnet-parity whatbug --model {}", ShellWord(prompts_[0].request.model));
-    if (!s.token_ids.empty()) {
-      return command + fmt::format(" --token-ids {} --got 'WHAT IT PRINTS THERE'", fmt::join(s.token_ids, ","));
-    }
+    const bool has_candidate = !command_.candidate.empty();
+    const std::string missing = has_candidate ? "" : " --got 'WHAT IT PRINTS THERE'";
+    std::string command = "bitnet-parity whatbug" + command_.other_options();
+    if (!s.token_ids.empty()) return command + fmt::format(" --token-ids {}{}", fmt::join(s.token_ids, ","), missing);
     for (size_t i = 0; i < prompts_.size(); ++i) {
       if (prompts_[i].request.token_ids) continue;
       command += fmt::format(" --prompt {}", ShellWord(prompts_[i].request.prompt));
-      if (command_.candidate.empty() && i < evidence.texts.size())
+      if (!has_candidate && i < evidence.texts.size())
         command += fmt::format(" --got {}", ShellWord(evidence.texts[i]));
     }
-    command += fmt::format(" --prompt {}", ShellWord(s.prompt));
-    return command + (command_.candidate.empty() ? std::string(" --got 'WHAT IT PRINTS THERE'")
-                                                 : fmt::format(" --candidate {}", ShellWord(command_.candidate)));
-  }
-  static std::string ShellWord(const std::string& text) {
-    std::string word = "'";
-    for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    return word + "'";
+    return command + fmt::format(" --prompt {}{}", ShellWord(s.prompt), missing);
   }
 
   Confirmation Confirm(const Search& search) {
@@ -278,6 +275,8 @@ void AddWhatbugCommand(CLI::App& app, int& exit_code) {
   options.Add("--budget", command->budget, "seconds to search; 0: until all is tried", {.at_least = 0});
   options.Flag("--verbose", command->verbose, "print what cannot be told from the best, too");
   AddFormatOption(options, command->format, {"text", "json"});
+  command->other_options =
+      options.GivenWithout({"--prompt", "--token-ids", "--got", "--got-file", "--logits", "--confirm", "--format"});
   options.Run(exit_code, [command] { return Run(*command); });
 }
 

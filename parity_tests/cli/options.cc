@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "parity_tests/cli/console.h"
+#include "parity_tests/cli/shell_word.h"
 #include "reference/capture/suggest.h"
 
 namespace parity {
@@ -132,6 +133,19 @@ void Options::Add(const std::string& names, std::vector<int32_t>& values, const 
 void Options::Flag(const std::string& names, bool& value, const std::string& help, const std::string& environment) {
   CLI::Option* flag = command_->add_flag(names, value, help);
   if (!environment.empty()) flag->envname(environment);
+}
+
+std::function<std::string()> Options::GivenWithout(std::vector<std::string> names) const {
+  return [command = command_, names = std::move(names)] {
+    std::string given;
+    for (const CLI::Option* option : command->get_options()) {
+      const std::string name = option->get_name();
+      if (option->count() == 0 || std::find(names.begin(), names.end(), name) != names.end()) continue;
+      const bool flag = option->get_expected_max() == 0;
+      for (const std::string& value : option->results()) given += " " + name + (flag ? "" : " " + ShellWord(value));
+    }
+    return given;
+  };
 }
 
 void Options::Run(int& exit_code, std::function<int()> run) {

@@ -57,6 +57,10 @@ class Options {
   void Add(const std::string& names, std::vector<int32_t>& values, const std::string& help, const Rules& rules = {});
   void Flag(const std::string& names, bool& value, const std::string& help, const std::string& environment = "");
 
+  // What stands on the command line, as words of a shell, but for these options: " --model 'a.gguf' --threads '2'". To
+  // be asked when the command runs. An option that an environment variable gave is there too.
+  std::function<std::string()> GivenWithout(std::vector<std::string> names) const;
+
   // What the command does; `exit_code` takes what it returns.
   void Run(int& exit_code, std::function<int()> run);
 

@@ -13,6 +13,7 @@
 #include <tuple>
 #include <vector>
 
+#include "fixtures/generate.h"
 #include "parity_tests/cli/cli_for_test.h"
 #include "reference/capture/npy.h"
 #include "reference/capture/temporary_directory.h"
@@ -372,6 +373,48 @@ TEST(WhatbugCandidate, IsConfirmedOnAnotherPrompt) {
   EXPECT_EQ(c.at("prompt"), "In the beginning");
   EXPECT_TRUE(c.at("tells_them_apart").get<bool>()) << c;
   EXPECT_TRUE(c.at("confirmed").get<bool>()) << c;
+}
+
+// Weights that were rounded to three values behind the training, or were never trained: every engine prints the same
+// garbage, and it is the model's own.
+TEST(WhatbugCandidate, GarbageThatIsTheModelsOwn) {
+  const TemporaryDirectory root;
+  const std::string model = root.path() + "/random.gguf";
+  GenerateModel({.output = model, .seed = 3, .vocab_from = kTq2});
+  for (const std::string& engine : {kGenerate, Printing("")}) {
+    int exit_code = -1;
+    const nlohmann::json found = Whatbug(engine, "In the beginning", &exit_code, model);
+    EXPECT_EQ(exit_code, 0) << found;
+    EXPECT_TRUE(found.at("certainty").is_null());
+    EXPECT_THAT(found.at("verdict").get<std::string>(),
+                AllOf(HasSubstr("the healthy model prints this text"), HasSubstr("the model's own")));
+    EXPECT_EQ(ClimbServed(engine, {}, model, "In the beginning").exit_code, 0);
+  }
+  int exit_code = -1;
+  const nlohmann::json wrong = Whatbug(Printing("--fault gqa_modulo"), "In the beginning", &exit_code, model);
+  EXPECT_EQ(wrong.at("best").at(0).at("id"), "gqa_mapping") << "a mistake in the middle of garbage: " << wrong;
+}
+
+// The command that is printed asks the same model, in the same way, for one text more; it can be pasted.
+TEST(WhatbugCandidate, TheCommandThatTellsMistakesApartRuns) {
+  const ProcessResult first =
+      RunParity({"whatbug", "--model", kTq2, "--candidate", Printing("--fault gqa_modulo"), "--prompt", "And God said",
+                 "--prompt-template", "raw", "--tokenizer", kTrainedTokenizer, "--n-ctx", "256", "--format", "json",
+                 "--threads", "2", "--max-tokens", "3"});
+  const nlohmann::json found = nlohmann::json::parse(first.output, nullptr, false);
+  ASSERT_TRUE(found.is_object() && found.contains("separating")) << first.output << first.last_words;
+  std::string command = found.at("separating").at("command");
+  EXPECT_THAT(command, AllOf(HasSubstr(" --prompt-template 'raw'"), HasSubstr("kjv-tokenizer.json'"),
+                             HasSubstr(" --n-ctx '256'"), HasSubstr(" --max-tokens '3'"),
+                             HasSubstr(" --prompt 'And God said' --prompt ")));
+  const std::string program = "bitnet-parity";
+  ASSERT_THAT(command, testing::StartsWith(program + " "));
+  command = BITNET_PARITY_PROGRAM + command.substr(program.size()) + " --format json";
+  const ProcessResult second = RunProcess({"/bin/sh", "-c", command}, std::chrono::seconds(120));
+  const nlohmann::json of_two = nlohmann::json::parse(second.output, nullptr, false);
+  ASSERT_TRUE(of_two.is_object()) << command << second.last_words;
+  EXPECT_EQ(of_two.at("texts"), 2);
+  EXPECT_EQ(of_two.at("best").at(0).at("id"), "gqa_mapping") << of_two;
 }
 
 // How the first garbage came about: blocks of 256 weights, four neighbours a byte, and no scale of the tensor. Nothing

@@ -28,7 +28,8 @@ struct HypothesisResult {
   size_t tokens = 0;        // spelled before the text left this model, or all of them
   size_t first_choice = 0;  // of them: the largest logit
   size_t bytes = 0;         // of the text
-  double regret = 0;        // by how much the logits of the others fell short of the largest, summed
+  // By how much the logits of the others fell short of the largest, in standard deviations of the row, summed.
+  double regret = 0;
   bool whole_text = false;
   // Where no mistake prints the text, of the best: how likely it is there (natural logarithm); tokens, first_choice and
   // bytes are then of the whole text.
@@ -36,8 +37,10 @@ struct HypothesisResult {
 
   // Tokens that were not the largest logit.
   size_t others() const { return tokens - first_choice; }
-  // A greedy engine with this mistake prints the text.
+  // A greedy engine with this mistake prints the text; or may, because it rounds otherwise.
   bool prints_the_text() const { return whole_text && others() == 0; }
+  bool may_print_the_text() const { return whole_text && regret < kNearTies; }
+  static constexpr double kNearTies = 0.1;  // regret that rounding explains
 
   // The mistakes that cannot be told from this one by the evidence: the same logits, or the same text.
   std::vector<std::string> alike = {};
@@ -80,6 +83,8 @@ struct SearchResult {
   std::vector<HypothesisResult> best = {};  // the best first; one entry for each mistake, at its best place
   size_t tried = 0;
   size_t possible = 0;  // what would have been tried without a budget
+  // The time ended, or, where it takes long, something explained everything: the rest was not tried.
+  bool ended_early = false;
   double seconds = 0;
 
   // Of best.front(); nothing where no mistake explains more than the healthy model does.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "parity_tests/judge/rungs.h"
+#include "parity_tests/report/html_style.h"
 #include "reference/capture/quote.h"
 
 namespace parity {
@@ -32,6 +33,13 @@ std::string Escape(std::string_view text) {
 
 std::string Tag(std::string_view open, std::string_view content) {
   return fmt::format("<{}>{}</{}>", open, content, open.substr(0, open.find(' ')));
+}
+
+std::string Page(std::string_view title, std::string_view style, std::string_view body) {
+  const std::string head =
+      "<meta charset=\"utf-8\"/><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>" +
+      Tag("title", Escape(title)) + Tag("style", fmt::format("{}{}", kHtmlStyle, style));
+  return "<!DOCTYPE html>\n" + Tag("html lang=\"en\"", Tag("head", head) + "\n" + Tag("body", body)) + "\n";
 }
 
 std::string Shorten(const std::string& text, size_t most) {

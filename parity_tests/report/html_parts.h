@@ -21,6 +21,9 @@ std::string Escape(std::string_view text);
 // `open`: the element's name and its attributes. `content` is markup.
 std::string Tag(std::string_view open, std::string_view content);
 
+// A whole page. `title`: text; `style`: CSS behind that of all pages (html_style.h); `body`: markup.
+std::string Page(std::string_view title, std::string_view style, std::string_view body);
+
 // At most `most` characters of valid UTF-8.
 std::string Shorten(const std::string& text, size_t most);
 

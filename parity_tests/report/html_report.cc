@@ -10,7 +10,6 @@
 #include "parity_tests/judge/metrics.h"
 #include "parity_tests/report/explanation_report.h"
 #include "parity_tests/report/html_parts.h"
-#include "parity_tests/report/html_style.h"
 #include "parity_tests/report/numbers.h"
 #include "parity_tests/report/phrases.h"
 #include "parity_tests/report/report.h"
@@ -242,10 +241,7 @@ std::string HtmlReport(std::span<const HtmlClimb> climbs) {
     title += (title.find(':') == std::string::npos ? ": " : ", ") + Headline(*climb.verdict);
     body += ClimbSection(climb);
   }
-  const std::string head =
-      "<meta charset=\"utf-8\"/><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>" +
-      Tag("title", Escape(title)) + Tag("style", kHtmlStyle);
-  return "<!DOCTYPE html>\n" + Tag("html lang=\"en\"", Tag("head", head) + "\n" + Tag("body", body)) + "\n";
+  return Page(title, "", body);
 }
 
 }  // namespace parity

@@ -8,7 +8,6 @@
 #include "parity_tests/report/case_report.h"
 #include "parity_tests/report/html_layers.h"
 #include "parity_tests/report/html_parts.h"
-#include "parity_tests/report/html_style.h"
 #include "parity_tests/report/numbers.h"
 #include "parity_tests/report/phrases.h"
 #include "parity_tests/report/run_report.h"
@@ -138,11 +137,7 @@ std::string RunHtml(const RunReport& report) {
                                                                         : "pass"),
                                Escape(summary.Closing())) +
                            Environment(report) + CasesTable(report) + Texts(report) + Inside(report);
-  const std::string head =
-      "<meta charset=\"utf-8\"/><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>" +
-      Tag("title", Escape(title)) +
-      Tag("style", std::string(kHtmlStyle) + std::string(kLayersStyle) + std::string(kStyle));
-  return "<!DOCTYPE html>\n" + Tag("html lang=\"en\"", Tag("head", head) + "\n" + Tag("body", body)) + "\n";
+  return Page(title, std::string(kLayersStyle) + std::string(kStyle), body);
 }
 
 }  // namespace parity

@@ -11,7 +11,6 @@
 #include "parity_tests/report/color.h"
 #include "parity_tests/report/explanation_report.h"
 #include "parity_tests/report/html_parts.h"
-#include "parity_tests/report/html_style.h"
 #include "parity_tests/report/json_report.h"
 #include "parity_tests/report/numbers.h"
 #include "parity_tests/report/phrases.h"
@@ -344,13 +343,9 @@ std::string SideBySideHtml(const SideBySide& all) {
   const std::string body = Tag("h1", "bitnet-parity compare") +
                            Tag(fmt::format("h2 class=\"{}\"", all.exit_code() == 0 ? "pass" : "fail"), Escape(title)) +
                            Tag("dl", facts) + EnginesTable(all) + Grid(all) + PairsTable(all) + Explanations(all);
-  const std::string head =
-      "<meta charset=\"utf-8\"/><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>" +
-      Tag("title", Escape("bitnet-parity: " + title)) +
-      Tag("style", std::string(kHtmlStyle) +
-                       "pre.lines { white-space: pre-wrap; }\n"
-                       "@media (max-width: 640px) { .wide td { white-space: nowrap; } }\n");
-  return "<!DOCTYPE html>\n" + Tag("html lang=\"en\"", Tag("head", head) + "\n" + Tag("body", body)) + "\n";
+  return Page("bitnet-parity: " + title,
+              "pre.lines { white-space: pre-wrap; }\n@media (max-width: 640px) { .wide td { white-space: nowrap; } }\n",
+              body);
 }
 
 }  // namespace parity

@@ -6,7 +6,6 @@
 #include "parity_tests/report/case_report.h"
 #include "parity_tests/report/html_layers.h"
 #include "parity_tests/report/html_parts.h"
-#include "parity_tests/report/html_style.h"
 #include "parity_tests/report/numbers.h"
 #include "parity_tests/report/phrases.h"
 #include "parity_tests/report/said_report.h"
@@ -87,11 +86,7 @@ std::string TraceDiffHtml(const TraceDiff& diff) {
           Key({{{"cand"}, name("a", diff.backend_a)}, {{"ref"}, name("b", diff.backend_b)}}) + LayersHtml(figures, {});
   body += Differing(diff);
   body += SaidHtml({name("a", diff.backend_a), name("b", diff.backend_b), &diff.said_a, &diff.said_b});
-  const std::string head =
-      "<meta charset=\"utf-8\"/><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>" +
-      Tag("title", Escape("bitnet-parity trace-diff: " + headline)) +
-      Tag("style", std::string(kHtmlStyle) + std::string(kLayersStyle));
-  return "<!DOCTYPE html>\n" + Tag("html lang=\"en\"", Tag("head", head) + "\n" + Tag("body", body)) + "\n";
+  return Page("bitnet-parity trace-diff: " + headline, kLayersStyle, body);
 }
 
 }  // namespace parity

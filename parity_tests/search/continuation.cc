@@ -1,9 +1,7 @@
 #include "parity_tests/search/continuation.h"
 
-#include <algorithm>
-#include <cmath>
-#include <optional>
 #include <set>
+#include <utility>
 
 namespace parity {
 namespace {
@@ -13,27 +11,20 @@ constexpr double kSeconds = 20;  // that are spent on a prompt that tells mistak
 
 }  // namespace
 
-int32_t ChoiceOf(const Hypothesis& h, const Values& logits) {
-  return h.mistake != nullptr && h.mistake->choose != nullptr ? h.mistake->choose(logits) : bitnet::Argmax(logits);
-}
-
 std::vector<int32_t> Continue(const PromptTrial& prompt, const Hypothesis& h, Arithmetic& arithmetic,
                               size_t max_tokens) {
   MistakenPass pass(prompt, h, arithmetic);
   std::vector<int32_t> ids;
-  Values logits = pass.Prompt(bitnet::LogitsFor::kLast);
-  while (std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) {
-    ids.push_back(ChoiceOf(h, logits));
+  for (Step step = pass.First(); step.finite; step = pass.Next(ids.back())) {
+    ids.push_back(step.choice);
     if (ids.size() >= max_tokens) break;
-    logits = pass.Next(ids.back());
   }
   return ids;
 }
 
-std::string TextOf(std::span<const int32_t> ids, const bitnet::Tokenizer& tokenizer) {
-  std::string text;
-  for (const int32_t id : ids) text += tokenizer.Piece(id);
-  return text;
+std::string Say(const PromptTrial& prompt, const Hypothesis& h, Arithmetic& arithmetic, size_t max_tokens,
+                const bitnet::Tokenizer& tokenizer) {
+  return tokenizer.Decode(Continue(prompt, h, arithmetic, max_tokens), {.render_special = true});
 }
 
 std::optional<SeparatingPrompt> FindSeparatingPrompt(const SearchOptions& options, const Trials& trials,
@@ -49,7 +40,7 @@ std::optional<SeparatingPrompt> FindSeparatingPrompt(const SearchOptions& option
     const PromptTrial prompt(options, site, CellsFor(site.right.size() + kTokens), habits);
     std::vector<std::string> texts(rivals.size());
     const auto done = trials.All(rivals, [&](const Hypothesis& h, Arithmetic& arithmetic, HypothesisResult&) {
-      texts[static_cast<size_t>(&h - rivals.data())] = TextOf(Continue(prompt, h, arithmetic, kTokens), tokenizer);
+      texts[static_cast<size_t>(&h - rivals.data())] = Say(prompt, h, arithmetic, kTokens, tokenizer);
     });
     if (done.size() < rivals.size()) break;  // no time: a text that was not made is no text
     const size_t groups = std::set<std::string>(texts.begin(), texts.end()).size();

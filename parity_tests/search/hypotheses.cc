@@ -126,14 +126,18 @@ std::vector<int32_t> PromptWith(const Hypothesis& h, const TokenSite& tokens) {
   return {tokens.right.begin(), tokens.right.end()};
 }
 
-Hypothesis WithNumber(const bitnet::Model& model, const Mistake& mistake, float number) {
-  const PointSet set = UsualPoints(mistake, bitnet::ShapeOf(model.hyperparameters));
-  const Point first = set.first();
-  const float right = mistake.dial->right(ParametersOf(model, first, bitnet::InfoOf(first).in_layer ? 0 : -1));
+float RightNumber(const bitnet::Model& model, const Mistake& mistake, int layer) {
+  const Point first = UsualPoints(mistake, bitnet::ShapeOf(model.hyperparameters)).first();
+  return mistake.dial->right(ParametersOf(model, first, bitnet::InfoOf(first).in_layer ? std::max(layer, 0) : -1));
+}
+
+Hypothesis WithNumber(const bitnet::Model& model, const Mistake& mistake, float number, int layer) {
   return {.mistake = &mistake,
           .dial = number,
-          .points = set,
-          .how = fmt::format("{} {:g} in place of {:g}, solved for", mistake.dial->name, number, right)};
+          .points = UsualPoints(mistake, bitnet::ShapeOf(model.hyperparameters)),
+          .layer = layer,
+          .how = fmt::format("{} {:g} in place of {:g}, solved for", mistake.dial->name, number,
+                             RightNumber(model, mistake, layer))};
 }
 
 std::vector<Hypothesis> FloatAttention() {
@@ -218,6 +222,16 @@ std::vector<Hypothesis> AllHypotheses(const bitnet::Model& model, const TokenSit
   all.insert(all.end(), in_one_layer.begin(), in_one_layer.end());
   for (size_t i = 0; i < all.size(); ++i) all[i].number = static_cast<int>(i);
   return all;
+}
+
+size_t CountWhole(std::span<const Hypothesis> all) {
+  const auto single = [](const Hypothesis& h) { return h.layer != Hypothesis::kEverywhere; };
+  return static_cast<size_t>(std::ranges::find_if(all, single) - all.begin());
+}
+
+size_t CountUsual(std::span<const Hypothesis> all) {
+  const auto rare = [](const Hypothesis& h) { return h.layer != Hypothesis::kEverywhere && h.mistake->habit; };
+  return static_cast<size_t>(std::ranges::find_if(all, rare) - all.begin());
 }
 
 }  // namespace parity

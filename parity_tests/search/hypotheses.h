@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -41,8 +42,10 @@ HypothesisResult Describe(const Hypothesis& h, const bitnet::GraphShape& shape);
 // The ids of a prompt with the mistakes in it: those of `tokens` where there are none.
 std::vector<int32_t> PromptWith(const Hypothesis& h, const TokenSite& tokens);
 
-// The mistake in every layer, with this number.
-Hypothesis WithNumber(const bitnet::Model& model, const Mistake& mistake, float number);
+// The mistake in every layer, or in one, with this number in place of what the model has in layer `layer` (the first).
+Hypothesis WithNumber(const bitnet::Model& model, const Mistake& mistake, float number,
+                      int layer = Hypothesis::kEverywhere);
+float RightNumber(const bitnet::Model& model, const Mistake& mistake, int layer);
 
 // Two mistakes in how weights are read, each in all products of every layer: the codes in another order, and without
 // their scale. An engine that cannot read a format has more than one.
@@ -57,6 +60,10 @@ std::vector<Hypothesis> HabitHypotheses(const bitnet::Model& model);
 // The usual ones first: whole engines before single layers, and habits in a single layer at the end. `tokens`: the
 // prompt, for mistakes in its ids.
 std::vector<Hypothesis> AllHypotheses(const bitnet::Model& model, const TokenSite& tokens);
+
+// How many of them stand before the first in a single layer, and before the first habit in a single layer.
+size_t CountWhole(std::span<const Hypothesis> all);
+size_t CountUsual(std::span<const Hypothesis> all);
 
 }  // namespace parity
 

@@ -5,14 +5,12 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <map>
 #include <mutex>
 #include <thread>
 
 namespace parity {
 namespace {
-
-// Weights of one matrix that a pass keeps as it reads them, where reading them again takes longer.
-constexpr size_t kMostKept = size_t{1} << 20;
 
 // No evidence at hand tells the two apart.
 bool Alike(const HypothesisResult& a, const HypothesisResult& b, bool from_text) {
@@ -23,137 +21,6 @@ bool Alike(const HypothesisResult& a, const HypothesisResult& b, bool from_text)
 }
 
 }  // namespace
-
-size_t CellsFor(size_t positions) { return (positions + 255) / 256 * 256; }
-
-PromptTrial::PromptTrial(const SearchOptions& options, const TokenSite& tokens, size_t n_cells,
-                         std::vector<Hypothesis> habits)
-    : options_(options), tokens_(tokens), n_cells_(n_cells), habits_(std::move(habits)) {
-  const bitnet::Model& model = *options.model;
-  const bitnet::GraphShape shape = bitnet::ShapeOf(model.hyperparameters);
-  for (const Hypothesis& habit : habits_) {
-    for (const bitnet::PointInfo& info : bitnet::kGraph) {
-      if (!habit.points.Has(info.point) || !bitnet::Exists(info, shape)) continue;
-      for (int layer = info.in_layer ? 0 : -1; layer < (info.in_layer ? static_cast<int>(shape.n_layer) : 0); ++layer) {
-        const std::vector<Change> changes = habit.mistake->changes({model, info.point, layer, 0});
-        if (habit.variant >= changes.size()) continue;
-        Parameters& p =
-            habit_parameters_.try_emplace({info.point, layer}, ParametersOf(model, info.point, layer)).first->second;
-        changes[habit.variant].apply(p);
-        if (p.product.w.rows * p.product.w.cols <= kMostKept) p.product = p.product.Kept();
-      }
-    }
-  }
-  KernelArithmetic arithmetic(model.hyperparameters, *options.order, options.threads);
-  PassOptions with{.n_cells = n_cells, .change = {}, .trace = nullptr};
-  if (!habits_.empty()) {
-    with.change = [this](Point point, int layer, Parameters& p) {
-      if (const Parameters* habit = HabitsAt(point, layer)) p = *habit;
-    };
-  }
-  Pass pass(model, arithmetic, std::move(with));
-  pass.KeepCheckpoint(&healthy_);
-  logits_ = pass.Forward(tokens_.right);
-}
-
-const Parameters* PromptTrial::HabitsAt(Point point, int layer) const {
-  const auto found = habit_parameters_.find({point, layer});
-  return found == habit_parameters_.end() ? nullptr : &found->second;
-}
-
-Answers* PromptTrial::AnswersOf(const Hypothesis& h) const {
-  if (!options_.keep_answers || h.number < 0) return nullptr;
-  const std::lock_guard lock(mutex_);
-  return &answers_[h.number];
-}
-
-MistakenPass::MistakenPass(const PromptTrial& prompt, const Hypothesis& h, Arithmetic& arithmetic)
-    : prompt_(prompt), model_(*prompt.options().model), h_(h), arithmetic_(arithmetic), answers_(prompt.AnswersOf(h)) {}
-
-Values MistakenPass::Prompt(bitnet::LogitsFor which) {
-  path_.clear();
-  if (answers_ == nullptr) return RunPrompt(which);
-  std::optional<Values>& known = which == bitnet::LogitsFor::kAll ? answers_->all : answers_->last;
-  if (!known) known = RunPrompt(which);
-  return *known;
-}
-
-Values MistakenPass::RunPrompt(bitnet::LogitsFor which) {
-  PassOptions options{.n_cells = prompt_.n_cells(), .change = {}, .trace = nullptr};
-  if (!h_.points.empty() || !h_.also.empty() || !prompt_.habits().empty()) {
-    options.change = [this](Point point, int layer, Parameters& p) { MakeMistake(point, layer, p); };
-  }
-  pass_.emplace(model_, arithmetic_, std::move(options));
-  ran_ = 0;
-  const std::span<const int32_t> right = prompt_.tokens().right;
-  if (h_.mistake != nullptr && h_.mistake->tokens != nullptr) {
-    const bool own = std::ranges::equal(right, prompt_.options().tokens.right);
-    return pass_->Forward(own ? h_.prompt : PromptWith(h_, prompt_.tokens()), which);
-  }
-  const size_t layer = FirstLayer();
-  if (layer == 0) return pass_->Forward(right, which);
-  return pass_->ForwardAbove(prompt_.healthy(), layer, right, which);
-}
-
-Values MistakenPass::Next(int32_t token) {
-  constexpr size_t kKept = 4;  // tokens behind the prompt: few hypotheses follow a text further
-  path_.push_back(token);
-  if (answers_ == nullptr || path_.size() > kKept) return RunNext(token);
-  const auto known = answers_->next.find(path_);
-  if (known != answers_->next.end()) return known->second;
-  return answers_->next[path_] = RunNext(token);
-}
-
-// The last token of the path, and what the pass has not seen before it.
-Values MistakenPass::RunNext(int32_t token) {
-  if (!pass_) RunPrompt(bitnet::LogitsFor::kLast);
-  for (auto& [place, p] : changed_) {
-    if (p.product.w.rows * p.product.w.cols <= kMostKept) p.product = p.product.Kept();
-  }
-  for (; ran_ + 1 < path_.size(); ++ran_) pass_->Forward({&path_[ran_], 1}, bitnet::LogitsFor::kLast);
-  ++ran_;
-  return pass_->Forward({&token, 1}, bitnet::LogitsFor::kLast);
-}
-
-// The first layer whose output may differ from the healthy model's.
-size_t MistakenPass::FirstLayer() const {
-  const auto first = [this](const Hypothesis& h) -> size_t {
-    if (h.points.Has(Point::kEmbeddings)) return 0;
-    for (const bitnet::PointInfo& info : bitnet::kGraph) {
-      if (info.in_layer && h.points.Has(info.point) && h.layer != -1) {
-        return h.layer == Hypothesis::kEverywhere ? 0 : static_cast<size_t>(h.layer);
-      }
-    }
-    return model_.hyperparameters.n_layer - 1;  // what stands behind the layers may read the last one's tensors
-  };
-  size_t layer = first(h_);
-  for (const Hypothesis& other : h_.also) layer = std::min(layer, first(other));
-  return layer;
-}
-
-void MistakenPass::MakeMistake(Point point, int layer, Parameters& p) {
-  if (const Parameters* habit = prompt_.HabitsAt(point, layer)) p = *habit;
-  const auto here = [point, layer](const Hypothesis& h) { return h.in_place(point, layer); };
-  if (!here(h_) && std::none_of(h_.also.begin(), h_.also.end(), here)) return;
-  const auto [known, is_new] = changed_.try_emplace({point, layer}, p);
-  if (is_new) {
-    if (here(h_)) Apply(h_, point, layer, known->second);
-    for (const Hypothesis& other : h_.also) {
-      if (here(other)) Apply(other, point, layer, known->second);
-    }
-    known->second.product = known->second.product.Read();
-  }
-  p = known->second;
-}
-
-void MistakenPass::Apply(const Hypothesis& h, Point point, int layer, Parameters& p) const {
-  if (h.dial) {
-    h.mistake->dial->set(p, *h.dial);
-    return;
-  }
-  const std::vector<Change> changes = h.mistake->changes({model_, point, layer, h.position});
-  if (h.variant < changes.size()) changes[h.variant].apply(p);
-}
 
 bool BetterByText(const HypothesisResult& a, const HypothesisResult& b) {
   if (a.whole_text != b.whole_text) return a.whole_text;
@@ -240,6 +107,23 @@ std::vector<std::string> Rivals(const SearchResult& result) {
     if (Alike(result.best[0], result.best[i], result.from_text)) rivals.push_back(result.best[i].id);
   }
   return rivals;
+}
+
+size_t NextToldApart(const SearchResult& result, size_t i) {
+  const std::vector<HypothesisResult>& best = result.best;
+  do ++i;
+  while (i < best.size() && Alike(best[0], best[i], result.from_text));
+  return std::min(i, best.size());
+}
+
+void SayWhatWasNotTried(SearchResult& result) {
+  if (!result.ended_early) return;
+  if (result.tried == 0) {
+    result.verdict = fmt::format("the time ended before any of {} hypotheses was tried", result.possible);
+    return;
+  }
+  if (result.certainty == Certainty::kCertain) result.certainty = Certainty::kLikely;
+  result.verdict += fmt::format("; {} of {} hypotheses were tried", result.tried, result.possible);
 }
 
 std::string NameOf(const HypothesisResult& r) {

@@ -8,8 +8,15 @@
 
 #include "parity_tests/search/continuation.h"
 #include "parity_tests/search/hypothesis_trial.h"
+#include "parity_tests/search/mistaken_pass.h"
 
 namespace parity {
+namespace {
+
+// Sets of habits whose answers are kept for the next search.
+constexpr size_t kMostTrialsWithHabits = 4;
+
+}  // namespace
 
 Search::Search(SearchOptions options) : options_(std::move(options)) {
   if (options_.tokens.right.empty())
@@ -35,19 +42,21 @@ std::shared_ptr<const PromptTrial> Search::TrialOf(const TokenSite& tokens, size
                                                    std::vector<Hypothesis> habits) {
   std::string key = fmt::format("{} {}", n_cells, fmt::join(tokens.right, ","));
   for (const Hypothesis& habit : habits) key += fmt::format(" {} {}", habit.mistake->id, habit.variant);
-  if (const auto known = trials_.find(key); known != trials_.end()) return known->second;
+  std::map<std::string, std::shared_ptr<const PromptTrial>>& trials = habits.empty() ? trials_ : trials_with_habits_;
+  if (const auto known = trials.find(key); known != trials.end()) return known->second;
   auto trial = std::make_shared<const PromptTrial>(options_, tokens, n_cells, std::move(habits));
-  if (options_.keep_answers) trials_[key] = trial;
-  return trial;
+  if (!options_.keep_answers) return trial;
+  if (&trials == &trials_with_habits_ && trials.size() == kMostTrialsWithHabits) trials.erase(trials.begin());
+  return trials[key] = trial;
 }
 
 Confirmation Search::Predict(const TokenSite& tokens, size_t max_tokens, const bitnet::Tokenizer& tokenizer) const {
-  if (found_.empty()) throw std::logic_error("nothing was found whose text could be predicted");
-  const PromptTrial prompt(options_, tokens, CellsFor(tokens.right.size() + max_tokens), found_habits_);
+  if (found_ == nullptr) throw std::logic_error("nothing was found whose text could be predicted");
+  const PromptTrial prompt(options_, tokens, CellsFor(tokens.right.size() + max_tokens), found_->habits);
   KernelArithmetic arithmetic(options_.model->hyperparameters, *options_.order, options_.threads);
   return {.prompt = tokens.request.prompt,
-          .predicted = TextOf(Continue(prompt, found_.front(), arithmetic, max_tokens), tokenizer),
-          .healthy = TextOf(Continue(prompt, Hypothesis(), arithmetic, max_tokens), tokenizer)};
+          .predicted = Say(prompt, found_->mistake, arithmetic, max_tokens, tokenizer),
+          .healthy = Say(prompt, Hypothesis(), arithmetic, max_tokens, tokenizer)};
 }
 
 }  // namespace parity

@@ -27,7 +27,9 @@
 
 namespace parity {
 
+struct Found;
 struct Hypothesis;
+struct Near;
 class PromptTrial;
 
 struct SearchOptions {
@@ -52,30 +54,34 @@ struct Told {
 
 class Search {
  public:
+  // Throws std::runtime_error where the prompt has no token.
   explicit Search(SearchOptions options);
   ~Search();
   Search(const Search&) = delete;
   Search& operator=(const Search&) = delete;
 
-  // `positions`: of the rows; without them row i is of prompt position i, and a prefix of the prompt is enough. Throws
-  // std::runtime_error where they do not fit the model.
+  // `logits`: [rows, n_vocab]. `positions`: of the rows; without them row i is of prompt position i, and a prefix of
+  // the prompt is enough. Throws std::runtime_error where they do not fit the model or the prompt.
   SearchResult ByLogits(const Matrix& logits, std::span<const int64_t> positions = {});
 
+  // Throws std::runtime_error on an empty text.
   SearchResult ByText(const std::string& text, const bitnet::Tokenizer& tokenizer);
-  // Of several prompts; the first is that of the options.
+  // Of several prompts; the first is that of the options. Throws as ByText does, and where none is given.
   SearchResult ByTexts(std::span<const Told> told, const bitnet::Tokenizer& tokenizer);
-  // What is far from these logits of the first prompt is not asked for its text.
+  // What is far from these logits of the first prompt is not asked for its text. Where none of the others prints it,
+  // the answer is that of the logits alone. Throws as both do.
   SearchResult ByTextAndLogits(const std::string& text, const bitnet::Tokenizer& tokenizer, const Matrix& logits,
                                std::span<const int64_t> positions = {});
 
-  // What an engine with the mistake that was found last prints after a prompt, and what a healthy one does.
+  // What an engine with the mistake that the last search found prints after a prompt, and what a healthy one does.
+  // Throws std::logic_error where it found none.
   Confirmation Predict(const TokenSite& tokens, size_t max_tokens, const bitnet::Tokenizer& tokenizer) const;
 
  private:
   class ByTextRun;
   class ByLogitsRun;
 
-  SearchResult ByTextOfNear(const std::string& text, const bitnet::Tokenizer& tokenizer);
+  SearchResult ByTextOfNear(const std::string& text, const bitnet::Tokenizer& tokenizer, const Near& near);
 
   const std::vector<Hypothesis>& All();
   const std::vector<Hypothesis>& Pairs();
@@ -85,11 +91,8 @@ class Search {
 
   SearchOptions options_;
   std::vector<Hypothesis> all_, pairs_;
-  std::map<std::string, std::shared_ptr<const PromptTrial>> trials_;
-  std::vector<Hypothesis> found_;         // the best
-  std::vector<Hypothesis> found_habits_;  // beside which it was found
-  std::vector<Hypothesis> near_;          // whose logits are about as near as the best's, by the list of all
-  std::vector<double> near_distances_;    // of each
+  std::map<std::string, std::shared_ptr<const PromptTrial>> trials_, trials_with_habits_;
+  std::shared_ptr<const Found> found_;  // by the last search; nullptr: nothing
 };
 
 }  // namespace parity

@@ -8,50 +8,48 @@
 #include <cstring>
 #include <deque>
 #include <limits>
+#include <list>
 #include <stdexcept>
 #include <tuple>
 #include <utility>
 
 #include "parity_tests/search/hypothesis_trial.h"
+#include "parity_tests/search/mistaken_pass.h"
 #include "parity_tests/search/search.h"
 
 namespace parity {
 namespace {
 
-// The numbers of the table's mistakes that come nearest, in every layer: a coarse grid, then between its best
-// neighbours (golden section, on the logarithm), then the round numbers around what was found.
+// The number of a mistake that comes nearest, in every layer or in one: a coarse grid, then between its best neighbours
+// (golden section, on the logarithm), then the round numbers around what was found.
 class Solver {
  public:
-  Solver(const bitnet::Model& model, const Trials& trials, const Trials::Score& score)
-      : model_(model), trials_(trials), score_(score) {}
-
-  // The coarse grid of a mistake's number: the best of it, and its distance.
-  struct Coarse {
-    const Mistake* mistake = nullptr;
-    double at = 0, distance = std::numeric_limits<double>::infinity();
-  };
-  Coarse Look(const Mistake& mistake) {
-    mistake_ = &mistake;
-    Coarse best{.mistake = &mistake};
+  Solver(const bitnet::Model& model, const Trials& trials, const Trials::Score& score, const Mistake& mistake,
+         int layer)
+      : model_(model), trials_(trials), score_(score), mistake_(mistake), layer_(layer) {
     const double low = std::log10(mistake.dial->low), high = std::log10(mistake.dial->high);
-    const int steps = StepsOf(mistake);
-    for (int i = 0; i <= steps; ++i) {
-      const double at = low + (high - low) * i / steps;
-      if (const double d = Distance(at); d < best.distance) std::tie(best.at, best.distance) = std::pair(at, d);
+    double from = low, to = high;
+    if (layer != Hypothesis::kEverywhere) {  // where there are many layers to look in: half to twice the right number
+      const double right = std::log10(RightNumber(model, mistake, layer)), two = std::log10(2.0);
+      if (std::isfinite(right)) std::tie(from, to) = std::pair(right - two, right + two);
     }
-    return best;
+    const double steps = std::ceil((to - from) / kStep);
+    for (double i = 0; i <= steps; ++i) {
+      const double at = from + (to - from) * i / steps;
+      if (const double d = Distance(at); d < distance_) std::tie(at_, distance_) = std::pair(at, d);
+    }
+    Narrow(at_ - (to - from) / steps, at_ + (to - from) / steps, kFewSteps);
   }
 
+  // Of what is found without the round numbers.
+  double distance() const { return distance_; }
+
   // `hypotheses` keeps what the results refer to.
-  void Solve(const Coarse& coarse, std::deque<Hypothesis>& hypotheses, std::vector<Scored>& scored) {
-    const Mistake& mistake = *coarse.mistake;
-    mistake_ = &mistake;
-    const double low = std::log10(mistake.dial->low), high = std::log10(mistake.dial->high), best = coarse.at;
-    const int steps = StepsOf(mistake);
-    const double step = (high - low) / steps;
-    const double number = std::pow(10.0, Narrow(std::max(low, best - step), std::min(high, best + step)));
+  void Solve(std::deque<Hypothesis>& hypotheses, std::vector<Scored>& scored) {
+    const double within = kStep * std::pow(kGolden, kFewSteps);
+    Narrow(at_ - within, at_ + within, kFewSteps);
     // Rounding to int8 makes the distance rough; people write round numbers.
-    double nearest = Try(number, hypotheses, scored), d = scored.back().result.distance;
+    double nearest = Try(std::pow(10.0, at_), hypotheses, scored), d = scored.back().result.distance;
     for (const auto& [digits, range] : {std::pair(2, 1.5), std::pair(3, 1.06)}) {
       const double unit = std::pow(10.0, std::floor(std::log10(nearest)) - (digits - 1));
       const double from = nearest / range, to = nearest * range;
@@ -64,25 +62,25 @@ class Solver {
   }
 
  private:
+  static constexpr double kStep = 0.25;  // of the grid, in decades
+  static constexpr double kGolden = 0.6180339887498949;
+  static constexpr int kFewSteps = 15;
+
   // The float32 nearest to a short decimal number.
   double Try(double number, std::deque<Hypothesis>& hypotheses, std::vector<Scored>& scored) {
     const float rounded = std::strtof(fmt::format("{:.6g}", number).c_str(), nullptr);
-    hypotheses.push_back(WithNumber(model_, *mistake_, rounded));
+    hypotheses.push_back(WithNumber(model_, mistake_, rounded, layer_));
     scored.push_back({&hypotheses.back(), trials_.One(hypotheses.back(), score_)});
     return rounded;
   }
   double Distance(double logarithm) {
-    const Hypothesis h = WithNumber(model_, *mistake_, static_cast<float>(std::pow(10.0, logarithm)));
-    return trials_.One(h, score_).distance;
-  }
-  static int StepsOf(const Mistake& mistake) {
-    return static_cast<int>(std::ceil(4 * (std::log10(mistake.dial->high) - std::log10(mistake.dial->low))));
+    return trials_.One(WithNumber(model_, mistake_, static_cast<float>(std::pow(10.0, logarithm)), layer_), score_)
+        .distance;
   }
 
-  double Narrow(double a, double b) {
-    constexpr double kGolden = 0.6180339887498949;
+  void Narrow(double a, double b, int steps) {
     double c = b - kGolden * (b - a), d = a + kGolden * (b - a), of_c = Distance(c), of_d = Distance(d);
-    for (int i = 0; i < 30; ++i) {
+    for (int i = 0; i < steps; ++i) {
       if (of_c < of_d) {
         b = std::exchange(d, c);
         of_d = of_c;
@@ -95,13 +93,16 @@ class Solver {
         of_d = Distance(d);
       }
     }
-    return (a + b) / 2;
+    if (std::min(of_c, of_d) > distance_) return;
+    std::tie(at_, distance_) = of_c < of_d ? std::pair(c, of_c) : std::pair(d, of_d);
   }
 
   const bitnet::Model& model_;
   const Trials& trials_;
   const Trials::Score& score_;
-  const Mistake* mistake_ = nullptr;
+  const Mistake& mistake_;
+  int layer_;
+  double at_ = 0, distance_ = std::numeric_limits<double>::infinity();  // at_: a logarithm
 };
 
 // Mistakes that leave so little more than the best may be the one as well.
@@ -112,18 +113,20 @@ void JudgeLogits(SearchResult& result) {
   const std::string beside =
       result.habits.empty() ? "" : fmt::format(" (beside habits: {})", fmt::join(result.habits, "; "));
   if (result.healthy.every_bit) {
-    result.verdict = "these are the healthy model's logits, bit for bit";
+    result.verdict = "these are the healthy model's logits, bit for bit" + beside;
     return;
   }
   if (result.best.empty()) return;
   const HypothesisResult& best = result.best[0];
   const std::vector<std::string> rivals = Rivals(result);
-  const double next = result.best.size() > 1 ? result.best[1].distance : healthy;
+  const std::string as_well =
+      (rivals.empty() ? "" : fmt::format("; the same holds for {}", fmt::join(rivals, ", "))) + beside;
+  const size_t after = NextToldApart(result, 0);
+  const double next = after < result.best.size() ? result.best[after].distance : healthy;
   if (best.every_bit) {
     result.certainty = rivals.empty() ? Certainty::kCertain : Certainty::kPossible;
-    result.verdict = fmt::format("{} gives every bit of the logits", NameOf(best)) + beside;
-    if (!rivals.empty()) result.verdict += fmt::format("; the same holds for {}", fmt::join(rivals, ", "));
-  } else if (best.distance < 0.5 * healthy && best.distance < next / kAsNear) {
+    result.verdict = fmt::format("{} gives every bit of the logits", NameOf(best)) + as_well;
+  } else if (rivals.empty() && best.distance < 0.5 * healthy && best.distance < next / kAsNear) {
     result.certainty = Certainty::kLikely;
     result.verdict = fmt::format("{} leaves {:.3g} of the distance to the candidate's logits, the next mistake {:.3g}",
                                  NameOf(best), best.distance, next) +
@@ -132,7 +135,7 @@ void JudgeLogits(SearchResult& result) {
     result.certainty = Certainty::kPossible;
     result.verdict = fmt::format("{} comes nearest, and leaves {:.3g} of the distance, the next mistake {:.3g}",
                                  NameOf(best), best.distance, next) +
-                     beside;
+                     as_well;
   } else if (!result.habits.empty()) {
     result.verdict = fmt::format(
         "what the engine does otherwise everywhere explains its logits, but for {:.3g} of the distance, and no known "
@@ -199,27 +202,36 @@ class Search::ByLogitsRun {
     }
     wanted_ = std::span(logits.data.data(), rows_ * cols_);
     result_.positions = rows_;
-    prompt_ = search.TrialOf(options_.tokens, CellsFor(n_prompt + 1));
-    unit_ = DistanceBetween(RowsAt(prompt_->healthy_logits(), cols_, rows_, positions_), wanted_);
+    round_.prompt = search.TrialOf(options_.tokens, CellsFor(n_prompt + 1));
+    unit_ = DistanceBetween(RowsAt(round_.prompt->healthy_logits(), cols_, rows_, positions_), wanted_);
   }
 
-  // `near`: also where the healthy model gives the logits, those that are as near are collected.
-  SearchResult Run(bool near) {
-    result_.healthy = trials_.One(Hypothesis(), ScoreOf(prompt_));
-    if (!result_.healthy.every_bit || near) {
-      TryAll();
-      const bool open = !scored_.empty() && !Explained();  // none is scored where there was no time
-      if (open) SolveForNumbers();
-      if (open && !Explained() && TryBesideHabits() && !scored_.empty()) SolveForNumbers();
-      if (near) CollectNear();
+  // `near`, if not nullptr, takes those that are about as near as the best, also where the healthy model gives the
+  // logits.
+  SearchResult Run(Near* near) {
+    search_.found_.reset();
+    round_.healthy = trials_.One(Hypothesis(), ScoreOf(round_.prompt));
+    if (!round_.healthy.every_bit || near != nullptr) {
+      TryAll(round_);
+      const bool open = !round_.scored.empty() && !Explained();  // none is scored where there was no time
+      if (open) SolveForNumbers(round_);
+      if (open) TryBesideHabits();
+      if (near != nullptr) CollectNear(*near);
+    }
+    result_.healthy = round_.healthy;
+    result_.tried = round_.tried;
+    result_.possible = round_.possible;
+    result_.ended_early = round_.tried < round_.possible;
+    for (const Hypothesis& habit : round_.prompt->habits()) {
+      if (!habit.how.empty()) result_.habits.push_back(habit.how);
     }
     if (!result_.healthy.every_bit) {
-      const std::vector<const Hypothesis*> ranked = Rank(std::move(scored_), false, options_.keep, result_);
-      search_.found_.clear();
-      if (!ranked.empty()) search_.found_ = {*ranked.front()};
-      search_.found_habits_ = prompt_->habits();
+      const std::vector<const Hypothesis*> ranked = Rank(std::move(round_.scored), false, options_.keep, result_);
+      if (!ranked.empty())
+        search_.found_ = std::make_shared<const Found>(Found{*ranked.front(), round_.prompt->habits()});
     }
     JudgeLogits(result_);
+    SayWhatWasNotTried(result_);
     Weigh();
     result_.seconds = trials_.seconds();
     return std::move(result_);
@@ -229,7 +241,7 @@ class Search::ByLogitsRun {
   Trials::Score ScoreOf(std::shared_ptr<const PromptTrial> prompt) const {
     return [this, prompt = std::move(prompt)](const Hypothesis& h, Arithmetic& arithmetic, HypothesisResult& r) {
       MistakenPass pass(*prompt, h, arithmetic);
-      const Values found = RowsAt(pass.Prompt(bitnet::LogitsFor::kAll), cols_, rows_, positions_);
+      const Values found = RowsAt(pass.PromptLogits(bitnet::LogitsFor::kAll), cols_, rows_, positions_);
       if (found.size() < wanted_.size()) {
         r.distance = std::numeric_limits<double>::infinity();  // of a shorter prompt
         return;
@@ -241,25 +253,52 @@ class Search::ByLogitsRun {
     };
   }
 
-  void TryAll() {
-    scored_ = trials_.All(search_.All(), ScoreOf(prompt_), [](const HypothesisResult& r) { return r.every_bit; });
-    result_.possible = search_.All().size();
-    result_.tried = scored_.size();
+  // Every hypothesis, beside the habits of `prompt`.
+  struct Round {
+    std::shared_ptr<const PromptTrial> prompt = nullptr;
+    HypothesisResult healthy = {};
+    std::vector<Scored> scored = {};
+    size_t tried = 0, possible = 0;
+
+    const Scored& best() const {
+      return *std::min_element(scored.begin(), scored.end(),
+                               [](const Scored& a, const Scored& b) { return BetterByLogits(a.result, b.result); });
+    }
+    double least() const {
+      return scored.empty() ? healthy.distance : std::min(healthy.distance, best().result.distance);
+    }
+  };
+
+  void TryAll(Round& round) const {
+    std::span<const Hypothesis> all = search_.All();
+    // Beside what is done everywhere nothing is done otherwise in one layer alone.
+    if (!round.prompt->habits().empty()) all = all.first(CountUsual(all));
+    round.scored = trials_.All(all, ScoreOf(round.prompt), [](const HypothesisResult& r) { return r.every_bit; });
+    round.possible = all.size();
+    round.tried = round.scored.size();
+  }
+  Round TryAllBeside(std::vector<Hypothesis> habits) {
+    Round round{.prompt = search_.TrialOf(options_.tokens, round_.prompt->n_cells(), std::move(habits))};
+    round.healthy = trials_.One(Hypothesis(), ScoreOf(round.prompt));
+    TryAll(round);
+    if (!round.scored.empty()) SolveForNumbers(round);
+    return round;
   }
 
   bool Explained() const {
-    return result_.healthy.every_bit ||
-           std::any_of(scored_.begin(), scored_.end(), [](const Scored& s) { return s.result.every_bit; });
+    return round_.healthy.every_bit ||
+           std::any_of(round_.scored.begin(), round_.scored.end(), [](const Scored& s) { return s.result.every_bit; });
   }
-  const Scored& Best() const {
-    return *std::min_element(scored_.begin(), scored_.end(),
-                             [](const Scored& a, const Scored& b) { return BetterByLogits(a.result, b.result); });
+
+  bool Enough() const {
+    constexpr double kNearEnough = 0.05;
+    return Explained() || round_.least() < kNearEnough;
   }
 
   // Habits are added to these as long as each brings the logits nearer.
   std::pair<std::vector<Hypothesis>, double> HabitsBeside(const Hypothesis& h, std::vector<Hypothesis> habits) const {
     constexpr double kNearer = 0.97;
-    const Trials::Score score = ScoreOf(search_.TrialOf(options_.tokens, prompt_->n_cells()));
+    const Trials::Score score = ScoreOf(search_.TrialOf(options_.tokens, round_.prompt->n_cells()));
     const std::vector<Hypothesis> all = HabitHypotheses(*options_.model);
     const auto with = [&h](const std::vector<Hypothesis>& some) {
       Hypothesis both = h;
@@ -289,71 +328,93 @@ class Search::ByLogitsRun {
     return {std::move(habits), least};
   }
 
-  // Beside the best mistake, or beside none where that comes as near: what the engine does otherwise everywhere. True
-  // where that brings the logits nearer and everything was tried again beside it.
-  bool TryBesideHabits() {
-    constexpr double kNearer = 0.97, kMuchNearer = 0.7;
-    bool again = false;
-    for (int round = 0; round < 2 && !scored_.empty() && !Explained(); ++round) {
-      const Scored best = Best();
-      auto [habits, least] = HabitsFor(Hypothesis());
-      double before = result_.healthy.distance;
-      if (!best.result.habit) {
-        if (auto [found, distance] = HabitsFor(*best.hypothesis); distance < kMuchNearer * least) {
-          habits = std::move(found);
-          least = distance;
-          before = best.result.distance;
-        }
+  // What the engine does otherwise everywhere is sought beside the best mistake and beside none, and everything tried
+  // again beside that. A mistake hides a habit, and a habit a mistake: where one of them is not met, int8 roundings go
+  // other ways, and nothing is near. So attention in float32, the usual habit, is tried both ways.
+  void TryBesideHabits() {
+    constexpr int kRounds = 3;
+    constexpr double kNearer = 0.97;
+    std::vector<std::vector<Hypothesis>> tried = {{}};
+    for (int i = 0; i < kRounds && !Enough(); ++i) {
+      std::vector<std::vector<Hypothesis>> sets;
+      for (const Hypothesis& h : {Hypothesis(), *round_.best().hypothesis}) {
+        std::vector<Hypothesis> habits = HabitsFor(h);
+        sets.push_back(WithFloatAttention(habits));
+        sets.push_back(std::move(habits));
       }
-      if (habits.empty() || least > kNearer * before || trials_.OutOfTime()) break;
-      again = true;
-      result_.habits.clear();
-      for (const Hypothesis& habit : habits) {
-        if (!habit.how.empty()) result_.habits.push_back(habit.how);
+      bool nearer = false;
+      for (std::vector<Hypothesis>& habits : sets) {
+        if (Enough()) break;
+        if (trials_.OutOfTime() || std::ranges::any_of(tried, [&](const auto& t) { return Same(t, habits); })) continue;
+        tried.push_back(habits);
+        Round round = TryAllBeside(std::move(habits));
+        if (round.scored.empty() || round.least() > kNearer * round_.least()) continue;
+        round_ = std::move(round);
+        nearer = true;
       }
-      prompt_ = search_.TrialOf(options_.tokens, prompt_->n_cells(), std::move(habits));
-      result_.healthy = trials_.One(Hypothesis(), ScoreOf(prompt_));
-      TryAll();
+      if (!nearer) break;
     }
-    return again;
   }
 
-  std::pair<std::vector<Hypothesis>, double> HabitsFor(const Hypothesis& h) const {
+  std::vector<Hypothesis> HabitsFor(const Hypothesis& h) const {
+    if (h.mistake != nullptr && h.mistake->habit) return {};
     auto alone = HabitsBeside(h, {}), with_float_attention = HabitsBeside(h, FloatAttention());
-    return with_float_attention.second < alone.second ? std::move(with_float_attention) : std::move(alone);
+    return with_float_attention.second < alone.second ? std::move(with_float_attention.first) : std::move(alone.first);
   }
 
-  // What no way in the table gives may be another number.
-  void SolveForNumbers() {
+  // In place of what they say of attention.
+  static std::vector<Hypothesis> WithFloatAttention(const std::vector<Hypothesis>& habits) {
+    std::vector<Hypothesis> with = FloatAttention();
+    for (const Hypothesis& habit : habits) {
+      const auto same = [&habit](const Hypothesis& other) { return other.mistake == habit.mistake; };
+      if (std::ranges::none_of(FloatAttention(), same)) with.push_back(habit);
+    }
+    return with;
+  }
+
+  static bool Same(const std::vector<Hypothesis>& a, const std::vector<Hypothesis>& b) {
+    const auto in = [](const std::vector<Hypothesis>& all, const Hypothesis& habit) {
+      return std::ranges::any_of(
+          all, [&habit](const Hypothesis& h) { return h.mistake == habit.mistake && h.variant == habit.variant; });
+    };
+    return a.size() == b.size() && std::ranges::all_of(a, [&](const Hypothesis& habit) { return in(b, habit); });
+  }
+
+  // What no way in the table gives may be another number, in every layer or in one.
+  void SolveForNumbers(Round& round) {
     constexpr double kExplained = 0.01, kWorthIt = 0.8;
-    constexpr size_t kMostSolved = 2;
-    const double least = Best().result.distance;
-    if (least < kExplained * result_.healthy.distance) return;
-    const Trials::Score score = ScoreOf(prompt_);
-    Solver solver(*options_.model, trials_, score);
-    std::vector<Solver::Coarse> coarse;
+    constexpr size_t kMostSolved = 3;
+    const double least = round.best().result.distance;
+    if (least < kExplained * round.healthy.distance) return;
+    const Trials::Score score = ScoreOf(round.prompt);
+    const auto n_layer = static_cast<int>(options_.model->hyperparameters.n_layer);
+    std::list<Solver> solvers;
     for (const Mistake& mistake : AllMistakes()) {
-      if (mistake.dial == nullptr || trials_.OutOfTime()) continue;
-      if (const Solver::Coarse c = solver.Look(mistake); c.distance < least / kWorthIt) coarse.push_back(c);
+      if (mistake.dial == nullptr) continue;
+      for (int layer = Hypothesis::kEverywhere; layer < n_layer; ++layer) {
+        const bool one_layer = layer != Hypothesis::kEverywhere;
+        if (trials_.OutOfTime() || (one_layer && (layer < 0 || !mistake.InLayer() || trials_.TakesLong()))) continue;
+        solvers.emplace_back(*options_.model, trials_, score, mistake, layer);
+        if (solvers.back().distance() >= least / kWorthIt) solvers.pop_back();
+      }
     }
-    std::stable_sort(coarse.begin(), coarse.end(),
-                     [](const auto& a, const auto& b) { return a.distance < b.distance; });
-    for (size_t i = 0; i < std::min(coarse.size(), kMostSolved) && !trials_.OutOfTime(); ++i) {
-      solver.Solve(coarse[i], solved_, scored_);
+    solvers.sort([](const Solver& a, const Solver& b) { return a.distance() < b.distance(); });
+    size_t solved = 0;
+    for (Solver& solver : solvers) {
+      if (trials_.OutOfTime() || solved++ == kMostSolved) break;
+      solver.Solve(solved_, round.scored);
     }
   }
 
-  void CollectNear() {
-    search_.near_.clear();
-    search_.near_distances_.clear();
-    double least = result_.healthy.every_bit ? 0 : std::numeric_limits<double>::infinity();
-    for (const Scored& s : scored_) least = std::min(least, s.result.distance);
-    for (const Scored& s : scored_) {
-      const bool near = Explained() ? s.result.every_bit : s.result.distance <= kAsNear * least;
-      if (!near) continue;
-      search_.near_.push_back(*s.hypothesis);
-      search_.near_distances_.push_back(s.result.distance);
+  void CollectNear(Near& near) const {
+    for (const Scored& s : round_.scored) {
+      if (Explained() ? !s.result.every_bit : s.result.distance > kAsNear * round_.least()) continue;
+      near.hypotheses.push_back(*s.hypothesis);
+      near.distances.push_back(s.result.distance);
     }
+    near.habits = round_.prompt->habits();
+    near.tried = round_.tried;
+    near.possible = round_.possible;
   }
 
   // Of numbers whose noise is as large as what the best leaves; those of one row hang together and count as one.
@@ -361,9 +422,10 @@ class Search::ByLogitsRun {
     if (!result_.certainty || result_.best.empty() || result_.best[0].every_bit) return;
     const double rows = static_cast<double>(rows_), best = std::max(result_.best[0].distance, 1e-12);
     result_.over_healthy = rows * std::log(result_.healthy.distance / best);
-    if (result_.best.size() < 2) return;
-    result_.next = result_.best[1].id;
-    result_.over_next = rows * std::log(std::max(result_.best[1].distance, 1e-12) / best);
+    const size_t next = NextToldApart(result_, 0);
+    if (next == result_.best.size()) return;
+    result_.next = result_.best[next].id;
+    result_.over_next = rows * std::log(std::max(result_.best[next].distance, 1e-12) / best);
   }
 
   Search& search_;
@@ -372,23 +434,27 @@ class Search::ByLogitsRun {
   size_t rows_, cols_;
   std::span<const float> wanted_;
   const Trials trials_;
-  std::shared_ptr<const PromptTrial> prompt_;
+  Round round_;
   double unit_ = 0;
   std::deque<Hypothesis> solved_;
-  std::vector<Scored> scored_;
   SearchResult result_;
 };
 
 SearchResult Search::ByLogits(const Matrix& logits, std::span<const int64_t> positions) {
-  return ByLogitsRun(*this, logits, positions).Run(false);
+  return ByLogitsRun(*this, logits, positions).Run(nullptr);
 }
 
 SearchResult Search::ByTextAndLogits(const std::string& text, const bitnet::Tokenizer& tokenizer, const Matrix& logits,
                                      std::span<const int64_t> positions) {
-  const SearchResult by_logits = ByLogitsRun(*this, logits, positions).Run(true);
-  SearchResult by_text = ByTextOfNear(text, tokenizer);
+  Near near;
+  SearchResult by_logits = ByLogitsRun(*this, logits, positions).Run(&near);
+  const std::shared_ptr<const Found> found_by_logits = found_;
+  SearchResult by_text = ByTextOfNear(text, tokenizer, near);
   const bool healthy = by_logits.healthy.every_bit && by_text.healthy.prints_the_text();
-  if (!healthy && (!by_text.certainty || !by_text.best[0].whole_text)) return by_logits;
+  if (!healthy && (!by_text.certainty || !by_text.best[0].whole_text)) {
+    found_ = found_by_logits;
+    return by_logits;
+  }
   by_text.positions = by_logits.positions;
   by_text.seconds += by_logits.seconds;
   return by_text;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <iterator>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -12,40 +14,33 @@
 
 #include "parity_tests/search/continuation.h"
 #include "parity_tests/search/hypothesis_trial.h"
+#include "parity_tests/search/mistaken_pass.h"
 #include "parity_tests/search/search.h"
 #include "parity_tests/search/speller.h"
 
 namespace parity {
 namespace {
 
-// Standard deviations of a row of logits: what a text may lose on its way and still be this model's, by its rounding.
-constexpr double kMostRegret = 0.5;
 // A model without contrast would print anything at no regret: so many tokens, and one of eight, may be others than its
 // first choice.
 constexpr size_t kMostOthers = 2;
 constexpr size_t kTokensForAnother = 8;
-// A text that the healthy model prints at so little regret is that of a healthy engine that rounds otherwise.
-constexpr double kHealthyRegret = 0.1;
 // A text shorter than this may be another model's by chance.
 constexpr size_t kTokensForCertainty = 8;
 
-double Deviation(std::span<const float> row) {
-  double sum = 0, squares = 0;
-  for (const float v : row) {
-    sum += v;
-    squares += static_cast<double>(v) * v;
-  }
-  const double n = static_cast<double>(row.size()), mean = sum / n;
-  return std::sqrt(std::max(squares / n - mean * mean, 1e-30));
-}
+// A token that spells what comes next, and what its logit falls short of the model's choice.
+struct Nearest {
+  Speller::Spelling spelling{-1, 0};
+  double short_by = std::numeric_limits<double>::infinity();
+};
 
-// Of the tokens that spell what comes next the one with the largest logit, or the model's own choice.
-Speller::Spelling Nearest(const std::vector<Speller::Spelling>& spellings, const Values& logits, int32_t choice) {
-  Speller::Spelling best{-1, 0};
+// Of several the choice itself, or the one that falls short by least. `short_by`: of a token; infinite: by too much.
+template <typename ShortBy>
+Nearest NearestOf(const std::vector<Speller::Spelling>& spellings, int32_t choice, const ShortBy& short_by) {
+  Nearest best;
   for (const Speller::Spelling& s : spellings) {
-    if (static_cast<size_t>(s.id) >= logits.size()) continue;
-    if (s.id == choice) return s;
-    if (best.id < 0 || logits[static_cast<size_t>(s.id)] > logits[static_cast<size_t>(best.id)]) best = s;
+    if (s.id == choice) return {s, 0};
+    if (const double by = short_by(s.id); by < best.short_by) best = {s, by};
   }
   return best;
 }
@@ -56,47 +51,41 @@ struct ToFollow {
   std::string text;
 };
 
-bool AllFinite(const Values& logits) {
-  return std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); });
-}
-
 // Follows one text with a model, greedily, and adds to `result` what came of it. True: to its end.
-bool SpellOne(MistakenPass& pass, const Hypothesis& h, const Speller& speller, std::string_view text,
-              HypothesisResult& result) {
+bool SpellOne(MistakenPass& pass, const Speller& speller, std::string_view text, HypothesisResult& result) {
   size_t tokens = 0, first_choice = 0, bytes = 0;
   double regret = 0;
-  bool whole = false;
-  Values logits = pass.Prompt(bitnet::LogitsFor::kLast);
-  while (AllFinite(logits)) {
-    const int32_t choice = ChoiceOf(h, logits);
-    const Speller::Spelling next = Nearest(speller.At(text.substr(bytes), tokens == 0), logits, choice);
-    if (next.id < 0) break;  // no token spells it
-    if (next.id == choice) {
+  for (Step step = pass.First(); step.finite;) {
+    const Nearest next =
+        NearestOf(speller.At(text.substr(bytes), tokens == 0), step.choice, [&step](int32_t id) -> double {
+          const auto near = std::ranges::find(step.near, id, &Step::Near::id);
+          return near == step.near.end() ? std::numeric_limits<double>::infinity() : near->regret;
+        });
+    if (next.spelling.id < 0) break;  // no token near the choice spells it
+    if (next.spelling.id == step.choice) {
       ++first_choice;
     } else {
-      const float short_by = logits[static_cast<size_t>(choice)] - logits[static_cast<size_t>(next.id)];
-      regret += short_by / Deviation(logits);
+      regret += next.short_by;
       const size_t others = tokens + 1 - first_choice;
       if (regret > kMostRegret || others > kMostOthers + tokens / kTokensForAnother) break;
     }
     ++tokens;
-    bytes += next.bytes;
-    whole = bytes >= text.size();
-    if (whole) break;
-    logits = pass.Next(next.id);
+    bytes += next.spelling.bytes;
+    if (bytes >= text.size()) break;
+    step = pass.Next(next.spelling.id);
   }
   result.tokens += tokens;
   result.first_choice += first_choice;
   result.bytes += bytes;
   result.regret += regret;
-  return whole;
+  return bytes >= text.size();
 }
 
 void Spell(const std::vector<ToFollow>& texts, const Speller& speller, const Hypothesis& h, Arithmetic& arithmetic,
            HypothesisResult& result) {
   for (const ToFollow& t : texts) {
     MistakenPass pass(*t.prompt, h, arithmetic);
-    if (!SpellOne(pass, h, speller, t.text, result)) return;
+    if (!SpellOne(pass, speller, t.text, result)) return;
   }
   result.whole_text = true;
 }
@@ -109,20 +98,24 @@ void SpellToTheEnd(const std::vector<ToFollow>& texts, const Speller& speller, c
   for (const ToFollow& t : texts) {
     MistakenPass pass(*t.prompt, h, arithmetic);
     const std::string_view text = t.text;
-    Values logits = pass.Prompt(bitnet::LogitsFor::kLast);
+    Values logits = pass.PromptLogits(bitnet::LogitsFor::kLast);
     for (size_t bytes = 0, tokens = 0; bytes < text.size();) {
       if (!AllFinite(logits)) return;
-      const int32_t choice = bitnet::Argmax(logits);
-      const Speller::Spelling next = Nearest(speller.At(text.substr(bytes), tokens == 0), logits, choice);
-      if (next.id < 0) return;
-      const double largest = logits[static_cast<size_t>(choice)];
+      const int32_t choice = ChoiceOf(h, logits);
+      const Nearest next = NearestOf(speller.At(text.substr(bytes), tokens == 0), choice, [&](int32_t id) -> double {
+        const auto i = static_cast<size_t>(id);
+        if (i >= logits.size()) return std::numeric_limits<double>::infinity();
+        return logits[static_cast<size_t>(choice)] - logits[i];
+      });
+      if (next.spelling.id < 0) return;
+      const double largest = *std::max_element(logits.begin(), logits.end());
       double sum = 0;
       for (const float v : logits) sum += std::exp(v - largest);
-      logprob += logits[static_cast<size_t>(next.id)] - largest - std::log(sum);
-      first_choice += next.id == choice;
+      logprob += logits[static_cast<size_t>(next.spelling.id)] - largest - std::log(sum);
+      first_choice += next.spelling.id == choice;
       ++tokens, ++all_tokens;
-      bytes += next.bytes, all_bytes += next.bytes;
-      if (bytes < text.size()) logits = pass.Next(next.id);
+      bytes += next.spelling.bytes, all_bytes += next.spelling.bytes;
+      if (bytes < text.size()) logits = pass.NextLogits(next.spelling.id);
     }
   }
   result.tokens = all_tokens;
@@ -135,11 +128,6 @@ Hypothesis Beside(Hypothesis h, const std::vector<Hypothesis>& habits) {
   h.also.insert(h.also.end(), habits.begin(), habits.end());
   h.number = -1;
   return h;
-}
-
-// The healthy model prints it, or would but for near-ties.
-bool IsHealthyText(const HypothesisResult& healthy) {
-  return healthy.prints_the_text() || (healthy.whole_text && healthy.regret < kHealthyRegret);
 }
 
 // Where no mistake prints the text: one under which it is likely beyond all others. True where there is one.
@@ -166,7 +154,7 @@ std::vector<std::string> NearRivals(const SearchResult& result) {
   std::vector<std::string> rivals = Rivals(result);
   for (size_t i = 1; i < result.best.size(); ++i) {
     const HypothesisResult& r = result.best[i];
-    const bool near = r.whole_text && r.regret < result.best[0].regret + kHealthyRegret &&
+    const bool near = r.whole_text && r.regret < result.best[0].regret + HypothesisResult::kNearTies &&
                       r.distance < 1.5 * result.best[0].distance + 1e-6;
     if (near && std::find(rivals.begin(), rivals.end(), r.id) == rivals.end()) rivals.push_back(r.id);
   }
@@ -177,10 +165,11 @@ void JudgeText(SearchResult& result) {
   const HypothesisResult& healthy = result.healthy;
   const char* text = result.texts > 1 ? "texts" : "text";
   if (healthy.prints_the_text()) {
-    result.verdict =
-        fmt::format("the healthy model prints {} {}: all {} of {} tokens are its first choice{}",
-                    result.texts > 1 ? "these" : "this", text, healthy.tokens, result.texts > 1 ? "their" : "its",
-                    healthy.how.empty() ? "" : " (" + healthy.how + ")");
+    result.verdict = fmt::format(
+        "the healthy model prints {} {}: all {} of {} tokens are its first choice{}; what is odd about it "
+        "is the model's own, its file's or its template's",
+        result.texts > 1 ? "these" : "this", text, healthy.tokens, result.texts > 1 ? "their" : "its",
+        healthy.how.empty() ? "" : " (" + healthy.how + ")");
     return;
   }
   if (!healthy.whole_text && JudgeLikelihood(result)) return;
@@ -218,8 +207,8 @@ void JudgeText(SearchResult& result) {
 // with K and V in float32, as many engines keep them, and at last each is asked how likely the whole texts are.
 class Search::ByTextRun {
  public:
-  // `near`: those whose logits are near the candidate's are tried, and no others.
-  ByTextRun(Search& search, std::span<const Told> told, const bitnet::Tokenizer& tokenizer, bool near)
+  // `near`, if not nullptr: those whose logits are near the candidate's are tried, and no others.
+  ByTextRun(Search& search, std::span<const Told> told, const bitnet::Tokenizer& tokenizer, const Near* near)
       : search_(search),
         options_(search.options_),
         tokenizer_(tokenizer),
@@ -228,15 +217,21 @@ class Search::ByTextRun {
         near_(near) {
     for (const Told& t : told) {
       if (t.text.empty()) throw std::runtime_error("the text that the candidate printed is empty");
-      texts_.push_back({search.TrialOf(t.tokens, CellsFor(t.tokens.right.size() + 16 + t.text.size())), t.text});
+      const size_t n_cells = CellsFor(t.tokens.right.size() + 16 + t.text.size());
+      texts_.push_back({search.TrialOf(t.tokens, n_cells, habits()), t.text});
       result_.text_bytes += t.text.size();
     }
     if (texts_.empty()) throw std::runtime_error("no text was given");
     result_.from_text = true;
     result_.texts = texts_.size();
+    if (near_ == nullptr) return;
+    result_.tried = near_->tried;
+    result_.possible = near_->possible;
+    result_.ended_early = near_->tried < near_->possible;
   }
 
   SearchResult Run() {
+    search_.found_.reset();
     // What the healthy model does not print says most.
     std::stable_partition(texts_.begin(), texts_.end(), [this](const ToFollow& t) {
       const auto spell = [&](const Hypothesis& h, Arithmetic& a, HypothesisResult& r) {
@@ -245,8 +240,9 @@ class Search::ByTextRun {
       return texts_.size() > 1 && !trials_.One(Hypothesis(), spell).prints_the_text();
     });
     result_.healthy = Healthy();
-    if (!IsHealthyText(result_.healthy)) TryAll();
+    if (!result_.healthy.may_print_the_text()) TryAll();
     JudgeText(result_);
+    SayWhatWasNotTried(result_);
     if (result_.certainty) {
       Weigh();
       Separate();
@@ -259,12 +255,15 @@ class Search::ByTextRun {
   static constexpr size_t kLookedAt = 6;
   static constexpr size_t kTokensBeyondDoubt = 12;
 
+  std::vector<Hypothesis> habits() const { return near_ == nullptr ? std::vector<Hypothesis>() : near_->habits; }
+
   Trials::Score Spelling() const {
     return [this](const Hypothesis& h, Arithmetic& a, HypothesisResult& r) {
       Spell(texts_, speller_, h, a, r);
-      const auto& near = search_.near_;
-      const auto at = std::find_if(near.begin(), near.end(), [&h](const Hypothesis& other) { return &other == &h; });
-      if (near_ && at != near.end()) r.distance = search_.near_distances_[static_cast<size_t>(at - near.begin())];
+      if (near_ == nullptr) return;
+      const auto at = std::ranges::find(near_->hypotheses, &h, [](const Hypothesis& other) { return &other; });
+      if (at != near_->hypotheses.end())
+        r.distance = near_->distances[static_cast<size_t>(at - near_->hypotheses.begin())];
     };
   }
   Trials::Score Likelihood() const {
@@ -281,39 +280,36 @@ class Search::ByTextRun {
   }
 
   void TryAll() {
-    const std::vector<Hypothesis>& all = near_ ? search_.near_ : search_.All();
-    const auto single =
-        std::find_if(all.begin(), all.end(), [](const Hypothesis& h) { return h.layer != Hypothesis::kEverywhere; });
-    const auto n_whole = static_cast<size_t>(single - all.begin());
-    result_.possible = all.size();
+    const std::span<const Hypothesis> all = near_ != nullptr ? std::span(near_->hypotheses) : std::span(search_.All());
+    const size_t whole = CountWhole(all), usual = near_ != nullptr ? all.size() : CountUsual(all);
     const bool healthy = result_.healthy.whole_text;
-    Try(std::span(all).first(n_whole));
+    Try(all.first(whole));
     bool beyond_doubt = trials_.TakesLong() && BeyondDoubt();
-    if (!healthy && !Printed() && !near_) {
-      result_.possible += search_.Pairs().size();
+    if (!healthy && !Printed() && near_ == nullptr) {
       Try(search_.Pairs());
       TryBestWithFloatAttention();
       beyond_doubt = BeyondDoubt();
     }
     // A habit in one layer alone is an answer where there is no other: hundreds of them leave the text as it is for
     // long.
-    const auto rare =
-        near_ ? all.end() : std::find_if(single, all.end(), [](const Hypothesis& h) { return h.mistake->habit; });
-    if (!beyond_doubt) Try({single, rare});
-    if (!beyond_doubt && !Printed()) Try({rare, all.end()});
+    Try(all.subspan(whole, usual - whole), beyond_doubt);
+    if (beyond_doubt || !Printed()) Try(all.subspan(usual), beyond_doubt);
     if (!healthy && !Printed()) {
       TryBestWithFloatAttention();
       if (!Printed()) WeighBest();
     }
-    result_.tried = tried_;
     for (const Hypothesis* h : Rank(std::move(scored_), true, options_.keep, result_)) ranked_.push_back(*h);
   }
 
-  void Try(std::span<const Hypothesis> hypotheses) {
-    for (Scored& s : trials_.All(hypotheses, Spelling(), IsBeyondDoubt)) {
-      scored_.push_back(std::move(s));
-      ++tried_;
+  void Try(std::span<const Hypothesis> hypotheses, bool beyond_doubt = false) {
+    std::vector<Scored> scored;
+    if (!beyond_doubt) scored = trials_.All(hypotheses, Spelling(), IsBeyondDoubt);
+    if (near_ == nullptr) {
+      result_.tried += scored.size();
+      result_.possible += hypotheses.size();
     }
+    result_.ended_early |= scored.size() < hypotheses.size();
+    std::ranges::move(scored, std::back_inserter(scored_));
   }
 
   // Tokens by the dozen that the healthy model would not have chosen are no other mistake's by chance.
@@ -367,10 +363,9 @@ class Search::ByTextRun {
     if (result_.over_next || ranked_.empty()) return;
     const auto logprob = [this](const Hypothesis& h) { return trials_.One(h, Likelihood()).logprob; };
     const std::optional<double> best = logprob(ranked_.front()), healthy = logprob(Hypothesis());
-    if (best && healthy) result_.over_healthy = *best - *healthy;
-    const std::vector<std::string> rivals = Rivals(result_);
-    for (size_t i = 1; i < result_.best.size() && best; ++i) {
-      if (std::find(rivals.begin(), rivals.end(), result_.best[i].id) != rivals.end()) continue;
+    if (!best) return;
+    if (healthy) result_.over_healthy = *best - *healthy;
+    for (size_t i = NextToldApart(result_, 0); i < ranked_.size(); i = NextToldApart(result_, i)) {
       const std::optional<double> next = logprob(ranked_[i]);
       if (!next) continue;
       result_.next = result_.best[i].id;
@@ -380,8 +375,7 @@ class Search::ByTextRun {
   }
 
   void Separate() {
-    search_.found_ = {ranked_.front()};
-    search_.found_habits_.clear();
+    search_.found_ = std::make_shared<const Found>(Found{ranked_.front(), habits()});
     std::vector<Hypothesis> rivals = {ranked_.front()};
     const std::vector<std::string> names = NearRivals(result_);
     for (size_t i = 1; i < ranked_.size() && rivals.size() < kLookedAt; ++i) {
@@ -389,7 +383,7 @@ class Search::ByTextRun {
     }
     if (rivals.size() < 2) return;
     for (Hypothesis& h : rivals) h.number = -1;
-    result_.separating = FindSeparatingPrompt(options_, trials_, rivals, {}, tokenizer_, result_.prompts_tried);
+    result_.separating = FindSeparatingPrompt(options_, trials_, rivals, habits(), tokenizer_, result_.prompts_tried);
   }
 
   Search& search_;
@@ -398,16 +392,15 @@ class Search::ByTextRun {
   const Speller speller_;
   const Trials trials_;
   std::vector<ToFollow> texts_;
-  bool near_;
+  const Near* near_;
   std::deque<Hypothesis> kept_;  // what the results refer to
   std::vector<Scored> scored_;
   std::vector<Hypothesis> ranked_;  // of result_.best
-  size_t tried_ = 0;
   SearchResult result_;
 };
 
 SearchResult Search::ByTexts(std::span<const Told> told, const bitnet::Tokenizer& tokenizer) {
-  return ByTextRun(*this, told, tokenizer, false).Run();
+  return ByTextRun(*this, told, tokenizer, nullptr).Run();
 }
 
 SearchResult Search::ByText(const std::string& text, const bitnet::Tokenizer& tokenizer) {
@@ -415,9 +408,9 @@ SearchResult Search::ByText(const std::string& text, const bitnet::Tokenizer& to
   return ByTexts({&told, 1}, tokenizer);
 }
 
-SearchResult Search::ByTextOfNear(const std::string& text, const bitnet::Tokenizer& tokenizer) {
+SearchResult Search::ByTextOfNear(const std::string& text, const bitnet::Tokenizer& tokenizer, const Near& near) {
   const Told told{options_.tokens, text};
-  return ByTextRun(*this, {&told, 1}, tokenizer, true).Run();
+  return ByTextRun(*this, {&told, 1}, tokenizer, &near).Run();
 }
 
 }  // namespace parity

@@ -9,11 +9,13 @@
 #include "parity_tests/harness/orders.h"
 #include "parity_tests/oracle/pass.h"
 #include "parity_tests/search/hypotheses.h"
+#include "parity_tests/search/hypothesis_trial.h"
 #include "parity_tests/search/speller.h"
 
 namespace parity {
 namespace {
 
+using testing::AllOf;
 using testing::Contains;
 using testing::HasSubstr;
 
@@ -31,11 +33,6 @@ class SearchTest : public testing::Test {
 
   Capture CaptureOf(const std::string& mistake, int layer) const {
     return MakeOracleBackend({.mistake = mistake, .layer = layer, .kernels = true})->Run(request_);
-  }
-  std::string TextOf(const Capture& capture) const {
-    std::string text;
-    for (const int32_t id : capture.generated) text += tokenizer_->Piece(id);
-    return text;
   }
   Search MakeSearch(double budget = 0, bool keep_answers = false) const {
     return Search(
@@ -56,7 +53,7 @@ class SearchTest : public testing::Test {
 TEST_F(SearchTest, AHealthyEngineIsNotAccused) {
   const Capture capture = CaptureOf("", -1);
   for (const SearchResult& r :
-       {MakeSearch().ByLogits(capture.logits), MakeSearch().ByText(TextOf(capture), *tokenizer_)}) {
+       {MakeSearch().ByLogits(capture.logits), MakeSearch().ByText(GeneratedText(capture), *tokenizer_)}) {
     EXPECT_FALSE(r.certainty.has_value()) << r.verdict;
     EXPECT_EQ(r.tried, 0u);
     EXPECT_THAT(r.verdict, HasSubstr("healthy model"));
@@ -65,11 +62,12 @@ TEST_F(SearchTest, AHealthyEngineIsNotAccused) {
 
 TEST_F(SearchTest, LogitsNameTheMistakeAndItsLayer) {
   const SearchResult r = MakeSearch().ByLogits(CaptureOf("rope_layout", 3).logits);
-  ASSERT_EQ(r.certainty, Certainty::kCertain) << r.verdict;
+  ASSERT_TRUE(r.certainty.has_value()) << r.verdict;
+  EXPECT_EQ(r.certainty, r.ended_early ? Certainty::kLikely : Certainty::kCertain) << r.verdict;
   EXPECT_EQ(r.best[0].id, "rope_layout");
   EXPECT_EQ(r.best[0].where, "q_rope, k_rope in layer 3");
   EXPECT_TRUE(r.best[0].every_bit);
-  EXPECT_EQ(r.tried, r.possible);
+  EXPECT_EQ(r.ended_early, r.tried < r.possible);
 }
 
 // A number that the table does not have.
@@ -97,7 +95,7 @@ TEST_F(SearchTest, NumbersAreSolvedFor) {
 
 TEST_F(SearchTest, TextNamesTheMistake) {
   const Capture wrong = CaptureOf("gqa_mapping", OracleSpec::kEveryLayer);
-  const SearchResult r = MakeSearch().ByText(TextOf(wrong), *tokenizer_);
+  const SearchResult r = MakeSearch().ByText(GeneratedText(wrong), *tokenizer_);
   ASSERT_TRUE(r.certainty.has_value()) << r.verdict;
   EXPECT_EQ(r.best[0].id, "gqa_mapping");
   EXPECT_EQ(r.best[0].where, "attn_scores, attn_out in every layer");
@@ -107,7 +105,7 @@ TEST_F(SearchTest, TextNamesTheMistake) {
 
 // The layers below it are the healthy model's, also when the text goes on.
 TEST_F(SearchTest, TextNamesTheLayer) {
-  const SearchResult r = MakeSearch().ByText(TextOf(CaptureOf("weights_codes_swapped", 3)), *tokenizer_);
+  const SearchResult r = MakeSearch().ByText(GeneratedText(CaptureOf("weights_codes_swapped", 3)), *tokenizer_);
   ASSERT_TRUE(r.certainty.has_value()) << r.verdict;
   EXPECT_EQ(r.best[0].id, "weights_codes_swapped");
   EXPECT_THAT(r.best[0].where, HasSubstr("in layer 3"));
@@ -134,9 +132,13 @@ TEST_F(SearchTest, HabitsAreNoMistakeAndHideNone) {
   };
   Search search = MakeSearch(0, true);
   const SearchResult healthy = search.ByLogits(logits(false));
-  EXPECT_TRUE(!healthy.certainty || healthy.best[0].habit) << healthy.verdict;
+  EXPECT_FALSE(healthy.certainty.has_value()) << healthy.verdict;
+  EXPECT_TRUE(healthy.healthy.every_bit);
+  EXPECT_THAT(healthy.verdict, AllOf(HasSubstr("bit for bit"), HasSubstr("beside habits: K, V, Q")));
+  EXPECT_THROW(search.Predict({.request = request_, .right = ids_}, 1, *tokenizer_), std::logic_error);
   const SearchResult wrong = search.ByLogits(logits(true));
-  ASSERT_EQ(wrong.certainty, Certainty::kCertain) << wrong.verdict;
+  ASSERT_GE(wrong.certainty, Certainty::kLikely)
+      << wrong.verdict;  // likely: where it took so long that not all is tried
   EXPECT_EQ(wrong.best[0].id, "rope_layout");
   EXPECT_EQ(wrong.best[0].where, "q_rope in layer 3");
   EXPECT_TRUE(wrong.best[0].every_bit);
@@ -161,18 +163,18 @@ TEST_F(SearchTest, AnotherPromptTellsMistakesApart) {
                  .further = {site(other, other_ids)},
                  .keep_answers = true});
   const auto engine = MakeOracleBackend({.mistake = "gqa_mapping", .layer = OracleSpec::kEveryLayer, .kernels = true});
-  std::vector<Told> told = {{site(request_, ids_), TextOf(engine->Run(request_))}};
+  std::vector<Told> told = {{site(request_, ids_), GeneratedText(engine->Run(request_))}};
   const SearchResult one = search.ByTexts(told, *tokenizer_);
   ASSERT_EQ(one.certainty, Certainty::kPossible) << one.verdict;
   ASSERT_TRUE(one.separating.has_value());
   EXPECT_EQ(one.separating->prompt, other.prompt);
   EXPECT_GE(one.separating->groups, 2u);
   other.max_tokens = 24;
-  const std::string said = TextOf(engine->Run(other));
+  const std::string said = GeneratedText(engine->Run(other));
   EXPECT_THAT(one.separating->says, Contains(testing::Field(&SeparatingPrompt::Says::text, said)));
   other.max_tokens = request_.max_tokens = 12;
-  told[0].text = TextOf(engine->Run(request_));
-  told.push_back({site(other, other_ids), TextOf(engine->Run(other))});
+  told[0].text = GeneratedText(engine->Run(request_));
+  told.push_back({site(other, other_ids), GeneratedText(engine->Run(other))});
   const SearchResult two = search.ByTexts(told, *tokenizer_);
   ASSERT_TRUE(two.certainty.has_value()) << two.verdict;
   EXPECT_EQ(two.best[0].id, "gqa_mapping");
@@ -183,8 +185,8 @@ TEST_F(SearchTest, AnotherPromptTellsMistakesApart) {
   request_.prompt = request_.text = "In the beginning";
   const std::vector<int32_t> third = tokenizer_->Encode(request_.text, {.add_special = true, .parse_special = true});
   const Confirmation c = search.Predict(site(request_, third), 12, *tokenizer_);
-  EXPECT_EQ(c.predicted, TextOf(engine->Run(request_)));
-  EXPECT_EQ(c.healthy, TextOf(MakeOracleBackend({.kernels = true})->Run(request_)));
+  EXPECT_EQ(c.predicted, GeneratedText(engine->Run(request_)));
+  EXPECT_EQ(c.healthy, GeneratedText(MakeOracleBackend({.kernels = true})->Run(request_)));
 }
 
 // The last position's logits beside the text: every bit of them.
@@ -193,7 +195,7 @@ TEST_F(SearchTest, LogitsBesideTheText) {
   const Matrix& all = wrong.logits;
   const Matrix last{.rows = 1, .cols = all.cols, .data = {all.data.end() - all.cols, all.data.end()}};
   const int64_t at = static_cast<int64_t>(ids_.size()) - 1;
-  const SearchResult r = MakeSearch().ByTextAndLogits(TextOf(wrong), *tokenizer_, last, {&at, 1});
+  const SearchResult r = MakeSearch().ByTextAndLogits(GeneratedText(wrong), *tokenizer_, last, {&at, 1});
   ASSERT_TRUE(r.certainty.has_value()) << r.verdict;
   EXPECT_EQ(r.best[0].id, "weights_codes_swapped");
   EXPECT_THAT(r.best[0].where, HasSubstr("in layer 3"));
@@ -202,9 +204,22 @@ TEST_F(SearchTest, LogitsBesideTheText) {
   EXPECT_EQ(r.texts, 1u);
 }
 
+// A text that no mistake prints beside logits of one that has a mistake: the answer is that of the logits, and so is
+// what is predicted of it.
+TEST_F(SearchTest, AnAnswerFromLogitsIsPredictedByWhatTheLogitsSay) {
+  const Capture wrong = CaptureOf("gqa_mapping", OracleSpec::kEveryLayer);
+  Search search = MakeSearch();
+  const SearchResult r = search.ByTextAndLogits("zebra qqq ### 0123", *tokenizer_, wrong.logits);
+  ASSERT_TRUE(r.certainty.has_value()) << r.verdict;
+  EXPECT_FALSE(r.from_text);
+  EXPECT_EQ(r.best[0].id, "gqa_mapping");
+  const TokenSite site{.request = request_, .right = ids_, .tokenizer = tokenizer_.get()};
+  EXPECT_EQ(search.Predict(site, 12, *tokenizer_).predicted, GeneratedText(wrong));
+}
+
 TEST_F(SearchTest, AMistakeInThePromptIsFoundFromText) {
   request_.max_tokens = 6;
-  const SearchResult r = MakeSearch().ByText(TextOf(CaptureOf("bos_missing", -1)), *tokenizer_);
+  const SearchResult r = MakeSearch().ByText(GeneratedText(CaptureOf("bos_missing", -1)), *tokenizer_);
   ASSERT_TRUE(r.certainty.has_value()) << r.verdict;
   EXPECT_EQ(r.best[0].id, "bos_missing");
 }
@@ -218,6 +233,36 @@ TEST_F(SearchTest, WhatNoModelPrintsIsNobodysMistake) {
 TEST_F(SearchTest, ABudgetEndsTheSearch) {
   const SearchResult r = MakeSearch(1e-6).ByLogits(CaptureOf("rope_layout", 3).logits);
   EXPECT_LT(r.tried, r.possible);
+  EXPECT_TRUE(r.ended_early);
+  EXPECT_NE(r.certainty, Certainty::kCertain);
+  EXPECT_THAT(r.verdict, HasSubstr("was tried"));
+  const SearchResult text = MakeSearch(1e-6).ByText("zebra qqq", *tokenizer_);
+  EXPECT_THAT(text.verdict, HasSubstr("the time ended before any of"));
+}
+
+// Of the ranking the runner-up is the first that the evidence can tell from the best.
+TEST(RankingTest, WhatIsAlikeIsNoRunnerUp) {
+  SearchResult r;
+  const Hypothesis none;
+  std::vector<Scored> scored;
+  for (const auto& [id, distance] : {std::pair("c", 0.3), std::pair("a", 0.1), std::pair("b", 0.1)}) {
+    scored.push_back({&none, {.id = id, .distance = distance}});
+  }
+  Rank(std::move(scored), /*from_text=*/false, 5, r);
+  EXPECT_THAT(Rivals(r), testing::ElementsAre("b"));
+  ASSERT_EQ(NextToldApart(r, 0), 2u);
+  EXPECT_EQ(r.best[2].id, "c");
+  EXPECT_EQ(NextToldApart(r, 2), r.best.size());
+}
+
+TEST(RankingTest, NothingIsCertainWhereTheTimeEnded) {
+  SearchResult r{.tried = 3, .possible = 5, .certainty = Certainty::kCertain, .verdict = "it is so"};
+  SayWhatWasNotTried(r);
+  EXPECT_EQ(r.certainty, Certainty::kCertain);
+  r.ended_early = true;
+  SayWhatWasNotTried(r);
+  EXPECT_EQ(r.certainty, Certainty::kLikely);
+  EXPECT_EQ(r.verdict, "it is so; 3 of 5 hypotheses were tried");
 }
 
 TEST_F(SearchTest, LogitsOfAnotherVocabularyAreRefused) {

@@ -1,4 +1,7 @@
 // The mistakes of fixtures/not_exact_engine (`--fault NAME`), and what describes them in the table of mistakes.
+//
+//   for (const NotExactFault& fault : NotExactFaults())
+//     if (fault.cause != nullptr) EXPECT_EQ(CauseFoundOf(fault.name), fault.cause);
 #ifndef BITNET_PARITY_PARITY_TESTS_SUITES_NOT_EXACT_FAULTS_H_
 #define BITNET_PARITY_PARITY_TESTS_SUITES_NOT_EXACT_FAULTS_H_
 

@@ -6,20 +6,34 @@
 //   search_table texts                              after three prompts
 //   search_table both                               of one, beside the logits of its last position
 //   search_table logits --engine not-exact          mistakes of fixtures/not_exact_engine
-//   search_table healthy 300                        texts of sound engines, exact or not
+//   search_table healthy --n 300                    texts of sound engines, exact or not
 //
-// Prints a line for each case that is not answered rightly, and a row of the table in docs/whatbug.md.
+// `--seconds S` ends a table after the case during which they pass, and an interrupt (SIGINT, SIGTERM) after the case
+// that is at work: the row then says how many there were.
+//
+// Prints a line for each case that is not answered rightly, and a row of the table in docs/whatbug.md:
+//
+// - no change: the same logits, or the same texts, as those of this engine without the mistake;
+// - sound: a text that a sound engine may print, because only near-ties differ; nobody is to be accused of it;
+// - of the rest: *alone*, one mistake is named as likely or certain, and it and its layer are right; *right*, it is
+// named
+//   first, or nothing tells it from the first; *named*, it is among those that are named; *wrong*, another mistake or
+//   layer is named as likely or certain.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cmath>
-#include <cstdlib>
-#include <cstring>
+#include <csignal>
 #include <deque>
 #include <map>
 #include <memory>
 #include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "parity_tests/harness/engines.h"
 #include "parity_tests/harness/loaded_model.h"
@@ -40,7 +54,8 @@ constexpr const char* kLogitsPrompt = "And the LORD said unto Moses, Go";
 struct Options {
   std::string evidence = {}, engine = "exact", only = {};
   std::vector<std::string> models = {"tq2_0", "f32", "i2_s"};
-  size_t every = 1, from = 0;
+  size_t every = 1, from = 0, n = 300;
+  double seconds = 0;  // 0: until all is done
 };
 
 // An engine with one mistake.
@@ -48,6 +63,31 @@ struct Case {
   std::string id, how, where;  // of the row of the table; `id` empty: none describes it
   std::function<Capture(const Request&)> run;
 };
+
+bool IsExact(const Options& options) { return options.engine == "exact"; }
+
+volatile std::sig_atomic_t interrupted = 0;
+
+// Until when a table is made.
+class Deadline {
+ public:
+  explicit Deadline(double seconds) : seconds_(seconds) {
+    for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { interrupted = 1; });
+  }
+  bool Passed() const {
+    const std::chrono::duration<double> gone = std::chrono::steady_clock::now() - start_;
+    return interrupted != 0 || (seconds_ > 0 && gone.count() > seconds_);
+  }
+
+ private:
+  double seconds_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+// The engine of fixtures/not_exact_engine with these flags.
+Capture RunNotExact(const std::string& flags, const Request& request) {
+  return MakeEngine(fmt::format("exec:{}/fixtures/not_exact_engine {}", PARITY_BINARY_DIR, flags))->Run(request);
+}
 
 // Prompts of a model, and a search that keeps what hypotheses answer.
 class Bench {
@@ -64,7 +104,8 @@ class Bench {
       told_.push_back(
           {{.request = request, .right = ids_.back(), .tokenizer = tokenizer_.get(), .file = &loaded_->model.file},
            ""});
-      healthy_.push_back(MakeOracleBackend({.kernels = true})->Run(request));
+      healthy_.push_back(IsExact(options) ? MakeOracleBackend({.kernels = true})->Run(request)
+                                          : RunNotExact("", request));
     }
     search_ = std::make_unique<Search>(SearchOptions{.model = &loaded_->model,
                                                      .order = &UsualOrder(loaded_->model),
@@ -76,15 +117,15 @@ class Bench {
   const bitnet::Model& model() const { return loaded_->model; }
   const TokenSite& site() const { return told_.front().tokens; }
 
-  // Nothing where the engine's answers are those of a sound one.
+  // Nothing where the answers are those of the engine without the mistake.
   std::optional<SearchResult> Find(const Options& options, const Case& c) {
     bool differs = false;
     std::vector<Capture> captures;
     for (size_t i = 0; i < requests_.size(); ++i) {
       captures.push_back(c.run(requests_[i]));
-      told_[i].text = TextOf(captures[i]);
+      told_[i].text = GeneratedText(captures[i]);
       differs |= options.evidence == "logits" ? Differ(FirstRows(captures[i].logits), FirstRows(healthy_[i].logits))
-                                              : told_[i].text != TextOf(healthy_[i]);
+                                              : told_[i].text != GeneratedText(healthy_[i]);
     }
     if (!differs) return std::nullopt;
     if (options.evidence == "logits") return search_->ByLogits(FirstRows(captures[0].logits));
@@ -105,11 +146,6 @@ class Bench {
     request.prompt = request.text = prompt;
     request.max_tokens = max_tokens;
     request.threads = 1;
-  }
-  std::string TextOf(const Capture& capture) const {
-    std::string text;
-    for (const int32_t id : capture.generated) text += tokenizer_->Piece(id);
-    return text;
   }
   static Matrix FirstRows(Matrix logits) {
     logits.rows = std::min<int64_t>(logits.rows, kPositions);
@@ -181,39 +217,60 @@ std::vector<Case> NotExactCases(const std::string& model, int n_layer) {
     for (const int layer : {-1, 0, n_layer / 2, n_layer - 1}) {
       if (layer >= 0 && !fault.in_layer) continue;
       const std::string argument = layer < 0 ? fault.name : fmt::format("{}:{}", fault.name, layer);
-      cases.push_back(
-          {fault.cause, fault.name, layer < 0 ? "everywhere" : fmt::format("in layer {}", layer),
-           [argument](const Request& request) {
-             return MakeEngine(fmt::format("exec:{}/fixtures/not_exact_engine --fault {}", PARITY_BINARY_DIR, argument))
-                 ->Run(request);
-           }});
+      cases.push_back({fault.cause, fault.name, layer < 0 ? "everywhere" : fmt::format("in layer {}", layer),
+                       [argument](const Request& request) { return RunNotExact("--fault " + argument, request); }});
     }
   }
   return cases;
 }
 
 struct Tally {
-  int n = 0, same = 0, alone = 0, first = 0, named = 0, wrong = 0, undecided = 0;
+  int n = 0, same = 0, sound = 0, alone = 0, right = 0, named = 0, wrong = 0, undecided = 0;
   std::vector<double> seconds;
 };
 
+// "in layer 3" of "q_rope, k_rope in layer 3"; "" of what is in no layer alone.
+std::string LayerOf(const std::string& where) {
+  const size_t at = where.find("in layer ");
+  return at == std::string::npos ? "" : where.substr(at, where.find_first_not_of("0123456789", at + 9) - at);
+}
+
+// The mistake, in that layer, is this answer or among what is alike to it.
+bool IsCase(const HypothesisResult& r, const Case& c) {
+  const std::string layer = LayerOf(c.where);
+  return r.id == c.id && (LayerOf(r.where) == layer || std::ranges::any_of(r.alike, [&](const std::string& alike) {
+                            return LayerOf(alike) == layer;
+                          }));
+}
+
 // "", or what is not right of it.
-std::string Judge(const SearchResult& r, const std::string& id, Tally& tally) {
-  ++tally.n;
+std::string Judge(const SearchResult& r, const Case& c, Tally& tally) {
   tally.seconds.push_back(r.seconds);
-  const bool named = std::any_of(r.best.begin(), r.best.end(), [&](const HypothesisResult& h) { return h.id == id; });
-  tally.named += named;
-  if (r.certainty && r.best[0].id == id) {
-    ++tally.first;
-    tally.alone += *r.certainty != Certainty::kPossible;
+  if (r.from_text && r.healthy.may_print_the_text()) {
+    ++tally.sound;
     return "";
   }
-  const std::string best = r.best.empty() ? "nothing" : NameOf(r.best[0]);
-  if (r.certainty && *r.certainty != Certainty::kPossible) {
+  ++tally.n;
+  const std::vector<std::string> rivals = Rivals(r);
+  bool named = false, right = false;
+  for (const HypothesisResult& h : r.best) {
+    if (!IsCase(h, c)) continue;
+    named = true;
+    right |= &h == &r.best[0] || std::ranges::find(rivals, h.id) != rivals.end();
+  }
+  tally.named += named;
+  const bool sure = r.certainty && *r.certainty != Certainty::kPossible;
+  if (r.certainty && right) {
+    ++tally.right;
+    tally.alone += sure;
+    return "";
+  }
+  if (sure) {
     ++tally.wrong;
     return fmt::format("WRONG {}: {}", CertaintyName(*r.certainty), r.verdict);
   }
   ++tally.undecided;
+  const std::string best = r.best.empty() ? "nothing" : NameOf(r.best[0]);
   return fmt::format("{}{}; first {}; {}", r.certainty ? "possible" : "undecided", named ? ", named" : "", best,
                      r.verdict);
 }
@@ -221,14 +278,15 @@ std::string Judge(const SearchResult& r, const std::string& id, Tally& tally) {
 double Percent(int part, int whole) { return whole == 0 ? 0 : 100.0 * part / whole; }
 
 int Table(const Options& options) {
+  const Deadline deadline(options.seconds);
   int wrong = 0;
   for (const std::string& model : options.models) {
     Bench bench(options, model);
     const auto n_layer = static_cast<int>(bench.model().hyperparameters.n_layer);
     const std::vector<Case> cases =
-        options.engine == "exact" ? ExactCases(bench, options.evidence != "logits") : NotExactCases(model, n_layer);
+        IsExact(options) ? ExactCases(bench, options.evidence != "logits") : NotExactCases(model, n_layer);
     Tally tally;
-    for (size_t i = options.from; i < cases.size(); i += options.every) {
+    for (size_t i = options.from; i < cases.size() && !deadline.Passed(); i += options.every) {
       const Case& c = cases[i];
       if (!options.only.empty() && options.only != c.id) continue;
       const std::optional<SearchResult> found = bench.Find(options, c);
@@ -236,18 +294,18 @@ int Table(const Options& options) {
         ++tally.same;
         continue;
       }
-      if (const std::string words = Judge(*found, c.id, tally); !words.empty()) {
+      if (const std::string words = Judge(*found, c, tally); !words.empty()) {
         fmt::print("{} {}: {}, {}: {}\n", model, c.id, c.how, c.where, words);
         std::fflush(stdout);
       }
     }
     std::sort(tally.seconds.begin(), tally.seconds.end());
     const auto& s = tally.seconds;
-    fmt::print("| {} | {} | {} | {} of {} | {} | {:.0f} % | {:.0f} % | {:.0f} % | {} | {} | {:.2f} s, {:.2f} s |\n",
-               options.evidence, options.engine, model, tally.n,
-               (cases.size() - options.from + options.every - 1) / options.every, tally.same,
-               Percent(tally.alone, tally.n), Percent(tally.first, tally.n), Percent(tally.named, tally.n), tally.wrong,
-               tally.undecided, s.empty() ? 0 : s[s.size() / 2], s.empty() ? 0 : s.back());
+    fmt::print(
+        "| {} | {} | {} | {} of {} | {} | {} | {:.0f} % | {:.0f} % | {:.0f} % | {} | {} | {:.2f} s, {:.2f} s |\n",
+        options.evidence, options.engine, model, tally.n + tally.sound + tally.same, cases.size(), tally.same,
+        tally.sound, Percent(tally.alone, tally.n), Percent(tally.right, tally.n), Percent(tally.named, tally.n),
+        tally.wrong, tally.undecided, s.empty() ? 0 : s[s.size() / 2], s.empty() ? 0 : s.back());
     std::fflush(stdout);
     wrong += tally.wrong;
   }
@@ -265,11 +323,12 @@ std::string RandomPrompt(std::mt19937& random) {
   return prompt;
 }
 
-int Healthy(int n) {
+int Healthy(const Options& options) {
+  const Deadline deadline(options.seconds);
   std::mt19937 random(17);
   const auto pick = [&random](std::initializer_list<const char*> of) { return of.begin()[random() % of.size()]; };
-  int accused = 0, other_text = 0;
-  for (int i = 0; i < n; ++i) {
+  int accused = 0, other_text = 0, n = 0;
+  for (; n < static_cast<int>(options.n) && !deadline.Passed(); ++n) {
     Request request;
     request.model = fmt::format("{}/fixtures/models/{}.gguf", PARITY_BINARY_DIR,
                                 pick({"kjv-bitnet.tq2_0", "kjv-bitnet.i2_s", "kjv-bitnet-b1.58.tq2_0"}));
@@ -280,14 +339,11 @@ int Healthy(int n) {
     const std::string habits = fmt::format("--kv {} --floats {} --head {} --exp {} --rope {} --tq2 {}",
                                            pick({"f32", "f16"}), pick({"f32", "f16"}), pick({"int8", "file"}),
                                            pick({"fast", "libm"}), pick({"double", "float"}), pick({"block", "row"}));
-    const auto engine =
-        exact ? MakeOracleBackend({.kernels = true})
-              : MakeEngine(fmt::format("exec:{}/fixtures/not_exact_engine {}", PARITY_BINARY_DIR, habits));
     const auto loaded = LoadModel(SourceOf(request));
     const auto tokenizer = LoadTokenizer(request);
     const std::vector<int32_t> ids = tokenizer->Encode(request.text, {.add_special = true, .parse_special = true});
-    std::string text;
-    for (const int32_t id : engine->Run(request).generated) text += tokenizer->Piece(id);
+    const std::string text =
+        GeneratedText(exact ? MakeOracleBackend({.kernels = true})->Run(request) : RunNotExact(habits, request));
     Search search(
         {.model = &loaded->model,
          .order = &UsualOrder(loaded->model),
@@ -306,27 +362,53 @@ int Healthy(int n) {
   return accused == 0 ? 0 : 1;
 }
 
-int Main(int argc, char** argv) {
+// Throws on what is none.
+Options ReadOptions(int argc, char** argv) {
   Options options{.evidence = argc > 1 ? argv[1] : ""};
-  if (options.evidence == "healthy") return Healthy(argc > 2 ? std::atoi(argv[2]) : 20);
-  for (int i = 2; i + 1 < argc; i += 2) {
-    const std::string name = argv[i], value = argv[i + 1];
+  const auto one_of = [](const std::string& name, const std::string& value, std::initializer_list<const char*> words) {
+    if (std::ranges::find(words, value) != words.end()) return value;
+    throw std::runtime_error(fmt::format("{}: found '{}', expected one of {}", name, value, fmt::join(words, ", ")));
+  };
+  const auto number = [](const std::string& name, const std::string& value, size_t least) {
+    size_t n = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), n);
+    if (error == std::errc() && end == value.data() + value.size() && n >= least) return n;
+    throw std::runtime_error(fmt::format("{}: found '{}', expected a whole number >= {}", name, value, least));
+  };
+  one_of("evidence", options.evidence, {"logits", "text", "texts", "both", "healthy"});
+  for (int i = 2; i < argc; i += 2) {
+    const std::string name =
+        one_of("option", argv[i], {"--model", "--engine", "--only", "--every", "--from", "--n", "--seconds"});
+    if (i + 1 == argc) throw std::runtime_error(name + ": found no value, expected one");
+    const std::string value = argv[i + 1];
     if (name == "--model") options.models = {value};
-    if (name == "--engine") options.engine = value;
-    if (name == "--only") options.only = value;
-    if (name == "--every") options.every = static_cast<size_t>(std::max(1, std::atoi(value.c_str())));
-    if (name == "--from") options.from = static_cast<size_t>(std::atoi(value.c_str()));
+    if (name == "--engine") options.engine = one_of(name, value, {"exact", "not-exact"});
+    if (name == "--only") options.only = FindMistake(value).id;
+    if (name == "--every") options.every = number(name, value, 1);
+    if (name == "--from") options.from = number(name, value, 0);
+    if (name == "--n") options.n = number(name, value, 1);
+    if (name == "--seconds") options.seconds = static_cast<double>(number(name, value, 1));
   }
-  const bool known = options.evidence == "logits" || options.evidence == "text" || options.evidence == "texts" ||
-                     options.evidence == "both";
-  if (!known || (options.engine != "exact" && options.engine != "not-exact")) {
+  return options;
+}
+
+int Main(int argc, char** argv) {
+  Options options;
+  try {
+    options = ReadOptions(argc, argv);
+  } catch (const std::exception& error) {
     fmt::print(stderr,
-               "usage: search_table logits|text|texts|both [--model M] [--engine exact|not-exact] [--every N]\n");
+               "search_table: {}\nusage: search_table logits|text|texts|both [--model M] [--engine exact|not-exact] "
+               "[--every N] [--from N] [--only MISTAKE] [--seconds S]\n       search_table healthy [--n TEXTS] "
+               "[--seconds S]\n",
+               error.what());
     return 2;
   }
+  if (options.evidence == "healthy") return Healthy(options);
   fmt::print(
-      "| from | engine | model | cases | change nothing | alone | first | named | wrong | undecided | median, most |\n"
-      "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
+      "| from | engine | model | cases | no change | sound | alone | right | named | wrong | undecided | median, most "
+      "|\n"
+      "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
   return Table(options);
 }
 
