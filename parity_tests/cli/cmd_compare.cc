@@ -140,7 +140,7 @@ void ExplainThose(std::vector<Side>& sides, const Request& request, SideBySide& 
 
 int Run(const CompareCommand& command) {
   command.prompt.run.ApplyTimeout();
-  const Profile profile = command.profile.Load("strict");
+  Profile profile = command.profile.Load("strict");
   Request request = command.prompt.MakeRequest();
   request.max_tokens = command.max_tokens;
   request.schedule = SchedulesOf(command.schedule).front();
@@ -152,6 +152,10 @@ int Run(const CompareCommand& command) {
   RunAll(sides, traced, command.shown.engine, progress);
   std::vector<Answer> answers;
   for (const Side& side : sides) {
+    const bool text_alone = side.capture && side.capture->shown.text && !ShowsFigures(*side.capture);
+    if (text_alone && command.profile.name.empty() && command.profile.file.empty()) {
+      profile = command.profile.Load("cosine");  // as `ladder` judges it
+    }
     answers.push_back({side.spec, side.capture ? &*side.capture : nullptr, side.problem});
   }
   SideBySide all = CompareAll(answers, {.profile = profile, .piece_of = PieceLookup(request)});

@@ -51,7 +51,8 @@ void RunOptions::ApplyTimeout() const {
 }
 
 void AddProfileOptions(Options& options, ProfileChoice& choice) {
-  options.Add("--profile", choice.name, "limits that judge: strict (default), cosine, exact");
+  options.Add("--profile", choice.name,
+              "limits that judge: strict (default; cosine for an engine that shows text alone), cosine, exact");
   options.Add("--threshold", choice.thresholds, "one limit, as positions.mse=1e-5; may be repeated");
   options.Add("--cos-tol", choice.cos_tol, "least cosine of the first logits and of every position");
   AddSettingsOption(options, "--thresholds", choice.file, "file of profiles");

@@ -61,10 +61,11 @@ struct Climbed {
 Climbed ClimbServed(const std::string& candidate, const std::vector<std::string>& more = {},
                     const std::string& model = kTq2, const std::string& prompt = "In the beginning God created") {
   std::vector<std::string> arguments = {"ladder", "--model",           model, "--candidate", candidate, "--prompt",
-                                        prompt,   "--prompt-template", "raw", "--format",    "json",    "--max-tokens",
-                                        "24",     "--threads",         "2"};
-  if (std::find(more.begin(), more.end(), "--reference") == more.end()) {
-    arguments.insert(arguments.end(), {"--reference", "native"});
+                                        prompt,   "--prompt-template", "raw", "--format",    "json"};
+  const std::pair<const char*, const char*> defaults[] = {
+      {"--max-tokens", "24"}, {"--threads", "2"}, {"--reference", "native"}};
+  for (const auto& [option, value] : defaults) {
+    if (std::find(more.begin(), more.end(), option) == more.end()) arguments.insert(arguments.end(), {option, value});
   }
   arguments.insert(arguments.end(), more.begin(), more.end());
   const ProcessResult result = RunParity(arguments);
@@ -124,6 +125,14 @@ TEST(TextCandidate, AnHonestEngineIsNotAccused) {
     EXPECT_THAT(c.verdict.at("explanation").at("not_diagnosed").get<std::string>(), HasSubstr("healthy model prints"));
   }
   EXPECT_TRUE(turned);
+}
+
+// Each near-tie is gone on behind with the reference's token, and yet a wrong engine does not slip through.
+TEST(TextCandidate, ManyTiesAreNoRounding) {
+  const Climbed c =
+      ClimbServed(Printing("--fault k_stale"), {"--max-tokens", "16", "--no-explanation"}, kTq2, "In the beginning");
+  EXPECT_EQ(c.exit_code, 1) << c.verdict;
+  EXPECT_THAT(c.stage("decode").at("message").get<std::string>(), HasSubstr("ties in 16 tokens"));
 }
 
 TEST(TextCandidate, AMistakeIsNamedFromItsTextAlone) {

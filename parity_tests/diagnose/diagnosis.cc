@@ -8,8 +8,6 @@
 #include <string_view>
 
 #include "parity_tests/diagnose/causes.h"
-#include "parity_tests/judge/ladder.h"
-#include "parity_tests/judge/thresholds.h"
 #include "reference/capture/quote.h"
 #include "reference/capture/trace_record.h"
 
@@ -67,21 +65,34 @@ void EndCauses(const Capture& c, const Capture& r, Causes& causes) {
                   candidate_ends ? "reference" : "candidate", longer.generated[n], piece(n), r.request.max_tokens));
 }
 
-// Tokens of one logit. Returns the position whose logits chose between them, -1 where that is not the cause.
-int DecodeCauses(const Captures& captures, const RungResult& decode, Causes& causes) {
-  const Capture &c = captures.candidate, &r = captures.reference;
-  const size_t i = static_cast<size_t>(std::max<int64_t>(decode.position, 0));
-  if (i >= c.generated.size() || i >= r.generated.size() || c.generated[i] == r.generated[i]) return -1;
-  if (const int32_t taken = c.generated[i]; taken >= 0 && taken < c.decode_logits.cols) {
-    const float* own = c.decode_logits.row(static_cast<int64_t>(i));
-    const float largest = *std::max_element(own, own + c.decode_logits.cols);
-    if (own[taken] < largest) {
-      causes.Add(
-          "not_greedy", Certainty::kCertain,
-          fmt::format("generated token {} is {} of logit {:g}; the largest is {:g}", i, taken, own[taken], largest));
+// Of its own logits a side does not take the largest: whose tokens those are.
+AtFault NotGreedyCauses(const Captures& captures, Causes& causes) {
+  for (const auto& [capture, side] :
+       {std::pair(&captures.candidate, AtFault::kCandidate), std::pair(&captures.reference, AtFault::kReference)}) {
+    const Matrix& logits = capture->decode_logits;
+    for (size_t i = 0; i < std::min(capture->generated.size(), static_cast<size_t>(logits.rows)); ++i) {
+      const int32_t taken = capture->generated[i];
+      if (taken < 0 || taken >= logits.cols) continue;
+      const float* row = logits.row(static_cast<int64_t>(i));
+      const float largest = *std::max_element(row, row + logits.cols);
+      if (!(row[taken] < largest)) continue;
+      causes.Add("not_greedy", Certainty::kCertain,
+                 fmt::format("generated token {}{} is {} of logit {:g}; the largest is {:g}", i,
+                             side == AtFault::kReference ? " of the reference" : "", taken, row[taken], largest));
+      return side;
     }
   }
-  if (static_cast<int64_t>(i) >= c.decode_logits.rows) return -1;
+  return AtFault::kUnknown;
+}
+
+// Where the tokens part, two of one logit. Returns the position whose logits chose between them, -1 where that is not
+// the cause.
+int LastOfEqualsCauses(const Captures& captures, Causes& causes) {
+  const Capture &c = captures.candidate, &r = captures.reference;
+  const size_t n = std::min({c.generated.size(), r.generated.size(), static_cast<size_t>(c.decode_logits.rows)});
+  size_t i = 0;
+  while (i < n && c.generated[i] == r.generated[i]) ++i;
+  if (i == n) return -1;
   const float* row = c.decode_logits.row(static_cast<int64_t>(i));
   const int32_t a = c.generated[i], b = r.generated[i];
   if (a < 0 || b < 0 || std::max(a, b) >= c.decode_logits.cols || row[a] != row[b]) return -1;
@@ -131,14 +142,11 @@ Diagnosis Diagnose(const DiagnosisInput& input) {
     OperationCauses(input.own, inside.candidate, result.location, causes);
     OutputCauses(result.location.point, TensorAt(inside.candidate, result.location),
                  TensorAt(inside.reference, result.location), causes);
-    // What is no matter of limits shows in decode whichever rung of logits was the first to fail.
-    const bool below = *failed == Rung::kFirstLogit || *failed == Rung::kPositions;
-    const Verdict open =
-        below ? Climb(captures.candidate, captures.reference, {.profile = OpenProfile(), .piece_of = {}}) : Verdict();
-    const Verdict& judged = below ? open : *input.verdict;
-    if (judged.failed_rung() == Rung::kDecode) {
+    // No limit excuses these, whichever rung of logits was the first to fail.
+    if (*failed >= Rung::kFirstLogit) {
       EndCauses(captures.candidate, captures.reference, causes);
-      const int position = DecodeCauses(captures, judged.rung(Rung::kDecode), causes);
+      result.at_fault = NotGreedyCauses(captures, causes);
+      const int position = LastOfEqualsCauses(captures, causes);
       if (result.location.position < 0) result.location.position = position;
     }
   }

@@ -9,6 +9,7 @@
 
 #include "engine/tokenizer/tokenizer.h"
 #include "parity_tests/diagnose/diagnosis.h"
+#include "parity_tests/diagnose/judged_run.h"
 #include "parity_tests/diagnose/survey.h"
 #include "parity_tests/search/search.h"
 
@@ -134,12 +135,16 @@ std::optional<Survey> SurveyOf(Backend& engine, const Capture& answered, const R
   if (!answered.shown.everything()) return std::nullopt;
   if (!engine.live()) {
     if (!HasRawTensors(answered)) return std::nullopt;
-    return SurveyCapture(own, answered, options.progress, threads);
+    Survey survey = SurveyCapture(own, answered, options.progress, threads);
+    survey.not_the_judged_run = NotTheJudgedRun(answered, answered);
+    return survey;
   }
   if (options.progress) options.progress(fmt::format("every tensor: {}", engine.name()));
   const Capture traced = engine.Run(WithEverything(request, answered, *own.model, least));
   if (!HasRawTensors(traced)) return std::nullopt;
-  return SurveyCapture(own, traced, options.progress, threads);
+  Survey survey = SurveyCapture(own, traced, options.progress, threads);
+  survey.not_the_judged_run = NotTheJudgedRun(traced, answered);
+  return survey;
 }
 
 // What the previous build does too did not change.
@@ -249,15 +254,15 @@ void AddCausesOfSurvey(Explanation& e) {
   }
 }
 
-// Every operation of both was looked into, and nothing that is left needs a mistake to explain it. Shapes and masks are
-// not rounded.
+// Every operation of both was looked into, each answer is what they computed, and what is left is named as a way of
+// rounding. Shapes and masks are not rounded.
 void AddThatNeitherIsAtFault(const Verdict& verdict, Explanation& e) {
-  const std::optional<Rung> failed = verdict.failed_rung();
-  if (failed && *failed < Rung::kFirstLogit) return;
-  if (failed == Rung::kDecode && verdict.rung(Rung::kDecode).position == 0) return;  // perhaps another row was decoded
-  const auto follows = [](const std::optional<Survey>& s) { return s && s->findings.empty() && s->not_traced == 0; };
+  if (verdict.failed_rung() && *verdict.failed_rung() < Rung::kFirstLogit) return;
+  const auto follows = [](const std::optional<Survey>& s) {
+    return s && s->findings.empty() && s->not_traced == 0 && s->not_the_judged_run.empty() && !s->of_the_model;
+  };
   if (e.baseline || !follows(e.candidate) || !follows(e.reference)) return;
-  if (e.diagnosis.at_fault != AtFault::kUnknown || e.candidate->of_the_model) return;
+  if (e.diagnosis.at_fault != AtFault::kUnknown || e.diagnosis.causes.empty()) return;
   const std::vector<Habit>& habits = e.candidate->habits;
   const auto is_rounding = [&habits](const Cause& c) {
     return c.id == "rounding" ||

@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <functional>
 #include <limits>
 
 #include "engine/gguf/gguf.h"
@@ -180,6 +182,17 @@ TEST_F(ExplainTest, WhichSideIsAtFault) {
   decoding.max_tokens = 2;
   Captures not_greedy = {other->Run(decoding), sound->Run(decoding)};
   EXPECT_EQ(ExplainBits(*other, *sound, decoding, not_greedy).diagnosis.at_fault, AtFault::kNeither);
+  const auto changed = [&](const std::function<void(Capture&)>& change) {
+    Captures other_answer = not_greedy;
+    change(other_answer.candidate);
+    return ExplainBits(*other, *sound, decoding, other_answer).diagnosis.at_fault;
+  };
+  // Nor where the answer is not what was traced: a factor behind the trace, a row in another's place, another decode.
+  EXPECT_NE(changed([](Capture& c) { std::ranges::for_each(c.logits.data, [](float& x) { x *= 1.5f; }); }),
+            AtFault::kNeither);
+  EXPECT_NE(changed([](Capture& c) { std::copy_n(c.logits.row(1), c.logits.cols, c.logits.data.data()); }),
+            AtFault::kNeither);
+  EXPECT_NE(changed([](Capture& c) { c.decode_logits.data.back() -= 1e-3f; }), AtFault::kNeither);
   not_greedy.candidate.generated[1] = (not_greedy.candidate.generated[1] + 1) % 64;
   const Explanation e = ExplainBits(*other, *sound, decoding, not_greedy);
   EXPECT_NE(e.diagnosis.at_fault, AtFault::kNeither);

@@ -4,6 +4,7 @@
 
 #include "parity_tests/findings/explanation.h"
 #include "parity_tests/findings/noise.h"
+#include "parity_tests/findings/said.h"
 
 namespace parity {
 namespace {
@@ -101,6 +102,43 @@ std::string_view BisectVerdictName(BisectVerdict verdict) {
   constexpr std::string_view kNames[] = {"no divergence", "not reproducible", "tokens",   "shapes",
                                          "choice",        "operation",        "rounding", "not traced"};
   return kNames[static_cast<size_t>(verdict)];
+}
+
+ShownTexts TextsAsShown(std::string_view a, std::string_view b) {
+  constexpr std::string_view kBlank = " \t\r\n";
+  const auto blanks = [&](std::string_view text) { return std::min(text.find_first_not_of(kBlank), text.size()); };
+  ShownTexts texts{.a = a.substr(0, a.find_last_not_of(kBlank) + 1),  // npos + 1 is 0
+                   .b = b.substr(0, b.find_last_not_of(kBlank) + 1)};
+  if ((blanks(a) == 0) == (blanks(b) == 0)) return texts;
+  texts.lost_in_front_of_b = blanks(texts.b);
+  texts.a.remove_prefix(blanks(texts.a));
+  texts.b.remove_prefix(texts.lost_in_front_of_b);
+  return texts;
+}
+
+std::optional<Parting> PartAt(const Said& a, const Said& b) {
+  const auto first_other = [](const auto& x, const auto& y) {
+    return static_cast<size_t>(std::mismatch(x.begin(), x.end(), y.begin(), y.end()).first - x.begin());
+  };
+  if (a.printed.empty() && b.printed.empty()) {
+    if (a.ids == b.ids) return std::nullopt;
+    const size_t at = first_other(a.ids, b.ids);
+    return Parting{
+        .at = at, .both = a.Text(0, at), .rest_a = a.Text(at, a.ids.size()), .rest_b = b.Text(at, b.ids.size())};
+  }
+  const std::string text_a = a.Text(), text_b = b.Text();
+  const ShownTexts texts = TextsAsShown(text_a, text_b);
+  if (texts.a == texts.b) return std::nullopt;
+  size_t at = first_other(texts.a, texts.b);
+  const auto inside = [&at](std::string_view text) {
+    return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80;
+  };
+  while (at > 0 && (inside(texts.a) || inside(texts.b))) --at;
+  return Parting{.at = at,
+                 .bytes = true,
+                 .both = std::string(texts.a.substr(0, at)),
+                 .rest_a = std::string(texts.a.substr(at)),
+                 .rest_b = std::string(texts.b.substr(at))};
 }
 
 std::string_view AtFaultName(AtFault side) {

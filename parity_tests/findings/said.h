@@ -35,42 +35,23 @@ inline Said SaidIn(const Capture& capture) {
   return said;
 }
 
-// Without the white space at either end, which is lost in print.
-inline std::string_view WithoutBlanks(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n";
-  text = text.substr(0, text.find_last_not_of(kBlank) + 1);  // npos + 1 is 0
-  text.remove_prefix(std::min(text.find_first_not_of(kBlank), text.size()));
-  return text;
-}
+// Two texts without what print loses: white space at the end, and in front where one side alone has it.
+struct ShownTexts {
+  std::string_view a, b;
+  size_t lost_in_front_of_b = 0;  // bytes
+};
+ShownTexts TextsAsShown(std::string_view a, std::string_view b);
 
-// Where two part: the first token that is not the same; the first byte, of texts WithoutBlanks, where a side shows no
-// ids. The end of the shorter one where that is all.
+// Where two part: the first token that is not the same, or the first byte where a side shows no ids; the end of the
+// shorter one where that is all. A character is not divided.
 struct Parting {
-  size_t at = 0;
+  size_t at = 0;  // a token, or a byte of either text as it is shown
   bool bytes = false;
-
-  std::string Before(const Said& said) const {
-    return bytes ? std::string(WithoutBlanks(said.Text()).substr(0, at)) : said.Text(0, at);
-  }
-  std::string From(const Said& said) const {
-    return bytes ? std::string(WithoutBlanks(said.Text()).substr(at)) : said.Text(at, said.ids.size());
-  }
+  std::string both = {}, rest_a = {}, rest_b = {};
 };
 
 // Nothing where both say the same.
-inline std::optional<Parting> PartAt(const Said& a, const Said& b) {
-  const auto first_other = [](const auto& x, const auto& y) {
-    return static_cast<size_t>(std::mismatch(x.begin(), x.end(), y.begin(), y.end()).first - x.begin());
-  };
-  if (a.printed.empty() && b.printed.empty()) {
-    if (a.ids == b.ids) return std::nullopt;
-    return Parting{.at = first_other(a.ids, b.ids)};
-  }
-  const std::string text_a = a.Text(), text_b = b.Text();
-  const std::string_view shown_a = WithoutBlanks(text_a), shown_b = WithoutBlanks(text_b);
-  if (shown_a == shown_b) return std::nullopt;
-  return Parting{.at = first_other(shown_a, shown_b), .bytes = true};
-}
+std::optional<Parting> PartAt(const Said& a, const Said& b);
 
 }  // namespace parity
 

@@ -40,7 +40,8 @@ struct Survey {
   int operations = 0;                   // replayed
   int exact = 0;                        // of those, with every bit
   int not_traced = 0;
-  std::string first_not_traced;  // "t0/blk0/q_rope"
+  std::string first_not_traced;         // "t0/blk0/q_rope"
+  std::string not_the_judged_run = {};  // why the tensors say nothing of the answer that was judged; "" where they do
 };
 
 }  // namespace parity

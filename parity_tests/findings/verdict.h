@@ -42,7 +42,7 @@ struct RungResult {
   Status status = Status::kPass;
   std::string compared;  // what was compared: "8 token ids"
   std::string message;   // fail: what differs, a line each; skip, not reached, not judged: why; else empty
-  std::string partly;    // what of it was not compared, since an engine does not show it; empty: nothing
+  std::string partly;    // what of it was not compared: an engine does not show it, or it is behind a tie
   // What must be said although it fails nothing: a tie, a value that one side does not report.
   std::vector<std::string> notes;
   std::vector<std::string> equal;  // shapes: what is the same on both sides, "n_ctx 256"

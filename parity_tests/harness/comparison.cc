@@ -141,9 +141,11 @@ LadderOptions Comparison::Limits(const Captures& captures, const ClimbOptions& o
   const BackendInfo& reference = captures.reference.backend;
   const Capture& candidate = captures.candidate;
   const bool follows = !follows_reference_ || reference.name == "native" || !OrderOf(reference).empty();
-  const bool fair =
-      follows && (candidate.shown.logits || candidate.shown.decode_logits || !candidate.top_logprobs.empty());
-  if (follows && !fair) {
+  const std::vector<std::string> names = ProfileNames(options.profile.file);  // a file of the user's own may lack it
+  const bool text_alone = candidate.shown.text && !ShowsFigures(candidate) && candidate.request.max_tokens > 0 &&
+                          std::find(names.begin(), names.end(), options.elsewhere) != names.end();
+  const bool fair = follows && !text_alone;
+  if (text_alone) {
     *note = fmt::format(
         "the candidate shows no logits, so how near it comes is not known: the profile {} judges, by which a choice "
         "between two tokens that rounding may turn is no divergence",
@@ -163,31 +165,34 @@ LadderOptions Comparison::Limits(const Captures& captures, const ClimbOptions& o
 
 namespace {
 
-// The rest of a request, with the reference's tokens up to the tie as part of the prompt; nothing where none is left.
-// A candidate that shows no token ids is asked by text.
-std::optional<Request> BehindTie(const Request& request, const Captures& captures, size_t tie) {
+// The rest of a request, with the reference's tokens up to the tie as part of the prompt; nothing where none is left,
+// or it cannot be asked for. Where a side shows no token ids both are asked by text.
+std::optional<Request> BehindTie(const Request& request, const Captures& captures, size_t tie, bool by_text) {
   const Capture& reference = captures.reference;
   Request rest = request;
   const auto taken = static_cast<int>(tie) + 1;
   if (request.max_tokens <= taken) return std::nullopt;
   rest.max_tokens -= taken;
-  if (captures.candidate.shown.tokens) {
+  if (captures.candidate.shown.tokens && reference.shown.tokens) {
     rest.token_ids = reference.tokens;
     rest.token_ids->insert(rest.token_ids->end(), reference.generated.begin(), reference.generated.begin() + taken);
   } else {
-    for (int i = 0; i < taken; ++i) rest.text += reference.generated_pieces[static_cast<size_t>(i)];
-    if (request.token_ids || !IsValidUtf8(rest.text)) return std::nullopt;
+    if (!by_text || request.token_ids || reference.generated_pieces.size() <= tie) return std::nullopt;
+    for (size_t i = 0; i <= tie; ++i) rest.text += reference.generated_pieces[i];
+    if (!IsValidUtf8(rest.text)) return std::nullopt;
   }
   rest.positions = 0;
   return rest;
 }
 
-// The rung as it stands, and what was found behind its tie.
-void AddRest(const Verdict& rest, RungResult& decode, int ties) {
+// The rung as it stands, and what was found behind its tie. `first`: what was compared up to the first one.
+void AddRest(const Verdict& rest, const std::string& first, int ties, RungResult& decode) {
   const RungResult& more = rest.rung(Rung::kDecode);
   const int64_t done = decode.tie + 1;
   const auto equal = static_cast<int64_t>(decode.rows.size() + more.rows.size());
-  for (const std::string& note : more.notes) decode.notes.push_back(fmt::format("from there on: {}", note));
+  for (const std::string& note : more.notes) {
+    decode.notes.push_back(fmt::format("behind generated token {}: {}", decode.tie, note));
+  }
   if (const std::optional<Rung> failed = rest.failed_rung()) {
     const RungResult& result = rest.rung(*failed);
     decode.status = Status::kFail;
@@ -206,10 +211,21 @@ void AddRest(const Verdict& rest, RungResult& decode, int ties) {
     decode.at.push_back(done + more.PositionOf(i));
   }
   decode.worst.Add(more.worst);
+  decode.partly = more.partly;
   decode.compared =
       fmt::format("{}, {} tie{} at which both went on with the reference's token",
-                  equal > 0 ? fmt::format("{} greedy tokens equal", equal) : "text equal", ties, ties == 1 ? "" : "s");
+                  equal > 0 ? fmt::format("{} greedy tokens equal", equal) : first, ties, ties == 1 ? "" : "s");
   decode.tie = more.tie < 0 ? -1 : done + more.tie;
+}
+
+// Behind a tie a candidate computes as a prompt what it would have decoded, so each one may hide a fault of decode. By
+// logits such a fault shows anyway. Of text alone: one tie, and one more for every sixteen tokens, is what rounding may
+// do (a sound engine with an int8 head: 15 in 1152 tokens).
+void JudgeNumberOfTies(int ties, size_t tokens, RungResult& decode) {
+  if (decode.status != Status::kPass || static_cast<size_t>(ties) <= 1 + tokens / 16) return;
+  decode.status = Status::kFail;
+  decode.message =
+      fmt::format("{} ties in {} tokens: rounding turns a choice now and then, not as often as this", ties, tokens);
 }
 
 }  // namespace
@@ -218,19 +234,26 @@ std::optional<Continued> Comparison::GoOnBehindTies(const Request& request, cons
                                                     Climbed& climbed) {
   constexpr int kMostTies = 16;
   RungResult& decode = climbed.verdict.rungs[static_cast<size_t>(Rung::kDecode)];
+  const std::string first = decode.compared;
   std::optional<Continued> last;
-  int64_t tie = decode.tie;  // in the captures looked at last
-  for (int ties = 1; ties <= kMostTies && tie >= 0; ++ties) {
+  int ties = decode.tie >= 0 ? 1 : 0;
+  for (int64_t tie = decode.tie; ties <= kMostTies && tie >= 0;) {  // `tie`: in the captures looked at last
     if (decode.status != Status::kPass || !candidate_->live() || !Judge().live()) break;
     const Request& asked = last ? last->request : request;
     const Captures& answered = last ? last->captures : *climbed.captures;
-    const std::optional<Request> rest = BehindTie(asked, answered, static_cast<size_t>(tie));
+    const std::optional<Request> rest =
+        BehindTie(asked, answered, static_cast<size_t>(tie), candidate_->goes_on_with_text());
     if (!rest) break;
     Captures captures = Run(*rest);
     Verdict verdict = parity::Climb(captures.candidate, captures.reference, limits);
-    AddRest(verdict, decode, ties);
+    AddRest(verdict, first, ties, decode);
     tie = verdict.rung(Rung::kDecode).tie;
+    ties += tie >= 0 ? 1 : 0;
     last = Continued{*rest, std::move(captures), std::move(verdict)};
+  }
+  const Captures& asked_first = *climbed.captures;
+  if (!asked_first.candidate.shown.decode_logits) {
+    JudgeNumberOfTies(ties, asked_first.reference.generated.size(), decode);
   }
   return last;
 }

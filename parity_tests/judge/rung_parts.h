@@ -12,9 +12,6 @@
 
 namespace parity {
 
-// Of decode that ended at a tie.
-inline constexpr std::string_view kBehindTie = "; behind the tie the texts part, and nothing is compared";
-
 inline std::span<const float> Row(const Matrix& matrix, int64_t i) {
   return {matrix.row(i), static_cast<size_t>(matrix.cols)};
 }
@@ -31,6 +28,9 @@ std::string Chosen(const Capture& capture, size_t i);
 void NotePieces(std::span<const int32_t> candidate, const std::vector<std::string>& candidate_pieces,
                 std::span<const int32_t> reference, const std::vector<std::string>& reference_pieces,
                 std::string_view what, RungResult& result);
+
+// Where decode ended at a tie: what stands behind it was not compared.
+void LeaveOutBehindTie(const Capture& reference, RungResult& result);
 
 // Names the generated token of result.position as the reference chose it, with the largest logits there.
 void DescribeStep(const Capture& candidate, const Capture& reference, const LadderOptions& options, RungResult& result);

@@ -323,6 +323,12 @@ std::string Chosen(const Capture& capture, size_t i) {
   return fmt::format("{} {}", capture.generated[i], Quote(piece));
 }
 
+void LeaveOutBehindTie(const Capture& reference, RungResult& result) {
+  const int64_t n = static_cast<int64_t>(reference.generated.size()), left = n - result.tie - 1;
+  if (result.tie < 0 || left <= 0) return;
+  result.partly = fmt::format("behind the tie the texts part, and {} of {} tokens are not compared", left, n);
+}
+
 void DescribeStep(const Capture& candidate, const Capture& reference, const LadderOptions& options,
                   RungResult& result) {
   if (result.position < 0 || static_cast<size_t>(result.position) >= reference.generated.size()) return;
@@ -398,7 +404,7 @@ RungResult CompareDecode(const Capture& candidate, const Capture& reference, con
   const int64_t at = result.position;
   const bool tokens_pass = result.status == Status::kPass;
   result.compared = fmt::format("{} of {} greedy tokens equal", equal, reference.generated.size());
-  if (result.tie >= 0) result.compared += kBehindTie;
+  LeaveOutBehindTie(reference, result);
   const std::string message = result.message;
   Judge(options.profile, candidate.decode_logits, reference.decode_logits, result);
   if (!tokens_pass) {  // what the tokens say comes before what their logits say

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 
+#include "parity_tests/findings/said.h"
 #include "parity_tests/judge/metrics.h"
 #include "parity_tests/judge/rung_parts.h"
 #include "reference/capture/quote.h"
@@ -13,7 +14,6 @@
 namespace parity {
 namespace {
 
-constexpr std::string_view kBlank = " \t\r\n";
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
 RungResult& Fail(RungResult& result, size_t at, std::string message) {
@@ -30,13 +30,6 @@ bool EndsItself(const Capture& capture) {
 }
 
 // ---- Text ----
-
-// White space at the end may be lost, and in front where one side has none.
-std::string_view Trimmed(std::string_view text, bool in_front) {
-  text = text.substr(0, text.find_last_not_of(kBlank) + 1);  // npos + 1 is 0
-  if (in_front) text.remove_prefix(std::min(text.find_first_not_of(kBlank), text.size()));
-  return text;
-}
 
 // As a program prints bytes that are no text: each run of them as one U+FFFD.
 std::string WithReplacements(std::string_view text) {
@@ -129,16 +122,15 @@ void CompareTexts(const Capture& candidate, const Capture& reference, const Ladd
     c = WithReplacements(c);
     r = WithReplacements(r);
   }
-  const bool in_front = (c.find_first_not_of(kBlank) == 0) != (r.find_first_not_of(kBlank) == 0);
-  Texts texts{.candidate = Trimmed(c, in_front), .reference = Trimmed(r, in_front)};
-  if (in_front) texts.lost_in_front = std::min(r.find_first_not_of(kBlank), r.size());
+  const ShownTexts shown = TextsAsShown(c, r);
+  const Texts texts{.candidate = shown.a, .reference = shown.b, .lost_in_front = shown.lost_in_front_of_b};
   result.compared = reference.shown.generated ? fmt::format("text of {} greedy tokens, {} bytes",
                                                             reference.generated.size(), texts.reference.size())
                                               : fmt::format("text of {} bytes", texts.reference.size());
   std::string without_end = r;
   if (EndsItself(reference))
     without_end.resize(r.size() - std::min(r.size(), reference.generated_pieces.back().size()));
-  const std::string_view ended = Trimmed(without_end, in_front);
+  const std::string_view ended = TextsAsShown(c, without_end).b;
   if (texts.candidate == texts.reference || texts.candidate == ended) return;
 
   const auto parting =
@@ -310,7 +302,7 @@ RungResult CompareShownText(const Capture& candidate, const Capture& reference, 
     CompareTexts(candidate, reference, options, result);
     if (result.position >= 0) steps = static_cast<size_t>(result.position) + 1;
   }
-  if (result.tie >= 0) result.compared += kBehindTie;
+  LeaveOutBehindTie(reference, result);
   JudgeLogprobs(candidate, reference, steps, options, result);
   DescribeStep(candidate, reference, options, result);
   return result;

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <stdexcept>
 
 #include "parity_tests/judge/rungs.h"
@@ -164,10 +165,16 @@ Limits LimitsOf(const Profile& profile, Rung rung) {
 }
 
 double TieWithin(const Profile& profile, std::span<const float> reference) {
-  double squares = 0;
-  for (const float x : reference) squares += static_cast<double>(x) * x;
-  const double mean = squares / static_cast<double>(std::max<size_t>(reference.size(), 1));
-  return std::max(profile.decode_tie, std::sqrt(2 * (1 - profile.decode_tie_cosine) * mean));
+  const auto is_nan = [](float x) { return std::isnan(x); };
+  if (profile.decode_tie_cosine >= 1 || std::ranges::any_of(reference, is_nan)) return profile.decode_tie;
+  // Without the hundredth that is furthest from zero: a mask is no measure of the others.
+  std::vector<double> squares;
+  for (const float x : reference) squares.push_back(static_cast<double>(x) * x);
+  const size_t n = squares.size() - (squares.size() + 99) / 100;
+  std::nth_element(squares.begin(), squares.begin() + static_cast<ptrdiff_t>(n), squares.end());
+  const double sum = std::accumulate(squares.begin(), squares.begin() + static_cast<ptrdiff_t>(n), 0.0);
+  const double within = n == 0 ? 0 : std::sqrt(2 * (1 - profile.decode_tie_cosine) * sum / static_cast<double>(n));
+  return std::isfinite(within) ? std::max(profile.decode_tie, within) : profile.decode_tie;
 }
 
 std::string_view GradeName(Grade grade) {

@@ -47,7 +47,8 @@ Grade GradeRow(const RowMetrics& row, const Limits& limits);
 Limits LimitsOf(const Profile& profile, Rung rung);
 
 // How far apart two logits of the reference's row may be and tie. Of a row r and one of equal length at cosine c the
-// RMS difference is RMS(r) * sqrt(2 (1 - c)): by so much an engine that keeps to the limit is off, logit by logit.
+// RMS difference is RMS(r) * sqrt(2 (1 - c)): by so much an engine that keeps to the limit is off, logit by logit. The
+// hundredth of the logits that is furthest from zero is left out: it may be a mask.
 double TieWithin(const Profile& profile, std::span<const float> reference);
 std::string_view GradeName(Grade grade);  // "OK", "WARN", "FAIL"
 

@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
 #include <limits>
 #include <string>
+#include <vector>
 
 namespace parity {
 namespace {
@@ -138,6 +140,26 @@ TEST(Thresholds, BrokenFilesNameFileAndKey) {
               HasSubstr("stage \"layers\" has no thresholds"));
   EXPECT_THAT(ErrorOfFile(head + R"({"p": {"positions": {"mse": 1}}}})", ""),
               HasSubstr("first-logit: no limit at all"));
+}
+
+// What is masked says nothing of how large the other logits are.
+TEST(Thresholds, AMaskedLogitMakesNoTie) {
+  Profile profile = LoadProfile("", "cosine");
+  EXPECT_EQ(profile.decode_tie_cosine, 0.999);
+  std::vector<float> row(200, 2.0f);
+  EXPECT_NEAR(TieWithin(profile, row), 2 * std::sqrt(0.002), 1e-9);
+  for (const float mask : {-1e30f, -std::numeric_limits<float>::infinity()}) {
+    row[7] = mask;
+    EXPECT_NEAR(TieWithin(profile, row), 2 * std::sqrt(0.002), 1e-9) << mask;
+  }
+  for (size_t i = 0; i < 20; ++i) row[i] = -std::numeric_limits<float>::infinity();
+  EXPECT_EQ(TieWithin(profile, row), 1e-6);
+  row.assign(200, std::numeric_limits<float>::quiet_NaN());
+  EXPECT_EQ(TieWithin(profile, row), 1e-6);
+  Override(profile, "decode.tie_cosine=1");
+  row.assign(200, 2.0f);
+  EXPECT_EQ(TieWithin(profile, row), 1e-6);
+  EXPECT_THROW(Override(profile, "decode.tie_cosine=1.5"), std::runtime_error);
 }
 
 }  // namespace

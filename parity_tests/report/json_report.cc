@@ -154,7 +154,7 @@ Json JsonReport(const Verdict& verdict) {
       {"schedule", ScheduleName(verdict.request.schedule)},
       {"profile", {{"name", verdict.profile.name}, {"overrides", verdict.profile.overrides}}},
       {"notes", verdict.notes}};
-  json["said"] = SaidJson(verdict.said_candidate, verdict.said_reference, "candidate", "reference");
+  json["said"] = SaidJson(SaidSidesOf(verdict), "candidate", "reference");
   json["coverage"] = CoverageJson(verdict);
   json["known_fault"] = verdict.known_fault ? KnownFaultJson(*verdict.known_fault) : Json(nullptr);
   const auto failed = verdict.failed_rung();
@@ -298,7 +298,7 @@ Json TraceDiffJson(const TraceDiff& diff) {
                {"only_a", diff.only_a},
                {"only_b", diff.only_b},
                {"notes", diff.notes},
-               {"said", SaidJson(diff.said_a, diff.said_b, "a", "b")},
+               {"said", SaidJson({.name_a = "a", .name_b = "b", .a = &diff.said_a, .b = &diff.said_b}, "a", "b")},
                {"tensors", Json::array()}};
   for (const TensorDifference& d : diff.tensors) {
     Json tensor = {{"name", d.name},

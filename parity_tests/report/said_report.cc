@@ -37,9 +37,19 @@ std::pair<size_t, size_t> Window(const SaidSides& sides, const Parting& part) {
           std::min(part.at + kBehind, std::max(sides.a->ids.size(), sides.b->ids.size()))};
 }
 
+std::optional<Parting> PartOf(const SaidSides& sides) { return sides.same ? std::nullopt : PartAt(*sides.a, *sides.b); }
+
 bool Nothing(const SaidSides& sides) { return sides.a->empty() && sides.b->empty(); }
 
 }  // namespace
+
+// What is not compared (a text that goes on behind the tokens that were asked for, the piece of an end token) parts
+// nobody: of text alone the judge knows.
+bool SaysTheSame(const Verdict& verdict) {
+  const RungResult& decode = verdict.rung(Rung::kDecode);
+  const bool text_alone = !verdict.said_candidate.printed.empty() || !verdict.said_reference.printed.empty();
+  return text_alone && decode.status == Status::kPass && decode.position < 0;
+}
 
 SaidSides SaidSidesOf(const Verdict& verdict) {
   const Status decode = verdict.rung(Rung::kDecode).status;
@@ -47,11 +57,12 @@ SaidSides SaidSidesOf(const Verdict& verdict) {
           .name_b = verdict.reference.name.empty() ? "reference" : verdict.reference.name,
           .a = &verdict.said_candidate,
           .b = &verdict.said_reference,
-          .compared = decode == Status::kPass || decode == Status::kFail};
+          .compared = decode == Status::kPass || decode == Status::kFail,
+          .same = SaysTheSame(verdict)};
 }
 
 std::string SaidInWords(const SaidSides& sides) {
-  const std::optional<Parting> part = PartAt(*sides.a, *sides.b);
+  const std::optional<Parting> part = PartOf(sides);
   if (!part) {
     return fmt::format("both say the same{}: if it is nonsense, it is the model or its prompt, and not the engine",
                        sides.compared ? "" : ", although they differ before that");
@@ -66,15 +77,15 @@ std::string SaidInWords(const SaidSides& sides) {
 std::string SaidText(const SaidSides& sides, bool color) {
   if (Nothing(sides)) return "";
   std::string out = "\n" + Paint("What they said", Color::kBold, color) + "\n";
-  const std::optional<Parting> part = PartAt(*sides.a, *sides.b);
+  const std::optional<Parting> part = PartOf(sides);
   if (!part) {
     return out + fmt::format("  {}\n  {}\n", Head(sides.a->Text(), kLongestText), SaidInWords(sides));
   }
   const size_t width = std::max(sides.name_a.size(), sides.name_b.size());
   out += fmt::format("  {}\n", SaidInWords(sides));
-  if (part->at > 0) out += fmt::format("  {:<{}}  {}\n", "both", width, Tail(part->Before(*sides.a), kLongestText / 2));
-  for (const auto& [name, said] : {std::pair{&sides.name_a, sides.a}, std::pair{&sides.name_b, sides.b}}) {
-    out += fmt::format("  {:<{}}  {}\n", *name, width, Head(part->From(*said), kLongestText / 2));
+  if (part->at > 0) out += fmt::format("  {:<{}}  {}\n", "both", width, Tail(part->both, kLongestText / 2));
+  for (const auto& [name, rest] : {std::pair{&sides.name_a, &part->rest_a}, std::pair{&sides.name_b, &part->rest_b}}) {
+    out += fmt::format("  {:<{}}  {}\n", *name, width, Head(*rest, kLongestText / 2));
   }
   const auto [first, last] = Window(sides, *part);
   if (first == last) return out;
@@ -93,7 +104,7 @@ std::string SaidMarkdown(const SaidSides& sides) {
   if (Nothing(sides)) return "";
   std::string out = fmt::format("\n### What they said\n\n{}\n", SaidInWords(sides));
   // A block of code: nothing in it is markup. Quote leaves no line break, and no fence can begin inside a line.
-  const std::optional<Parting> part = PartAt(*sides.a, *sides.b);
+  const std::optional<Parting> part = PartOf(sides);
   if (!part) return out + fmt::format("\n```text\n{}\n```\n", Quote(sides.a->Text()));
   const size_t width = std::max(sides.name_a.size(), sides.name_b.size());
   out += "\n```text\n";
@@ -110,13 +121,13 @@ std::string SaidMarkdown(const SaidSides& sides) {
 
 std::string SaidHtml(const SaidSides& sides) {
   if (Nothing(sides)) return "";
-  const std::optional<Parting> part = PartAt(*sides.a, *sides.b);
+  const std::optional<Parting> part = PartOf(sides);
   std::string head, row, tokens;
   for (const auto& [name, said] : {std::pair{&sides.name_a, sides.a}, std::pair{&sides.name_b, sides.b}}) {
     head += Tag("th", Escape(*name));
-    const std::string from = part ? part->From(*said) : "";
-    row += Tag("td class=\"text lines\"", Escape(Utf8(part ? part->Before(*said) : said->Text())) +
-                                              (from.empty() ? "" : Tag("mark", Escape(Utf8(from)))));
+    const std::string rest = !part ? "" : said == sides.a ? part->rest_a : part->rest_b;
+    row += Tag("td class=\"text lines\"",
+               Escape(Utf8(part ? part->both : said->Text())) + (rest.empty() ? "" : Tag("mark", Escape(Utf8(rest)))));
   }
   std::string out = Tag("h3", "What they said") + Tag("p", Escape(SaidInWords(sides))) +
                     Tag("table class=\"said\"", Tag("thead", Tag("tr", head)) + Tag("tbody", Tag("tr", row)));
@@ -131,15 +142,15 @@ std::string SaidHtml(const SaidSides& sides) {
   return out + Tag("table class=\"narrow\"", Tag("tr", Tag("th class=\"num\"", "token") + head) + tokens);
 }
 
-nlohmann::json SaidJson(const Said& a, const Said& b, const std::string& key_a, const std::string& key_b) {
-  if (a.empty() && b.empty()) return nullptr;
+nlohmann::json SaidJson(const SaidSides& sides, const std::string& key_a, const std::string& key_b) {
+  if (Nothing(sides)) return nullptr;
   nlohmann::json json;
-  for (const auto& [key, said] : {std::pair{&key_a, &a}, std::pair{&key_b, &b}}) {
+  for (const auto& [key, said] : {std::pair{&key_a, sides.a}, std::pair{&key_b, sides.b}}) {
     nlohmann::json pieces = nlohmann::json::array();
     for (const std::string& piece : said->pieces) pieces.push_back(TextToJson(piece));
     json[*key] = {{"text", TextToJson(said->Text())}, {"ids", said->ids}, {"pieces", std::move(pieces)}};
   }
-  const std::optional<Parting> part = PartAt(a, b);
+  const std::optional<Parting> part = PartOf(sides);
   json["part_at"] = part && !part->bytes ? nlohmann::json(part->at) : nlohmann::json(nullptr);
   json["part_at_byte"] = part && part->bytes ? nlohmann::json(part->at) : nlohmann::json(nullptr);
   return json;

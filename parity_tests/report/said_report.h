@@ -16,6 +16,7 @@ struct SaidSides {
   const Said* a = nullptr;
   const Said* b = nullptr;
   bool compared = true;  // false: the ladder stopped before it compared what they said
+  bool same = false;     // by the judge; else by what they said
 };
 SaidSides SaidSidesOf(const Verdict& verdict);
 
@@ -23,8 +24,8 @@ SaidSides SaidSidesOf(const Verdict& verdict);
 std::string SaidText(const SaidSides& sides, bool color);
 std::string SaidMarkdown(const SaidSides& sides);
 std::string SaidHtml(const SaidSides& sides);
-// {"a": {"text", "ids", "pieces"}, "b": ..., "part_at"} with the names given for the two sides.
-nlohmann::json SaidJson(const Said& a, const Said& b, const std::string& key_a, const std::string& key_b);
+// {"a": {"text", "ids", "pieces"}, "b": ..., "part_at", "part_at_byte"} with the keys given for the two sides.
+nlohmann::json SaidJson(const SaidSides& sides, const std::string& key_a, const std::string& key_b);
 
 // "both say the same: ...", or where they part; a sentence.
 std::string SaidInWords(const SaidSides& sides);

@@ -140,6 +140,8 @@ struct Capture {
 
 // The text behind the prompt, as far as the engine shows it.
 std::string GeneratedText(const Capture& capture);
+// Logits or log-probabilities: what tells how near an engine comes.
+bool ShowsFigures(const Capture& capture);
 
 // The prompt position of each row of logits, for a prompt of so many tokens. Throws std::runtime_error on one that the
 // prompt does not have.

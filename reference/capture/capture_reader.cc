@@ -257,6 +257,10 @@ Capture ReadCapture(const std::string& directory, std::vector<std::string>* prob
   return capture;
 }
 
+bool ShowsFigures(const Capture& capture) {
+  return capture.shown.logits || capture.shown.decode_logits || !capture.top_logprobs.empty();
+}
+
 std::string GeneratedText(const Capture& capture) {
   if (!capture.text.empty()) return capture.text;
   std::string text;

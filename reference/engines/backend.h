@@ -45,6 +45,8 @@ class Backend {
   virtual bool live() const { return true; }
   // True where it ends its text at an end-of-generation token, whatever the request says: the other side must, too.
   virtual bool stops_at_end() const { return false; }
+  // Whether a longer text as its prompt is gone on with: a chat puts its prompt into a template.
+  virtual bool goes_on_with_text() const { return true; }
   // Throws std::runtime_error with the engine's own last words, or ModelNotSupported. Raw tensors stay readable while
   // this backend lives.
   virtual Capture Run(const Request& request) = 0;

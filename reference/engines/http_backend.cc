@@ -326,6 +326,7 @@ class HttpBackend : public Backend {
 
   std::string name() const override { return url_; }
   bool stops_at_end() const override { return true; }
+  bool goes_on_with_text() const override { return api_ != &kChat; }
 
   ProbeResult Probe() override {
     ProbeResult result;
