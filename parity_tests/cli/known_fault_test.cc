@@ -83,7 +83,7 @@ TEST_F(KnownFaultCliTest, WhatStillFailsBesideItIsExplainedWithoutIt) {
   const ProcessResult result = RunParity(
       {"ladder", "--model", kModel, "--prompt", "In the beginning", "--max-tokens", "2", "--threads", "1", "--profile",
        "cosine", "--candidate",
-       "exec:" NOT_EXACT_ENGINE " --kv f16 --floats f16 --head file --exp libm --rope float --fault rope_layout",
+       "exec:" NOT_EXACT_ENGINE " --kv f16 --floats f16 --head file --exp libm --rope float --fault rope_layout:2",
        "--reference", Reference("--fault activation"), "--accept-known-faults", "--format", "json"});
   EXPECT_EQ(result.exit_code, 1) << result.last_words;
   const nlohmann::json json = nlohmann::json::parse(result.output);
@@ -93,6 +93,8 @@ TEST_F(KnownFaultCliTest, WhatStillFailsBesideItIsExplainedWithoutIt) {
   ASSERT_FALSE(causes.empty());
   EXPECT_EQ(causes[0]["id"], "rope_layout");
   for (const nlohmann::json& cause : causes) EXPECT_NE(cause["id"], "activation_function");
+  EXPECT_EQ(json["explanation"]["bisection"]["stage"], "q_rope");  // ffn_act of layer 0 comes before it
+  EXPECT_EQ(json["explanation"]["bisection"]["layer"], 2);
 }
 
 TEST_F(KnownFaultCliTest, ASweepAcceptsItToo) {
