@@ -78,6 +78,25 @@ TEST_F(KnownFaultCliTest, IsNamedAndAccepted) {
               StartsWith("PARITY beside a known fault of the reference (bitnet.cpp#588)\n"));
 }
 
+// A candidate that is wrong too is explained beside the reference as it should be: both are asked again.
+TEST_F(KnownFaultCliTest, WhatStillFailsBesideItIsExplainedWithoutIt) {
+  const ProcessResult result = RunParity(
+      {"ladder", "--model", kModel, "--prompt", "In the beginning", "--max-tokens", "2", "--threads", "1", "--profile",
+       "cosine", "--candidate",
+       "exec:" NOT_EXACT_ENGINE " --kv f16 --floats f16 --head file --exp libm --rope float --fault rope_layout:2",
+       "--reference", Reference("--fault activation"), "--accept-known-faults", "--format", "json"});
+  EXPECT_EQ(result.exit_code, 1) << result.last_words;
+  const nlohmann::json json = nlohmann::json::parse(result.output);
+  EXPECT_EQ(json["known_fault"]["accepted"], true);
+  EXPECT_EQ(json["at_fault"], "candidate");
+  const nlohmann::json& causes = json["explanation"]["causes"];
+  ASSERT_FALSE(causes.empty());
+  EXPECT_EQ(causes[0]["id"], "rope_layout");
+  for (const nlohmann::json& cause : causes) EXPECT_NE(cause["id"], "activation_function");
+  EXPECT_EQ(json["explanation"]["bisection"]["stage"], "q_rope");  // ffn_act of layer 0 comes before it
+  EXPECT_EQ(json["explanation"]["bisection"]["layer"], 2);
+}
+
 TEST_F(KnownFaultCliTest, ASweepAcceptsItToo) {
   ExpectAcceptance({"sweep", "--model", kModel, "--prompt", "hello", "--schedule", "batch", "--trace", "none",
                     "--reference", Reference("--fault activation")});

@@ -32,7 +32,8 @@ std::unique_ptr<Backend> MakeNpy(const EngineRow&, const std::string& file, cons
   return MakeNpyBackend(file, options.logits_at);
 }
 
-std::vector<EngineRow> MakeRows() {
+// Engines that run in a program of their own.
+std::vector<EngineRow> RunnerRows() {
   return {
       {.name = "llama.cpp",
        .argument = "",
@@ -89,7 +90,13 @@ std::vector<EngineRow> MakeRows() {
                              .libraries = {"build/src", "build/ggml/src", "build/bin"},
                              .variable = "IK_LLAMA_CPP_DIR"},
                   .remedy = "build ik_llama.cpp with shared libraries and set IK_LLAMA_CPP_DIR to its checkout"},
-       .orders = {}},  // it computes in an order of its own, which nobody has written down
+       .orders = {}}  // it computes in an order of its own, which nobody has written down
+  };
+}
+
+// What was recorded or saved, and whatever a user names.
+std::vector<EngineRow> OtherRows() {
+  return {
       {.name = "recorded",
        .argument = "DIR",
        .needs_argument = true,
@@ -119,6 +126,13 @@ std::vector<EngineRow> MakeRows() {
        .live = false,
        .make = MakeNpy},
   };
+}
+
+std::vector<EngineRow> MakeRows() {
+  std::vector<EngineRow> rows = RunnerRows();
+  const std::vector<EngineRow> others = OtherRows();
+  rows.insert(rows.end(), others.begin(), others.end());
+  return rows;
 }
 
 // Of a message: "llama.cpp, recorded:DIR (captures on disk), or exec:COMMAND (...)".
