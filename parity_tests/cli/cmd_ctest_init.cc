@@ -16,6 +16,7 @@
 #include "parity_tests/cli/common.h"
 #include "parity_tests/harness/engines.h"
 #include "parity_tests/harness/matrix.h"
+#include "reference/engines/program_files.h"
 
 namespace parity {
 namespace {
@@ -176,10 +177,14 @@ int Run(const CtestInitCommand& command) {
     out.close();
     if (!out) throw std::runtime_error(fmt::format("{}/{}: cannot write", command.directory, name));
   }
+  // CMake finds an installed program; of one in its build tree it is told.
+  const std::string program =
+      BuildTree() ? fmt::format(" -DBITNET_PARITY={}", fs::read_symlink("/proc/self/exe").string()) : "";
   fmt::print(
-      "{0}: CMakeLists.txt, parity_matrix.json, prompts.json. Next:\n  cmake -S {0} -B {0}/build && ctest --test-dir "
+      "{0}: CMakeLists.txt, parity_matrix.json, prompts.json. Next:\n  cmake -S {0} -B {0}/build{1} && ctest "
+      "--test-dir "
       "{0}/build --output-on-failure\n",
-      command.directory);
+      command.directory, program);
   const ProbeResult probe = MakeEngine(command.candidate)->Probe();
   if (!probe.available) {
     fmt::print(stderr, "note: until {} is there every case fails: {}\n", command.candidate, probe.problem);

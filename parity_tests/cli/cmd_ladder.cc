@@ -219,6 +219,13 @@ int Run(const LadderCommand& command) {
       climbs.push_back(ClimbLadder(command, comparison, request));
     }
   }
+  if (!against_itself && command.candidate == command.reference && command.candidate_model.empty()) {
+    for (LadderClimb& climbed : climbs) {
+      climbed.verdict.notes.push_back(fmt::format(
+          "both sides are {}: this tells whether it answers twice alike, and nothing else; --candidate, --reference",
+          command.candidate));
+    }
+  }
   if (!command.receipt.empty()) {
     std::vector<nlohmann::json> runs;
     for (const LadderClimb& climbed : climbs) {

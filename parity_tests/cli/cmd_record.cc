@@ -93,9 +93,7 @@ void CheckOptions(const RecordOptions& o) {
                                          o.prompt ? "--prompt" : "--dump-raw"));
   }
   if (o.model.empty()) return;
-  if (!std::filesystem::is_regular_file(o.model)) {
-    throw std::runtime_error(fmt::format("--model: {}: no such file", o.model));
-  }
+  CheckModel(o.model);
   if (!o.prompt) throw std::runtime_error("--prompt: missing; give the text of the prompt");
   if (o.out.empty()) throw std::runtime_error("--out: missing; name the directory of the new capture");
 }

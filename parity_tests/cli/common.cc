@@ -46,6 +46,12 @@ int RunOptions::Threads(const std::string& model) const {
              : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
 
+void CheckModel(const std::string& model) {
+  if (std::filesystem::is_regular_file(model)) return;
+  throw std::runtime_error(fmt::format("--model: {}: {}, expected a GGUF file", model,
+                                       std::filesystem::exists(model) ? "no regular file" : "no such file"));
+}
+
 void RunOptions::ApplyTimeout() const {
   if (timeout_seconds > 0) setenv("CROSSVAL_TIMEOUT_SECS", std::to_string(timeout_seconds).c_str(), 1);
 }

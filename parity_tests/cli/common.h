@@ -35,6 +35,9 @@ struct RunOptions {
   void ApplyTimeout() const;  // for the backends, which read CROSSVAL_TIMEOUT_SECS
 };
 
+// Throws where --model names no file.
+void CheckModel(const std::string& model);
+
 // What judges: --profile, --threshold, --cos-tol, --thresholds.
 void AddProfileOptions(Options& options, ProfileChoice& choice);
 

@@ -69,8 +69,9 @@ std::vector<Prompt> ChoosePrompts(const std::string& file, const std::vector<std
     if (found == all.end()) {
       std::string known;
       for (const Prompt& p : all) known += (known.empty() ? "" : ", ") + p.id;
-      throw std::runtime_error(
-          fmt::format("--prompt: '{}' is no prompt of {}; it has {}", id, SettingsName(file, "prompts.json"), known));
+      throw std::runtime_error(fmt::format(
+          "--prompt: '{}' is no prompt of {}; it has {}. A text of your own goes into a file of prompts (--prompts)",
+          id, SettingsName(file, "prompts.json"), known));
     }
     chosen.push_back(*found);
   }
@@ -78,8 +79,7 @@ std::vector<Prompt> ChoosePrompts(const std::string& file, const std::vector<std
 }
 
 Request PromptOptions::MakeRequest() const {
-  if (!std::filesystem::is_regular_file(model))
-    throw std::runtime_error(fmt::format("--model: {}: no such file", model));
+  CheckModel(model);
   Request request;
   request.model = model;
   request.tokenizer = tokenizer;

@@ -1,6 +1,7 @@
 #include "parity_tests/diagnose/estimate.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -255,6 +256,7 @@ std::string Rotation(const Evidence& e) {
 std::string Softmax(const Evidence& e) {
   double sx = 0, sy = 0, sxx = 0, sxy = 0;
   size_t n = 0, zeros = 0;
+  std::string first_zero;
   double least = INFINITY, most = 0;
   const size_t heads = e.op.model().hyperparameters.n_head;
   for (const size_t i : e.rows) {
@@ -266,7 +268,9 @@ std::string Softmax(const Evidence& e) {
       size_t used = 0;
       for (size_t k = head * keys; k < (head + 1) * keys; ++k) {
         sum += p[k];
-        zeros += p[k] == 0;
+        if (p[k] == 0 && zeros++ == 0) {
+          first_zero = fmt::format("that of key {} at position {}, head {}", k - head * keys, i, head);
+        }
         if (p[k] > 1e-20f && std::isfinite(s[k])) mean_s += s[k], mean_p += std::log(p[k]), ++used;
       }
       least = std::min(least, sum);
@@ -280,11 +284,16 @@ std::string Softmax(const Evidence& e) {
       }
     }
   }
-  if (n == 0 || sxx == 0) return "";
-  return fmt::format(
-      "the scale of the scores is about {:.6g}, expected {:.6g}; {} probabilities are 0; a row adds up to "
-      "{:.6g} to {:.6g}",
-      sxy / sxx, e.right.attention.scale, zeros, least, most);
+  std::vector<std::string> off;
+  if (n > 0 && sxx > 0 && std::fabs(sxy / sxx - e.right.attention.scale) > kFits * e.right.attention.scale) {
+    off.push_back(
+        fmt::format("the scale of the scores is about {:.6g}, expected {:.6g}", sxy / sxx, e.right.attention.scale));
+  }
+  if (zeros > 0) off.push_back(fmt::format("{} probabilities are 0, first {}", zeros, first_zero));
+  if (least < 1 - kFits || most > 1 + kFits) {
+    off.push_back(fmt::format("a row adds up to {:.6g} to {:.6g}", least, most));
+  }
+  return fmt::format("{}", fmt::join(off, "; "));
 }
 
 // The curve from gate to output over up, at a few places.

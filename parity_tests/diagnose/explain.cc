@@ -230,8 +230,8 @@ void AddCausesOfSurvey(Explanation& e) {
     e.diagnosis.location = e.location();
     const auto& findings = e.candidate->findings;
     const bool named = !findings.front().causes.empty();
-    std::erase_if(causes, [named](const Cause& c) {  // what one tensor looks like
-      const bool shape = c.id == "permuted" || c.id == "head_not_tied";
+    std::erase_if(causes, [named](const Cause& c) {  // what one tensor looks like, or one row of it is explained by
+      const bool shape = c.id == "permuted" || c.id == "head_not_tied" || FindMistake(c.id).changes != nullptr;
       return c.id == "rounding" || c.id == "scaled_by_constant" || (named && shape);
     });
     for (auto f = findings.rbegin(); f != findings.rend(); ++f) {

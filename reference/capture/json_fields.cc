@@ -2,10 +2,12 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -30,6 +32,20 @@ int HexDigit(char c) {
   return -1;
 }
 
+json ParseJson(std::string_view text, const std::string& origin) {
+  try {
+    return json::parse(text);
+  } catch (const json::parse_error& error) {
+    const size_t at = std::min(error.byte - std::min<size_t>(error.byte, 1), text.size());
+    const auto line = std::count(text.begin(), text.begin() + static_cast<ptrdiff_t>(at), '\n') + 1;
+    throw std::runtime_error(
+        fmt::format("{}: not valid JSON: line {}: {}", origin, line,
+                    at == text.size() ? "the text ends in the middle" : "not expected: " + Quote(text.substr(at, 20))));
+  } catch (const json::exception& error) {
+    throw std::runtime_error(fmt::format("{}: not valid JSON: {}", origin, error.what()));
+  }
+}
+
 }  // namespace
 
 json TextToJson(const std::string& text) {
@@ -40,11 +56,8 @@ json TextToJson(const std::string& text) {
 json ReadJsonFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw std::runtime_error(fmt::format("{}: cannot open: {}", path, std::strerror(errno)));
-  try {
-    return json::parse(file);
-  } catch (const json::exception& error) {
-    throw std::runtime_error(fmt::format("{}: not valid JSON: {}", path, error.what()));
-  }
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  return ParseJson(text, path);
 }
 
 void WriteJsonFile(const std::string& path, const json& json) {
@@ -67,12 +80,8 @@ JsonFields::JsonFields(std::shared_ptr<const json> document, const json& json, s
 JsonFields::JsonFields(const json& json, std::string origin) : JsonFields(nullptr, json, std::move(origin), "") {}
 
 JsonFields JsonFields::Parse(std::string_view text, const std::string& origin) {
-  try {
-    const auto document = std::make_shared<const json>(json::parse(text));
-    return JsonFields(document, *document, origin, "");
-  } catch (const json::exception& error) {
-    throw std::runtime_error(fmt::format("{}: not valid JSON: {}", origin, error.what()));
-  }
+  const auto document = std::make_shared<const json>(ParseJson(text, origin));
+  return JsonFields(document, *document, origin, "");
 }
 
 JsonFields JsonFields::ReadFile(const std::string& path, const std::string& schema) {
@@ -87,7 +96,7 @@ bool JsonFields::Has(const std::string& key) const { return json_->contains(key)
 void JsonFields::Expect(const std::string& key, const std::string& expected) {
   std::string found;
   if (!ReadIfPresent(key, &found)) {
-    Problem(key, "missing key");
+    Problem(key, fmt::format("missing key, expected '{}'", expected));
   } else if (found != expected) {
     Problem(key, fmt::format("found '{}', expected '{}'", found, expected));
   }

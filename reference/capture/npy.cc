@@ -166,7 +166,8 @@ NpyArray ReadNpy(const std::string& path) {
 
   unsigned char start[kMagicSize + 6] = {};
   file.read(reinterpret_cast<char*>(start), kMagicSize + 2);
-  if (!file || std::memcmp(start, kMagic, kMagicSize) != 0) Fail(path, "not a .npy file: the magic bytes are missing");
+  if (!file || std::memcmp(start, kMagic, kMagicSize) != 0)
+    Fail(path, "not a .npy file: found other bytes than \\x93NUMPY at its start; write it by numpy.save");
   const int version = start[kMagicSize];
   if (version < 1 || version > 3) Fail(path, fmt::format(".npy version {}, expected 1, 2 or 3", version));
   const int length_bytes = version == 1 ? 2 : 4;

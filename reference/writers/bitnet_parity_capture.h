@@ -8,9 +8,9 @@
  *     parity_capture* capture = parity_begin(&request, argv[argc - 1]);
  *     // for every prompt position, while the engine runs:
  *     parity_tensor(capture, position, layer, "q_proj", q, n);        // does nothing unless the request asks for it
- *     parity_prompt_token(capture, id, piece, piece_size, logits);
+ *     parity_prompt_token(capture, id, piece, piece_size, logits, n_vocab);
  *     // for every generated token: the token, and the logits from which it was taken
- *     parity_generated_token(capture, id, piece, piece_size, logits);
+ *     parity_generated_token(capture, id, piece, piece_size, logits, n_vocab);
  *     parity_finish(capture, &engine);                                // writes capture.json, and renames to OUTDIR
  *   }
  *
