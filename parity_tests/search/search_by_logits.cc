@@ -354,7 +354,8 @@ class Search::ByLogitsRun {
       bool nearer = false;
       for (std::vector<Hypothesis>& habits : sets) {
         if (Enough()) break;
-        if (trials_.OutOfTime() || std::ranges::any_of(tried, [&](const auto& t) { return Same(t, habits); })) continue;
+        if (trials_.OutOfTime() || std::ranges::any_of(tried, [&](const auto& t) { return AreSame(t, habits); }))
+          continue;
         tried.push_back(habits);
         Round round = TryAllBeside(std::move(habits));
         const bool answered = round.healthy.every_bit || !round.scored.empty();
@@ -370,24 +371,6 @@ class Search::ByLogitsRun {
     if (h.mistake != nullptr && h.mistake->habit) return {};
     auto alone = HabitsBeside(h, {}), with_float_attention = HabitsBeside(h, FloatAttention());
     return with_float_attention.second < alone.second ? std::move(with_float_attention.first) : std::move(alone.first);
-  }
-
-  // In place of what they say of attention.
-  static std::vector<Hypothesis> WithFloatAttention(const std::vector<Hypothesis>& habits) {
-    std::vector<Hypothesis> with = FloatAttention();
-    for (const Hypothesis& habit : habits) {
-      const auto same = [&habit](const Hypothesis& other) { return other.mistake == habit.mistake; };
-      if (std::ranges::none_of(FloatAttention(), same)) with.push_back(habit);
-    }
-    return with;
-  }
-
-  static bool Same(const std::vector<Hypothesis>& a, const std::vector<Hypothesis>& b) {
-    const auto in = [](const std::vector<Hypothesis>& all, const Hypothesis& habit) {
-      return std::ranges::any_of(
-          all, [&habit](const Hypothesis& h) { return h.mistake == habit.mistake && h.variant == habit.variant; });
-    };
-    return a.size() == b.size() && std::ranges::all_of(a, [&](const Hypothesis& habit) { return in(b, habit); });
   }
 
   // What no way in the table gives may be another number, in every layer or in one.
