@@ -406,10 +406,27 @@ TEST(WhatbugCandidate, GarbageThatIsTheModelsOwn) {
 
 // The command that is printed asks the same model, in the same way, for one text more; it can be pasted.
 TEST(WhatbugCandidate, TheCommandThatTellsMistakesApartRuns) {
-  const ProcessResult first =
-      RunParity({"whatbug", "--model", kTq2, "--candidate", Printing("--fault gqa_modulo"), "--prompt", "And God said",
-                 "--prompt-template", "raw", "--tokenizer", kTrainedTokenizer, "--n-ctx", "256", "--format", "json",
-                 "--threads", "2", "--max-tokens", "3"});
+  const ProcessResult first = RunProcess({BITNET_PARITY_PROGRAM,
+                                          "whatbug",
+                                          "--model",
+                                          kTq2,
+                                          "--candidate",
+                                          Printing("--fault gqa_modulo"),
+                                          "--prompt",
+                                          "And God said",
+                                          "--prompt-template",
+                                          "raw",
+                                          "--tokenizer",
+                                          kTrainedTokenizer,
+                                          "--n-ctx",
+                                          "256",
+                                          "--format",
+                                          "json",
+                                          "--threads",
+                                          "2",
+                                          "--max-tokens",
+                                          "3"},
+                                         std::chrono::seconds(300));
   const nlohmann::json found = nlohmann::json::parse(first.output, nullptr, false);
   ASSERT_TRUE(found.is_object() && found.contains("separating")) << first.output << first.last_words;
   std::string command = found.at("separating").at("command");
@@ -419,7 +436,7 @@ TEST(WhatbugCandidate, TheCommandThatTellsMistakesApartRuns) {
   const std::string program = "bitnet-parity";
   ASSERT_THAT(command, testing::StartsWith(program + " "));
   command = BITNET_PARITY_PROGRAM + command.substr(program.size()) + " --format json";
-  const ProcessResult second = RunProcess({"/bin/sh", "-c", command}, std::chrono::seconds(120));
+  const ProcessResult second = RunProcess({"/bin/sh", "-c", command}, std::chrono::seconds(300));
   const nlohmann::json of_two = nlohmann::json::parse(second.output, nullptr, false);
   ASSERT_TRUE(of_two.is_object()) << command << second.last_words;
   EXPECT_EQ(of_two.at("texts"), 2);

@@ -150,6 +150,23 @@ std::vector<Hypothesis> FloatAttention() {
   return habits;
 }
 
+std::vector<Hypothesis> WithFloatAttention(const std::vector<Hypothesis>& habits) {
+  std::vector<Hypothesis> with = FloatAttention();
+  for (const Hypothesis& habit : habits) {
+    const auto same = [&habit](const Hypothesis& h) { return h.mistake == habit.mistake; };
+    if (std::ranges::none_of(with, same)) with.push_back(habit);
+  }
+  return with;
+}
+
+bool AreSame(const std::vector<Hypothesis>& a, const std::vector<Hypothesis>& b) {
+  const auto in = [](const std::vector<Hypothesis>& all, const Hypothesis& habit) {
+    return std::ranges::any_of(
+        all, [&habit](const Hypothesis& h) { return h.mistake == habit.mistake && h.variant == habit.variant; });
+  };
+  return a.size() == b.size() && std::ranges::all_of(a, [&](const Hypothesis& habit) { return in(b, habit); });
+}
+
 std::vector<Hypothesis> HabitHypotheses(const bitnet::Model& model) {
   const bitnet::GraphShape shape = bitnet::ShapeOf(model.hyperparameters);
   std::vector<Hypothesis> habits;

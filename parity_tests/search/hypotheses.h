@@ -53,6 +53,11 @@ std::vector<Hypothesis> PairHypotheses(const bitnet::Model& model);
 
 // K, V, Q and the probabilities in float32, as many engines keep them.
 std::vector<Hypothesis> FloatAttention();
+// These habits, and that in place of what they say of attention.
+std::vector<Hypothesis> WithFloatAttention(const std::vector<Hypothesis>& habits);
+
+// The same mistakes or habits in the same ways, in any order.
+bool AreSame(const std::vector<Hypothesis>& a, const std::vector<Hypothesis>& b);
 
 // What engines do otherwise than the references everywhere, and mean to: each way of each habit.
 std::vector<Hypothesis> HabitHypotheses(const bitnet::Model& model);

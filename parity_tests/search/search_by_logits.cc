@@ -160,18 +160,21 @@ double DistanceBetween(std::span<const float> a, std::span<const float> b) {
   return std::sqrt(squares);
 }
 
-// The rows of these positions, or the first `n`; nothing where there are not so many.
-Values RowsAt(Values logits, size_t cols, size_t n, std::span<const int64_t> positions) {
+// The first `n` rows, or those of these positions of a prompt of `n_prompt` tokens; nothing where there are not so
+// many. Where a mistake made the prompt longer or shorter, positions are counted from its end: its last is still the
+// last.
+Values RowsAt(Values logits, size_t cols, size_t n, std::span<const int64_t> positions, size_t n_prompt) {
   if (positions.empty()) {
     logits.resize(logits.size() < n * cols ? 0 : n * cols);
     return logits;
   }
+  const auto n_rows = static_cast<int64_t>(logits.size() / cols), longer = n_rows - static_cast<int64_t>(n_prompt);
   Values rows;
   for (const int64_t position : positions) {
-    const size_t at = static_cast<size_t>(position) * cols;
-    if (at + cols > logits.size()) return {};
-    rows.insert(rows.end(), logits.begin() + static_cast<ptrdiff_t>(at),
-                logits.begin() + static_cast<ptrdiff_t>(at + cols));
+    const int64_t row = position + longer;
+    if (row < 0 || row >= n_rows) return {};
+    const auto first = logits.begin() + row * static_cast<int64_t>(cols);
+    rows.insert(rows.end(), first, first + static_cast<int64_t>(cols));
   }
   return rows;
 }
@@ -203,7 +206,7 @@ class Search::ByLogitsRun {
     wanted_ = std::span(logits.data.data(), rows_ * cols_);
     result_.positions = rows_;
     round_.prompt = search.TrialOf(options_.tokens, CellsFor(n_prompt + 1));
-    unit_ = DistanceBetween(RowsAt(round_.prompt->healthy_logits(), cols_, rows_, positions_), wanted_);
+    unit_ = DistanceBetween(RowsOf(round_.prompt->healthy_logits()), wanted_);
   }
 
   // `near`, if not nullptr, takes those that are about as near as the best, also where the healthy model gives the
@@ -238,10 +241,15 @@ class Search::ByLogitsRun {
   }
 
  private:
+  // Those that are compared.
+  Values RowsOf(Values logits) const {
+    return RowsAt(std::move(logits), cols_, rows_, positions_, options_.tokens.right.size());
+  }
+
   Trials::Score ScoreOf(std::shared_ptr<const PromptTrial> prompt) const {
     return [this, prompt = std::move(prompt)](const Hypothesis& h, Arithmetic& arithmetic, HypothesisResult& r) {
       MistakenPass pass(*prompt, h, arithmetic);
-      const Values found = RowsAt(pass.PromptLogits(bitnet::LogitsFor::kAll), cols_, rows_, positions_);
+      const Values found = RowsOf(pass.PromptLogits(bitnet::LogitsFor::kAll));
       if (found.size() < wanted_.size()) {
         r.distance = std::numeric_limits<double>::infinity();  // of a shorter prompt
         return;
@@ -280,6 +288,7 @@ class Search::ByLogitsRun {
   Round TryAllBeside(std::vector<Hypothesis> habits) {
     Round round{.prompt = search_.TrialOf(options_.tokens, round_.prompt->n_cells(), std::move(habits))};
     round.healthy = trials_.One(Hypothesis(), ScoreOf(round.prompt));
+    if (round.healthy.every_bit) return round;
     TryAll(round);
     if (!round.scored.empty()) SolveForNumbers(round);
     return round;
@@ -345,10 +354,12 @@ class Search::ByLogitsRun {
       bool nearer = false;
       for (std::vector<Hypothesis>& habits : sets) {
         if (Enough()) break;
-        if (trials_.OutOfTime() || std::ranges::any_of(tried, [&](const auto& t) { return Same(t, habits); })) continue;
+        if (trials_.OutOfTime() || std::ranges::any_of(tried, [&](const auto& t) { return AreSame(t, habits); }))
+          continue;
         tried.push_back(habits);
         Round round = TryAllBeside(std::move(habits));
-        if (round.scored.empty() || round.least() > kNearer * round_.least()) continue;
+        const bool answered = round.healthy.every_bit || !round.scored.empty();
+        if (!answered || round.least() > kNearer * round_.least()) continue;
         round_ = std::move(round);
         nearer = true;
       }
@@ -360,24 +371,6 @@ class Search::ByLogitsRun {
     if (h.mistake != nullptr && h.mistake->habit) return {};
     auto alone = HabitsBeside(h, {}), with_float_attention = HabitsBeside(h, FloatAttention());
     return with_float_attention.second < alone.second ? std::move(with_float_attention.first) : std::move(alone.first);
-  }
-
-  // In place of what they say of attention.
-  static std::vector<Hypothesis> WithFloatAttention(const std::vector<Hypothesis>& habits) {
-    std::vector<Hypothesis> with = FloatAttention();
-    for (const Hypothesis& habit : habits) {
-      const auto same = [&habit](const Hypothesis& other) { return other.mistake == habit.mistake; };
-      if (std::ranges::none_of(FloatAttention(), same)) with.push_back(habit);
-    }
-    return with;
-  }
-
-  static bool Same(const std::vector<Hypothesis>& a, const std::vector<Hypothesis>& b) {
-    const auto in = [](const std::vector<Hypothesis>& all, const Hypothesis& habit) {
-      return std::ranges::any_of(
-          all, [&habit](const Hypothesis& h) { return h.mistake == habit.mistake && h.variant == habit.variant; });
-    };
-    return a.size() == b.size() && std::ranges::all_of(a, [&](const Hypothesis& habit) { return in(b, habit); });
   }
 
   // What no way in the table gives may be another number, in every layer or in one.

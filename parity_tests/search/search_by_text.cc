@@ -242,6 +242,7 @@ class Search::ByTextRun {
     result_.healthy = Healthy();
     if (!result_.healthy.may_print_the_text()) TryAll();
     JudgeText(result_);
+    if (near_ != nullptr && result_.certainty && !LogitsAgree()) result_.certainty = Certainty::kPossible;
     SayWhatWasNotTried(result_);
     if (result_.certainty) {
       Weigh();
@@ -254,6 +255,9 @@ class Search::ByTextRun {
  private:
   static constexpr size_t kLookedAt = 6;
   static constexpr size_t kTokensBeyondDoubt = 12;
+
+  // The logits beside the text are the best's as well, or near enough.
+  bool LogitsAgree() const { return !result_.best.empty() && result_.best[0].distance < 0.5; }
 
   std::vector<Hypothesis> habits() const { return near_ == nullptr ? std::vector<Hypothesis>() : near_->habits; }
 

@@ -204,6 +204,18 @@ TEST_F(SearchTest, LogitsBesideTheText) {
   EXPECT_EQ(r.texts, 1u);
 }
 
+// An engine that leaves a token out has fewer rows; its last is that of the last token.
+TEST_F(SearchTest, TheLastLogitsOfAShorterPrompt) {
+  const Capture wrong = CaptureOf("bos_missing", -1);
+  const Matrix& all = wrong.logits;
+  const Matrix last{.rows = 1, .cols = all.cols, .data = {all.data.end() - all.cols, all.data.end()}};
+  const int64_t at = static_cast<int64_t>(ids_.size()) - 1;
+  const SearchResult r = MakeSearch().ByLogits(last, {&at, 1});
+  ASSERT_TRUE(r.certainty.has_value()) << r.verdict;
+  EXPECT_EQ(r.best[0].id, "bos_missing");
+  EXPECT_TRUE(r.best[0].every_bit);
+}
+
 // A text that no mistake prints beside logits of one that has a mistake: the answer is that of the logits, and so is
 // what is predicted of it.
 TEST_F(SearchTest, AnAnswerFromLogitsIsPredictedByWhatTheLogitsSay) {
