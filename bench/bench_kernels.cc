@@ -229,10 +229,6 @@ void RegisterAll() {
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  if (const std::string_view problem = bitnet::CpuProblem(); !problem.empty()) {
-    fmt::print(stderr, "bench_kernels: {}\n", problem);
-    return 2;
-  }
   benchmark::AddCustomContext("simd", bitnet::TargetName());
   parity::RegisterAll();
   benchmark::RunSpecifiedBenchmarks();

@@ -29,8 +29,16 @@ target_compile_options(parity_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-ffp-c
 # At -O1 GCC 12 warns wrongly of std::string literals (GCC bug 105329).
 set(PARITY_LIGHT_OPTIMIZATION $<$<CONFIG:Release>:-O1;-Wno-array-bounds;-Wno-stringop-overflow;-Wno-stringop-overread>)
 
+# Without GoogleTest the tests are declared, and not built.
+if(NOT GTest_FOUND)
+  message(STATUS "GoogleTest: not found, no test is built")
+  foreach(name gtest gtest_main gmock)
+    add_library(GTest::${name} INTERFACE IMPORTED GLOBAL)
+  endforeach()
+endif()
+
 # Headers that every test includes, compiled once.
-if(PARITY_FAST_BUILD)
+if(PARITY_FAST_BUILD AND GTest_FOUND)
   file(GENERATE OUTPUT ${CMAKE_BINARY_DIR}/parity_test_headers.cc CONTENT "")
   add_library(parity_test_headers OBJECT ${CMAKE_BINARY_DIR}/parity_test_headers.cc)
   target_link_libraries(parity_test_headers PRIVATE parity_options GTest::gmock fmt::fmt nlohmann_json::nlohmann_json)
@@ -68,7 +76,8 @@ endfunction()
 function(parity_test_program name)
   parity_program(${name} ${ARGN})
   target_compile_options(${name} PRIVATE ${PARITY_LIGHT_OPTIMIZATION})
-  if(PARITY_FAST_BUILD)
+  set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL $<NOT:$<BOOL:${GTest_FOUND}>>)
+  if(PARITY_FAST_BUILD AND GTest_FOUND)
     target_link_libraries(${name} PRIVATE GTest::gmock fmt::fmt nlohmann_json::nlohmann_json)
     target_precompile_headers(${name} REUSE_FROM parity_test_headers)
   endif()

@@ -52,12 +52,14 @@ enum class ActivationKind {
   kQ81,               // the same, and their sum times the scale before it is rounded, in F16 (ggml's Q8_1)
   kQ8K,               // int8 in blocks of 256, one scale a block (ggml's Q8_K)
   kI8Row,             // int8, one scale a row (bitnet.cpp's I2_S)
+  kQ80Inverted,       // kQ80, multiplied by 1 / scale, as on ARM
   kI8RowRoundedOnce,  // ... where the product with the scale is not rounded to float32 on its way
 };
 constexpr bool IsInt8(ActivationKind kind) { return kind >= ActivationKind::kQ80; }
 // Values of a row that share a scale: a block, or the row.
 constexpr size_t ScaleGroup(ActivationKind kind, size_t cols) {
-  const bool of_32 = kind == ActivationKind::kQ80 || kind == ActivationKind::kQ81;
+  const bool of_32 =
+      kind == ActivationKind::kQ80 || kind == ActivationKind::kQ80Inverted || kind == ActivationKind::kQ81;
   return of_32 ? 32 : kind == ActivationKind::kQ8K ? 256 : cols;
 }
 

@@ -10,7 +10,7 @@
 
 #include "engine/formats/codec.h"
 #include "engine/kernels/kernel_test.h"
-#include "parity_tests/oracle/scalar.h"
+#include "engine/kernels/scalar.h"
 
 namespace bitnet {
 namespace {

@@ -1,31 +1,31 @@
 #include "engine/kernels/attention.h"
 
 #include <fmt/format.h>
-#include "engine/kernels/counts.h"
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <functional>
 #include <limits>
 #include <stdexcept>
 #include <vector>
 
+#include "engine/kernels/aligned.h"
+#include "engine/kernels/counts.h"
 #include "engine/kernels/elementwise.h"
-#include "engine/kernels/matmul.h"
-#include "hwy/aligned_allocator.h"
+#include "engine/kernels/primitives.h"
 
-#ifndef BITNET_PARITY_ENGINE_KERNELS_ATTENTION_JOB_
-#define BITNET_PARITY_ENGINE_KERNELS_ATTENTION_JOB_
 namespace bitnet {
+namespace {
+
 // What all queries of a call share.
 struct AttentionJob {
+  const Primitives* run;
+  const ArithmeticOrder* order;
   const KvView* kv;
   const AttentionShape* shape;
   DotOrder scores;
   DotOrder values;
   bool round_probabilities;
-  int lanes;
   size_t n_kv;  // length of the reference's attention row
 };
 
@@ -62,68 +62,6 @@ void Move(int* value, int n, Order comes_before) {
   while (comes_before(seen, n) && !shared.compare_exchange_weak(seen, n, std::memory_order_relaxed)) {
   }
 }
-}  // namespace bitnet
-#endif
-
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "engine/kernels/attention.cc"
-#include "hwy/foreach_target.h"  // IWYU pragma: keep
-
-#include "hwy/highway.h"
-
-#include "engine/kernels/dot-inl.h"
-
-HWY_BEFORE_NAMESPACE();
-namespace bitnet {
-namespace HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
-// x has room for a whole number of kLanes.
-template <size_t kLanes>
-HWY_INLINE void Softmax(float* x, size_t n, float scale) {
-  using L = Lanes<kLanes>;
-  const typename L::D d;
-  const size_t padded = (n + kLanes - 1) / kLanes * kLanes;
-  const auto minus_inf = hn::Set(d, -std::numeric_limits<float>::infinity());
-  std::fill(x + n, x + padded, -std::numeric_limits<float>::infinity());
-  const auto vscale = hn::Set(d, scale);
-  auto most = minus_inf;
-  for (size_t i = 0; i < padded; i += L::kWidth) {
-    const auto v = hn::Mul(hn::LoadU(d, x + i), vscale);
-    hn::StoreU(v, d, x + i);
-    most = hn::IfThenElse(hn::Gt(v, most), v, most);
-  }
-  const float max = hn::ReduceMax(d, most);
-  std::fill(x + n, x + padded, -std::numeric_limits<float>::infinity());
-  double sum = 0;
-  const auto vmax = hn::Set(d, max);
-  for (size_t i = 0; i < padded; i += kLanes) {
-    const L e = MakeLanes<kLanes>(
-        [&](size_t p) HWY_ATTR { return ExpVec<kLanes>(d, hn::Sub(hn::LoadU(d, x + i + p * L::kWidth), vmax)); });
-    StoreLanes(e, x + i);
-    sum += static_cast<double>(Fold(e));
-  }
-  const float inverse = static_cast<float>(1.0 / sum);
-  for (size_t i = 0; i < padded; ++i) x[i] *= inverse;
-}
-
-void SoftmaxAnyLanes(float* x, size_t n, float scale, int lanes) {
-  lanes == 16 ? Softmax<16>(x, n, scale) : Softmax<8>(x, n, scale);
-}
-
-// y[c, r] = row r of w times row c of x, in either of the orders of a batch.
-void Products(const hwy::float16_t* w, size_t rows, size_t w_stride, const float* x, size_t cols, size_t x_stride,
-              size_t n, const DotOrder& order, float* y, size_t y_stride) {
-  if (order.accumulators == 1 && order.lanes == 16) {
-    DotAll<16>(w, rows, w_stride, x, cols, x_stride, n, order.adjacent_fold, y, y_stride);
-  } else if (order.accumulators == 1) {
-    DotAll<8>(w, rows, w_stride, x, cols, x_stride, n, order.adjacent_fold, y, y_stride);
-  } else {
-    for (size_t r = 0; r < rows; ++r) {
-      for (size_t c = 0; c < cols; ++c) y[c * y_stride + r] = Dot(w + r * w_stride, x + c * x_stride, n, order);
-    }
-  }
-}
 
 // The functions below take queries that read the same key head.
 
@@ -131,9 +69,9 @@ void Products(const hwy::float16_t* w, size_t rows, size_t w_stride, const float
 void ScoreQueries(const AttentionJob& job, size_t kv_head, const AttentionQueries& queries) {
   const size_t head_dim = job.shape->head_dim;
   const size_t width = job.shape->n_head_kv * head_dim;
-  const auto* k = reinterpret_cast<const hwy::float16_t*>(job.kv->k) + kv_head * head_dim;
-  Products(k, (queries.MostKeys() + 3) / 4 * 4, width, queries.q, queries.n, head_dim, head_dim, job.scores,
-           queries.rows, queries.stride);
+  const uint16_t* k = job.kv->k + kv_head * head_dim;
+  job.run->dots(k, (queries.MostKeys() + 3) / 4 * 4, width, queries.q, queries.n, head_dim, head_dim, job.scores,
+                queries.rows, queries.stride);
   for (size_t c = 0; c < queries.n; ++c) {
     const AttentionQueries::Query& query = queries.query[c];
     if (query.scores != nullptr) std::copy_n(queries.rows + c * queries.stride, query.n_keys, query.scores);
@@ -143,16 +81,16 @@ void ScoreQueries(const AttentionJob& job, size_t kv_head, const AttentionQuerie
 // out = the sum of V by the probabilities in rows.
 void SumQueries(const AttentionJob& job, size_t kv_head, const AttentionQueries& queries) {
   const size_t head_dim = job.shape->head_dim;
-  const auto* v = reinterpret_cast<const hwy::float16_t*>(job.kv->v) + kv_head * head_dim * job.kv->n_cells;
+  const uint16_t* v = job.kv->v + kv_head * head_dim * job.kv->n_cells;
   // Masked keys have probability 0: a row that ends with the step in which the last key lies gives the same sum.
   const size_t length = std::min((queries.MostKeys() + 63) / 64 * 64, job.n_kv);
   for (size_t c = 0; c < queries.n; ++c) {
     float* row = queries.rows + c * queries.stride;
     std::fill(row + std::min(queries.query[c].n_keys, length), row + length, 0.0f);
-    if (job.round_probabilities) RoundToF16(row, length, row);
+    if (job.round_probabilities) job.run->round_to_f16(row, length, row);
   }
-  Products(v, head_dim, job.kv->n_cells, queries.rows, queries.n, queries.stride, length, job.values, queries.out,
-           head_dim);
+  job.run->dots(v, head_dim, job.kv->n_cells, queries.rows, queries.n, queries.stride, length, job.values, queries.out,
+                head_dim);
 }
 
 void AttendQueries(const AttentionJob& job, size_t kv_head, const AttentionQueries& queries) {
@@ -164,27 +102,13 @@ void AttendQueries(const AttentionJob& job, size_t kv_head, const AttentionQueri
     // The mask: keys behind these and in front of the first do not count.
     const size_t keys = query.n_keys, first = query.first_key;
     std::fill_n(row, first, -std::numeric_limits<float>::infinity());
-    SoftmaxAnyLanes(row, keys, scale, job.lanes);
+    job.run->softmax(row, keys, scale, *job.order);
     if (query.keys_attended != nullptr) Move(query.keys_attended, static_cast<int>(keys), std::less());
     if (query.first_attended != nullptr) Move(query.first_attended, static_cast<int>(first), std::greater());
     if (query.softmax != nullptr) std::copy_n(row, keys, query.softmax);
   }
   SumQueries(job, kv_head, queries);
 }
-
-}  // namespace HWY_NAMESPACE
-}  // namespace bitnet
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
-namespace bitnet {
-
-HWY_EXPORT(AttendQueries);
-HWY_EXPORT(ScoreQueries);
-HWY_EXPORT(SumQueries);
-HWY_EXPORT(SoftmaxAnyLanes);
-
-namespace {
 
 size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
@@ -194,17 +118,14 @@ AttentionJob MakeJob(size_t n, size_t keys, const KvView& kv, const AttentionSha
                      const ArithmeticOrder& order) {
   const bool batch = n >= 2;
   const size_t n_kv = std::min(RoundUp(keys, order.kv_padding), kv.n_cells);
-  const auto tiles = [&](size_t cols, size_t rows) {
-    return batch && cols % order.batch.lanes == 0 && rows % order.batch_rows == 0;
-  };
-  const bool tiled_scores = !order.scores_as_single && tiles(shape.head_dim, n_kv);
-  const bool tiled_values = tiles(n_kv, shape.head_dim);
-  return {.kv = &kv,
+  const size_t of_scores = order.scores_as_single ? 1 : n;
+  return {.run = &PrimitivesFor(order),
+          .order = &order,
+          .kv = &kv,
           .shape = &shape,
-          .scores = tiled_scores ? order.batch : order.single,
-          .values = tiled_values ? order.batch : order.single,
+          .scores = DotOrderOf(order, FloatRows::kF16, of_scores, shape.head_dim, n_kv),
+          .values = DotOrderOf(order, FloatRows::kF16, n, n_kv, shape.head_dim),
           .round_probabilities = !batch || order.round_batch_to_f16,
-          .lanes = order.lanes,
           .n_kv = n_kv};
 }
 
@@ -245,9 +166,9 @@ void ForQueries(const AttentionCall& call, const KvView& kv, const AttentionShap
   // Each query's products with keys and with values.
   const size_t work = 2 * room * cells * shape.head_dim;
   ParallelRanges(pool, shape.n_head / heads * blocks, 1, work, [&](size_t begin, size_t end) {
-    hwy::AlignedVector<float> rows(room * stride);
-    hwy::AlignedVector<float> rounded(room * shape.head_dim);
-    hwy::AlignedVector<float> results(room * shape.head_dim);
+    AlignedVector<float> rows(room * stride);
+    AlignedVector<float> rounded(room * shape.head_dim);
+    AlignedVector<float> results(room * shape.head_dim);
     std::vector<AttentionQueries::Query> queries;
     for (size_t task = begin; task < end; ++task) {
       const size_t head = task / blocks * heads;
@@ -290,18 +211,18 @@ void ForQueries(const AttentionCall& call, const KvView& kv, const AttentionShap
 void Attention(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
                const ArithmeticOrder& order, float* out, ThreadPool& pool, const AttentionTrace& trace) {
   static KernelCounter counter("attention");
-  counter.Add();
+  counter.Add(PrimitivesFor(order));
   if (trace.keys_attended != nullptr) std::fill_n(trace.keys_attended, n, 0);
   if (trace.first_key != nullptr) std::fill_n(trace.first_key, n, std::numeric_limits<int>::max());
   ForQueries({.n = n, .first = first, .n_keys = {}, .q = q, .out = out, .trace = trace}, kv, shape, order,
-             HWY_DYNAMIC_POINTER(AttendQueries), pool);
+             AttendQueries, pool);
 }
 
 void AttentionScores(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
                      const ArithmeticOrder& order, std::span<const size_t> n_keys, float* scores, size_t stride,
                      ThreadPool& pool) {
   ForQueries({.n = n, .first = first, .n_keys = n_keys, .q = q, .trace = {.scores = scores, .stride = stride}}, kv,
-             shape, order, HWY_DYNAMIC_POINTER(ScoreQueries), pool);
+             shape, order, ScoreQueries, pool);
 }
 
 void AttentionValues(const float* probabilities, size_t stride, size_t n, size_t first, const KvView& kv,
@@ -313,15 +234,14 @@ void AttentionValues(const float* probabilities, size_t stride, size_t n, size_t
               .probabilities = probabilities,
               .out = out,
               .trace = {.stride = stride}},
-             kv, shape, order, HWY_DYNAMIC_POINTER(SumQueries), pool);
+             kv, shape, order, SumQueries, pool);
 }
 
 void SoftmaxRow(float* x, size_t n, float scale, const ArithmeticOrder& order) {
-  hwy::AlignedVector<float> row(RoundUp(n, 16));
+  AlignedVector<float> row(RoundUp(n, order.lanes));
   std::copy_n(x, n, row.data());
-  HWY_DYNAMIC_DISPATCH(SoftmaxAnyLanes)(row.data(), n, scale, order.lanes);
+  PrimitivesFor(order).softmax(row.data(), n, scale, order);
   std::copy_n(row.data(), n, x);
 }
 
 }  // namespace bitnet
-#endif  // HWY_ONCE

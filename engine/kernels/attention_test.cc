@@ -11,7 +11,7 @@
 
 #include "engine/formats/codec.h"
 #include "engine/kernels/kernel_test.h"
-#include "parity_tests/oracle/scalar.h"
+#include "engine/kernels/scalar.h"
 
 namespace bitnet {
 namespace {
@@ -40,8 +40,8 @@ struct Cache {
 // One of each that do the same here.
 std::vector<ArithmeticOrder> OrdersOfAttention() {
   const auto key = [](const ArithmeticOrder& o) {
-    return std::tuple(o.lanes, o.single.lanes, o.single.accumulators, o.round_batch_to_f16, o.scores_as_single,
-                      o.kv_padding);
+    return std::tuple(o.has_vectors ? std::string_view() : o.name, o.lanes, o.single.lanes, o.single.accumulators,
+                      o.round_batch_to_f16, o.scores_as_single, o.kv_padding);
   };
   std::vector<ArithmeticOrder> orders;
   for (const ArithmeticOrder& order : AllOrders()) {
@@ -63,7 +63,7 @@ void ExpectDefinition(const AttentionShape& shape, size_t n, size_t first, Threa
   for (const ArithmeticOrder& order : OrdersOfAttention()) {
     std::vector<float> expected(q.size());
     scalar::Attention(q.data(), n, first, cache.view, shape, order, expected.data());
-    OnEveryTarget([&] {
+    OnEveryTarget(order, [&] {
       std::vector<float> found(q.size() + 1, 42.0f);
       Attention(q.data(), n, first, cache.view, shape, order, found.data(), pool);
       ASSERT_EQ(found.back(), 42.0f);
@@ -170,7 +170,7 @@ TEST(Attention, TraceHoldsScoresAndProbabilitiesOfTheKeysAttended) {
   const Cache cache(first + n, shape, 256);
   const std::vector<float> q = RandomFloats(n * 256, 5);
   for (const ArithmeticOrder& order : AllOrders()) {
-    OnEveryTarget([&] {
+    OnEveryTarget(order, [&] {
       std::vector<float> plain(q.size()), out(q.size());
       std::vector<float> scores(n * 4 * stride, 42.0f), softmax(n * 4 * stride, 42.0f);
       Attention(q.data(), n, first, cache.view, shape, order, plain.data(), pool);
@@ -217,7 +217,7 @@ TEST(Attention, IsScoresThenSoftmaxThenValues) {
         const size_t stride = first + n + 3, rows = n * shape.n_head;
         const std::vector<float> q = RandomFloats(rows * shape.head_dim, 3);
         for (const ArithmeticOrder& order : OrdersOfAttention()) {
-          OnEveryTarget([&, n = n, first = first] {
+          OnEveryTarget(order, [&, n = n, first = first] {
             std::vector<float> expected(q.size()), out(q.size()), p(rows * stride, 42.0f);
             Attention(q.data(), n, first, cache.view, shape, order, expected.data(), pool);
             AttentionScores(q.data(), n, first, cache.view, shape, order, {}, p.data(), stride, pool);
@@ -244,7 +244,7 @@ TEST(Attention, OtherNumbersOfKeys) {
   const std::vector<float> q = RandomFloats(n * width, 5);
   const std::vector<size_t> n_keys = {first + n, 1, first + 3, 0, first + 2};
   for (const ArithmeticOrder& order : OrdersOfAttention()) {
-    OnEveryTarget([&] {
+    OnEveryTarget(order, [&] {
       std::vector<float> causal(n * 4 * stride), scores(causal.size(), 42.0f), out(q.size(), 42.0f);
       AttentionScores(q.data(), n, first, cache.view, shape, order, n_keys, scores.data(), stride, pool);
       // The last query's row has the same keys for all queries.
@@ -288,7 +288,7 @@ TEST(SoftmaxRow, EqualsItsDefinition) {
           const std::vector<float> x = RandomFloats(n, 6, values);
           std::vector<float> expected = x;
           scalar::SoftmaxRow(expected.data(), n, scale, order);
-          OnEveryTarget([&] {
+          OnEveryTarget(order, [&] {
             std::vector<float> found = x;
             SoftmaxRow(found.data(), n, scale, order);
             ASSERT_TRUE(SameBits(found, expected)) << order.name << ", n = " << n;

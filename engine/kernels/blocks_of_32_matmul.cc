@@ -12,7 +12,7 @@
 
 #include "engine/formats/nibbles.h"
 #include "engine/formats/q8_0.h"
-#include "engine/kernels/matmul_internal.h"
+#include "engine/kernels/vectors.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/blocks_of_32_matmul.cc"

@@ -1,30 +1,15 @@
 #include "engine/kernels/counts.h"
 
+#include <fmt/format.h>
+
 #include <mutex>
 #include <vector>
 
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "engine/kernels/counts.cc"
-#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "engine/kernels/primitives.h"
+#include "engine/kernels/targets.h"
 
-#include "hwy/highway.h"
-
-HWY_BEFORE_NAMESPACE();
-namespace bitnet {
-namespace HWY_NAMESPACE {
-
-// Compiled once for each target, as the kernels are, and reached by the same dispatch.
-const char* ThisTarget() { return hwy::TargetName(HWY_TARGET); }
-
-}  // namespace HWY_NAMESPACE
-}  // namespace bitnet
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
 namespace bitnet {
 namespace {
-
-HWY_EXPORT(ThisTarget);
 
 struct Counters {
   std::mutex mutex;
@@ -38,17 +23,22 @@ Counters& TheCounters() {
 
 }  // namespace
 
+void KernelCounter::Add(const Primitives& run) {
+  (&run == &kPlainPrimitives ? plain_ : in_vectors_).fetch_add(1, std::memory_order_relaxed);
+}
+
 KernelCounter::KernelCounter(std::string name) : name_(std::move(name)) {
   const std::lock_guard<std::mutex> lock(TheCounters().mutex);
   TheCounters().all.push_back(this);
 }
 
 std::map<std::string, uint64_t> KernelCalls() {
-  const std::string target = HWY_DYNAMIC_DISPATCH(ThisTarget)();
   const std::lock_guard<std::mutex> lock(TheCounters().mutex);
   std::map<std::string, uint64_t> calls;
   for (const KernelCounter* counter : TheCounters().all) {
-    if (counter->calls() > 0) calls[counter->name() + "." + target] += counter->calls();
+    if (counter->plain() > 0) calls[fmt::format("{}.{}", counter->name(), kPlainTarget)] += counter->plain();
+    if (counter->in_vectors() > 0)
+      calls[fmt::format("{}.{}", counter->name(), VectorTarget())] += counter->in_vectors();
   }
   return calls;
 }
@@ -63,4 +53,3 @@ std::map<std::string, uint64_t> KernelCallsSince(const std::map<std::string, uin
 }
 
 }  // namespace bitnet
-#endif  // HWY_ONCE

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/kernels/matmul_internal.h"
+#include "engine/kernels/vectors.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/float_matmul.cc"
@@ -73,20 +73,6 @@ HWY_AFTER_NAMESPACE();
 namespace bitnet {
 
 HWY_EXPORT(FloatMatMul);
-
-namespace {
-
-// A batch takes the order for batches where width and rows allow it.
-const DotOrder& DotOrderFor(const WeightMatrix& w, size_t n, const ArithmeticOrder& order) {
-  const bool bf16 = w.type == TensorType::kBF16;
-  const DotOrder& batch = bf16 ? order.bf16_batch : order.batch;
-  const size_t step = static_cast<size_t>(batch.lanes) * batch.accumulators * (batch.pairs ? 2 : 1);
-  const bool tiled = n >= 2 && w.cols % step == 0 && w.rows % order.batch_rows == 0;
-  if (tiled) return batch;
-  return bf16 ? order.bf16_single : order.single;
-}
-
-}  // namespace
 
 void FloatMatMulRows(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& order, size_t row_begin,
                      size_t row_end, float* y) {

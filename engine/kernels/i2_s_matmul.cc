@@ -2,7 +2,7 @@
 // so every order gives the same bits. (bitnet.cpp's ggml_compute_forward_mul_mat)
 #include <algorithm>
 
-#include "engine/kernels/matmul_internal.h"
+#include "engine/kernels/vectors.h"
 #include "hwy/aligned_allocator.h"
 
 #undef HWY_TARGET_INCLUDE

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "engine/formats/k_quants.h"
-#include "engine/kernels/matmul_internal.h"
+#include "engine/kernels/vectors.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/k_quants_matmul.cc"

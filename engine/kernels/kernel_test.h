@@ -14,24 +14,27 @@
 #include <string>
 #include <vector>
 
+#include "engine/kernels/order.h"
 #include "engine/kernels/targets.h"
-#include "hwy/targets.h"
 
 namespace bitnet {
 
-// Calls f() once for each instruction set, with the kernels bound to it.
+// Calls f() once for each instruction set, with the kernels bound to it, and once for plain loops.
 template <class F>
 void OnEveryTarget(const F& f) {
-  for (int64_t left = AvailableTargets(); left != 0; left &= left - 1) {
-    const int64_t target = left & -left;
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(target);
-    SCOPED_TRACE(hwy::TargetName(target));
+  for (const std::string& target : AvailableTargets()) {
+    UseTarget(target);
+    SCOPED_TRACE(target);
     f();
-    hwy::SetSupportedTargetsForTest(0);
-    hwy::GetChosenTarget().DeInit();
+    UseTarget("");
     if (::testing::Test::HasFatalFailure()) return;
   }
+}
+
+// The same for what depends on an order: plain loops alone where no vectors follow it.
+template <class F>
+void OnEveryTarget(const ArithmeticOrder& order, const F& f) {
+  order.has_vectors ? OnEveryTarget(f) : f();
 }
 
 // Numbers of rows, positions and elements around the widths of vectors and tiles.

@@ -11,7 +11,7 @@
 #include <type_traits>
 
 #include "engine/formats/low_bits.h"
-#include "engine/kernels/matmul_internal.h"
+#include "engine/kernels/vectors.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/low_bits_matmul.cc"

@@ -9,25 +9,24 @@
 #include <stdexcept>
 
 #include "engine/kernels/counts.h"
-#include "engine/kernels/matmul_internal.h"
+#include "engine/kernels/primitives.h"
 
 namespace bitnet {
 namespace {
 
+// Types with a product: each has a family in x_matmul.cc, and a definition in scalar_matmul.cc.
+constexpr TensorType kTypes[] = {
+    TensorType::kF32,  TensorType::kF16,   TensorType::kBF16,  TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ5_0,
+    TensorType::kQ5_1, TensorType::kQ8_0,  TensorType::kQ2_K,  TensorType::kQ3_K, TensorType::kQ4_K, TensorType::kQ5_K,
+    TensorType::kQ6_K, TensorType::kTQ1_0, TensorType::kTQ2_0, TensorType::kI2_S, TensorType::kQ1_0, TensorType::kQ2_0};
+
 KernelCounter& CounterOf(TensorType type) {
   static const auto counters = [] {
     std::map<TensorType, std::unique_ptr<KernelCounter>> made;
-    for (const MatMulKernel& k : kMatMulKernels)
-      made[k.type] = std::make_unique<KernelCounter>("matmul." + TypeName(k.type));
+    for (const TensorType t : kTypes) made[t] = std::make_unique<KernelCounter>("matmul." + TypeName(t));
     return made;
   }();
   return *counters.at(type);
-}
-
-MatMulRows* KernelOf(TensorType type) {
-  const auto* kernel = std::find_if(std::begin(kMatMulKernels), std::end(kMatMulKernels),
-                                    [type](const MatMulKernel& k) { return k.type == type; });
-  return kernel == std::end(kMatMulKernels) ? nullptr : kernel->rows;
 }
 
 // What stands behind the product of rows [begin, end).
@@ -43,9 +42,17 @@ void FinishRows(const WeightMatrix& w, size_t n, size_t begin, size_t end, float
 
 }  // namespace
 
-bool HasMatMul(TensorType type) { return KernelOf(type) != nullptr; }
+bool HasMatMul(TensorType type) { return std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes); }
+
+const DotOrder& DotOrderFor(const WeightMatrix& w, size_t n, const ArithmeticOrder& order) {
+  const FloatRows type = w.type == TensorType::kF16    ? FloatRows::kF16
+                         : w.type == TensorType::kBF16 ? FloatRows::kBF16
+                                                       : FloatRows::kF32;
+  return DotOrderOf(order, type, n, w.cols, w.rows);
+}
 
 bool IsRepacked(const WeightMatrix& w, const ArithmeticOrder& order) {
+  if (w.type == TensorType::kQ8_0) return order.repacks_q8_0 && w.rows % 4 == 0 && !w.looked_up;
   const bool type_is = w.type == TensorType::kQ4_0 || w.type == TensorType::kQ4_K
                            ? order.repacks_q4
                            : w.type == TensorType::kQ2_K && order.repacks_q2_k;
@@ -56,9 +63,10 @@ void MatMul(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& 
   if (x.cols != w.cols) {
     throw std::logic_error(fmt::format("matrix product: activations are {} wide, weights {}", x.cols, w.cols));
   }
-  MatMulRows* const rows = KernelOf(w.type);
-  if (rows == nullptr) throw std::logic_error(fmt::format("matrix product: none for {}", TypeName(w.type)));
-  CounterOf(w.type).Add();
+  if (!HasMatMul(w.type)) throw std::logic_error(fmt::format("matrix product: none for {}", TypeName(w.type)));
+  const Primitives& run = PrimitivesFor(order);
+  CounterOf(w.type).Add(run);
+  MatMulRows* const rows = run.product(w.type);
   ParallelRanges(pool, w.rows, 16, x.n * w.cols, [&](size_t begin, size_t end) {
     rows(w, x, order, begin, end, y);
     FinishRows(w, x.n, begin, end, y);

@@ -26,6 +26,9 @@ struct WeightMatrix {
   const float* bias = nullptr;  // [rows]
 };
 
+// The order of a product with F32, F16 or BF16 weights.
+const DotOrder& DotOrderFor(const WeightMatrix& w, size_t n, const ArithmeticOrder& order);
+
 // Whether there is a product with weights of this type.
 bool HasMatMul(TensorType type);
 

@@ -18,7 +18,7 @@
 #include "engine/formats/q6_k.h"
 #include "engine/formats/q8_0.h"
 #include "engine/kernels/kernel_test.h"
-#include "parity_tests/oracle/scalar.h"
+#include "engine/kernels/scalar.h"
 
 namespace bitnet {
 namespace {
@@ -132,7 +132,7 @@ class MatMulOf : public ::testing::TestWithParam<TensorType> {
   void ExpectDefinition(const Weights& w, const std::vector<float>& x, size_t n, ThreadPool& pool) const {
     for (const ArithmeticOrder& order : orders_) {
       const std::vector<float> expected = ByDefinition(w.matrix, x, n, order);
-      OnEveryTarget([&] {
+      OnEveryTarget(order, [&] {
         ASSERT_TRUE(SameBits(Product(w.matrix, x, n, order, pool), expected))
             << w.matrix.rows << " x " << w.matrix.cols << ", n = " << n << ", threads = " << pool.NumWorkers() << ", "
             << order.name;
@@ -293,7 +293,7 @@ TEST_P(FloatMatMul, NanReachesItsOutputsAlone) {
       std::vector<float> x = RandomFloats(n * 64, 8);
       const std::vector<float> clean = ByDefinition(w.matrix, x, n, order);
       x[13] = std::numeric_limits<float>::quiet_NaN();
-      OnEveryTarget([&] {
+      OnEveryTarget(order, [&] {
         const std::vector<float> y = Product(w.matrix, x, n, order, pool);
         for (size_t i = 0; i < y.size(); ++i) {
           ASSERT_TRUE(i < 4 ? std::isnan(y[i]) : SameBits(y[i], clean[i])) << i;

@@ -88,6 +88,50 @@ constexpr ArithmeticOrder ByGcc(ArithmeticOrder order, std::string_view name, st
   return order;
 }
 
+// 64-bit ARM, by clang.
+constexpr ArithmeticOrder kLlamaNeon = {.name = "llama.cpp-neon",
+                                        .description = "llama.cpp v0.5.0, plugin for any 64-bit ARM (armv8.0_1)",
+                                        .lanes = 4,
+                                        .single = {.lanes = 4, .accumulators = 4, .adjacent_fold = true},
+                                        .batch = {.lanes = 4, .accumulators = 1, .adjacent_fold = true},
+                                        .bf16_single = {.lanes = 4, .accumulators = 0, .adjacent_fold = true},
+                                        .bf16_batch = {.lanes = 4, .accumulators = 0, .adjacent_fold = true},
+                                        .batch_rows = 4,
+                                        .round_batch_to_f16 = false,
+                                        .scores_as_single = true,
+                                        .q6_k_offset_apart = false,
+                                        .tq_rounds_products = false,
+                                        .repacks_q4 = false,
+                                        .repacks_q2_k = false,
+                                        .i8_rounds_once = false,
+                                        .kv_padding = 256,
+                                        .f32_batch_from = 4,
+                                        .one_sum_a_block = true,
+                                        .q8_0_lanes = Q80Lanes::kNeon,
+                                        .q8_0_inverts = true,
+                                        .has_vectors = false};
+
+constexpr ArithmeticOrder kLlamaNeonDotProd = [] {
+  ArithmeticOrder order = kLlamaNeon;
+  order.name = "llama.cpp-neon-dotprod";
+  order.description = "llama.cpp v0.5.0, plugin for ARM with the int8 dot product (armv8.2_1)";
+  order.q8_0_lanes = Q80Lanes::kNeonDotProd;
+  order.q8_0_batch = order.repacks_q8_0 = true;
+  return order;
+}();
+
+constexpr ArithmeticOrder kLlamaNeonFp16 = [] {
+  ArithmeticOrder order = kLlamaNeonDotProd;
+  order.name = "llama.cpp-neon-fp16";
+  order.description = "llama.cpp v0.5.0, plugin for ARM with the int8 dot product and F16 vectors (armv8.2_2)";
+  order.f16_single = {.lanes = 8, .accumulators = 4, .adjacent_fold = true, .f16_sums = true};
+  order.f16_batch = {.lanes = 8, .accumulators = 1, .adjacent_fold = true, .f16_sums = true};
+  order.f16_batch_from = 8;
+  order.round_batch_to_f16 = true;
+  order.scores_as_single = false;
+  return order;
+}();
+
 constexpr ArithmeticOrder kBitnetAvx512 =
     BitnetCpp(kLlamaAvx512, "bitnet.cpp-avx512", "bitnet.cpp built for AVX-512 by clang");
 constexpr ArithmeticOrder kBitnetAvx512Bf16 =
@@ -98,6 +142,9 @@ constexpr ArithmeticOrder kOrders[] = {
     kLlamaAvx512,
     kLlamaAvx512Bf16,
     kLlamaAvx2,
+    kLlamaNeon,
+    kLlamaNeonDotProd,
+    kLlamaNeonFp16,
     ShortRows(kLlamaAvx512, "llama.cpp-2025-avx512", "llama.cpp of 2025, built for AVX-512"),
     kBitnetAvx512,
     ByGcc(kBitnetAvx512, "bitnet.cpp-avx512-gcc", "bitnet.cpp built for AVX-512 by GCC"),
@@ -108,6 +155,15 @@ constexpr ArithmeticOrder kOrders[] = {
 };
 
 }  // namespace
+
+const DotOrder& DotOrderOf(const ArithmeticOrder& order, FloatRows type, size_t n, size_t cols, size_t rows) {
+  const bool bf16 = type == FloatRows::kBF16, f16 = type == FloatRows::kF16;
+  const DotOrder& single = bf16 ? order.bf16_single : f16 && order.f16_single.lanes ? order.f16_single : order.single;
+  const DotOrder& batch = bf16 ? order.bf16_batch : f16 && order.f16_batch.lanes ? order.f16_batch : order.batch;
+  const size_t step = static_cast<size_t>(batch.lanes) * batch.accumulators * (batch.pairs ? 2 : 1);
+  const auto from = static_cast<size_t>(f16 ? order.f16_batch_from : order.f32_batch_from);
+  return n >= from && step != 0 && cols % step == 0 && rows % order.batch_rows == 0 ? batch : single;
+}
 
 std::span<const ArithmeticOrder> AllOrders() { return kOrders; }
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "engine/formats/q6_k.h"
-#include "engine/kernels/matmul_internal.h"
+#include "engine/kernels/vectors.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/q6_k_matmul.cc"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/kernels/kernel_test.h"
-#include "parity_tests/oracle/scalar.h"
+#include "engine/kernels/scalar.h"
 
 namespace bitnet {
 namespace {

@@ -1,17 +1,35 @@
 #include "engine/kernels/targets.h"
 
-#include "hwy/targets.h"
+#include "engine/kernels/primitives.h"
 
 namespace bitnet {
+namespace {
 
-int64_t AvailableTargets() { return hwy::SupportedTargets() & HWY_TARGETS; }
+bool plain_asked_for = false;
 
-const char* TargetName() {
-  const int64_t supported = AvailableTargets();
-  // A better target is a lower bit.
-  return hwy::TargetName(supported & -supported);
+}  // namespace
+
+std::vector<std::string> AvailableTargets() {
+  std::vector<std::string> names = VectorTargets();
+  names.emplace_back(kPlainTarget);
+  return names;
 }
 
-std::string_view CpuProblem() { return AvailableTargets() == 0 ? "this CPU lacks AVX2 or FMA" : ""; }
+const Primitives& AnyPrimitives() {
+  const Primitives* vectors = plain_asked_for ? nullptr : VectorPrimitives();
+  return vectors != nullptr ? *vectors : kPlainPrimitives;
+}
+
+const Primitives& PrimitivesFor(const ArithmeticOrder& order) {
+  return order.has_vectors ? AnyPrimitives() : kPlainPrimitives;
+}
+
+std::string TargetName() { return &AnyPrimitives() == &kPlainPrimitives ? kPlainTarget : VectorTarget(); }
+std::string TargetName(const ArithmeticOrder& order) { return order.has_vectors ? TargetName() : kPlainTarget; }
+
+void UseTarget(const std::string& name) {
+  plain_asked_for = name == kPlainTarget;
+  BindVectorTarget(plain_asked_for ? "" : name);
+}
 
 }  // namespace bitnet

@@ -1,20 +1,27 @@
-// Which of the compiled instruction sets the kernels use on this machine.
+// What the kernels run on here: an instruction set of Highway's, or plain loops.
 #ifndef BITNET_PARITY_ENGINE_KERNELS_TARGETS_H_
 #define BITNET_PARITY_ENGINE_KERNELS_TARGETS_H_
 
-#include <cstdint>
-#include <string_view>
+#include <string>
+#include <vector>
+
+#include "engine/kernels/order.h"
 
 namespace bitnet {
 
-// The instruction sets that were compiled and that this CPU has, as bits of Highway's HWY_AVX2, HWY_AVX3, ...
-int64_t AvailableTargets();
+// Of plain loops: any CPU, slow, with the same bits.
+inline constexpr const char* kPlainTarget = "PLAIN";
 
-// "AVX2", "AVX3", "AVX3_DL": Highway's name of the best one.
-const char* TargetName();
+// The instruction sets that were compiled and that this CPU has, the best first ("AVX3_DL", "AVX3", "AVX2"), then
+// kPlainTarget.
+std::vector<std::string> AvailableTargets();
 
-// Empty where one of them runs; else what the CPU lacks: nothing of the engine may be called there.
-std::string_view CpuProblem();
+// The one that is used; and what an order is computed on.
+std::string TargetName();
+std::string TargetName(const ArithmeticOrder& order);
+
+// One of AvailableTargets() in place of the best; "": the best. Not while a kernel runs.
+void UseTarget(const std::string& name);
 
 }  // namespace bitnet
 

@@ -3,26 +3,42 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
-#include "hwy/targets.h"
+#include "engine/kernels/primitives.h"
 
 namespace bitnet {
 namespace {
 
-TEST(Targets, TheBestOneHasAName) {
-  EXPECT_EQ(CpuProblem(), "");
-  EXPECT_NE(AvailableTargets() & HWY_STATIC_TARGET, 0) << "the least that runs is always there";
-  const int64_t best = AvailableTargets() & -AvailableTargets();
-  EXPECT_STREQ(TargetName(), hwy::TargetName(best));
+TEST(Targets, TheBestOneIsUsed) {
+  const std::vector<std::string> names = AvailableTargets();
+  EXPECT_EQ(TargetName(), names.front());
+  EXPECT_EQ(names.back(), kPlainTarget);
 }
 
-// As CPUs before 2013 are.
-TEST(Targets, ACpuWithoutAvx2GetsASentence) {
-  hwy::SetSupportedTargetsForTest(HWY_SSE2 | HWY_SSSE3 | HWY_SSE4);
-  EXPECT_EQ(CpuProblem(), "this CPU lacks AVX2 or FMA");
-  EXPECT_NE(std::string(TargetName()), "");
-  hwy::SetSupportedTargetsForTest(0);
-  EXPECT_EQ(CpuProblem(), "");
+// As on a CPU that lacks AVX2, and in a build without Highway.
+TEST(Targets, PlainLoopsWhereThereAreNoVectors) {
+  UseTarget(kPlainTarget);
+  EXPECT_EQ(TargetName(), kPlainTarget);
+  EXPECT_EQ(&AnyPrimitives(), &kPlainPrimitives);
+  UseTarget("");
+  EXPECT_EQ(TargetName(), AvailableTargets().front());
+}
+
+TEST(Targets, AnOrderThatVectorsDoNotFollowIsComputedInPlainLoops) {
+  ArithmeticOrder order = AllOrders().front();
+  order.has_vectors = false;
+  EXPECT_EQ(TargetName(order), kPlainTarget);
+  EXPECT_EQ(&PrimitivesFor(order), &kPlainPrimitives);
+}
+
+TEST(Targets, EachHasEveryProduct) {
+  for (int type = 0; type < 64; ++type) {
+    const auto t = static_cast<TensorType>(type);
+    EXPECT_EQ(kPlainPrimitives.product(t) != nullptr, HasMatMul(t)) << type;
+    if (VectorPrimitives() == nullptr) continue;
+    EXPECT_EQ(VectorPrimitives()->product(t) != nullptr, HasMatMul(t)) << type;
+  }
 }
 
 }  // namespace

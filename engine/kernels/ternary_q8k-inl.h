@@ -18,8 +18,8 @@
 #include <cstring>
 #include <limits>
 
-#include "engine/kernels/matmul_internal.h"
 #include "engine/kernels/ternary-inl.h"
+#include "engine/kernels/vectors.h"
 #include "hwy/aligned_allocator.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -7,18 +7,18 @@
 #include <stdexcept>
 
 #include "engine/kernels/activations.h"
+#include "engine/kernels/aligned.h"
 #include "engine/kernels/attention.h"
 #include "engine/kernels/elementwise.h"
 #include "engine/kernels/matmul.h"
 #include "engine/kernels/rms_norm.h"
 #include "engine/kernels/rope.h"
 #include "engine/model/model.h"
-#include "hwy/aligned_allocator.h"
 
 namespace bitnet {
 namespace {
 
-using Buffer = hwy::AlignedVector<float>;
+using Buffer = AlignedVector<float>;
 
 // Rows of one batch, named after what they hold.
 struct BatchBuffers {

@@ -1,18 +1,11 @@
 #include "engine/model/model.h"
 
-#include <fmt/format.h>
-
 #include <stdexcept>
-#include <string_view>
-
-#include "engine/kernels/targets.h"
+#include <utility>
 
 namespace bitnet {
 
 Model Model::FromFile(GgufFile file, const LoadOptions& options) {
-  if (const std::string_view problem = CpuProblem(); !problem.empty()) {
-    throw std::runtime_error(fmt::format("{}; run on an x86-64 machine with AVX2", problem));
-  }
   Hyperparameters h = ReadHyperparameters(file);
   ModelWeights w = BindWeights(file, h, options.i2s_layout);
   return Model{std::move(file), std::move(h), std::move(w)};

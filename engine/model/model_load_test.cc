@@ -9,7 +9,6 @@
 
 #include "engine/model/model.h"
 #include "engine/model/model_for_test.h"
-#include "hwy/targets.h"
 
 namespace bitnet {
 namespace {
@@ -44,15 +43,6 @@ TEST(Load, BindsEveryTensorOfTheFile) {
   float largest = 0;
   for (const float v : tiny.tensors.at("blk.1.ffn_down.weight").values) largest = std::max(largest, v);
   EXPECT_EQ(down.scale, largest) << "the scale behind the codes";
-}
-
-TEST(Load, ACpuThatTheKernelsDoNotRunOn) {
-  TinyModel tiny;
-  const std::string path = tiny.Write();
-  hwy::SetSupportedTargetsForTest(HWY_SSE4);
-  EXPECT_THAT([&] { Model::Load(path); },
-              testing::ThrowsMessage<std::runtime_error>(HasSubstr("this CPU lacks AVX2 or FMA; run on")));
-  hwy::SetSupportedTargetsForTest(0);
 }
 
 TEST(Load, UntiedOutputIsUsed) {

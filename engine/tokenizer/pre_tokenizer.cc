@@ -1,24 +1,20 @@
 // The expressions do not run over the text but over its class string: one byte for each code point, ASCII as itself and
 // everything else as its class. So the machine's PCRE2 and its version of Unicode decide nothing, and a match counts
 // code points.
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "engine/tokenizer/pre_tokenizer.h"
 
 #include <fmt/format.h>
-#include <pcre2.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <iterator>
-#include <limits>
-#include <new>
 #include <optional>
 #include <span>
 #include <stdexcept>
 #include <utility>
 
 #include "engine/tokenizer/pre_tokenizer_table.h"
+#include "engine/tokenizer/split_expression.h"
 #include "engine/tokenizer/unicode_classes.h"
 #include "engine/tokenizer/utf8.h"
 
@@ -121,73 +117,6 @@ void SplitThousandsOfDigits(std::string_view piece, std::vector<size_t>* lengths
   }
   if (done < piece.size()) lengths->push_back(piece.size() - done);
 }
-
-struct MatchDataFree {
-  void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
-};
-
-class SplitExpression {
- public:
-  explicit SplitExpression(std::string source) : source_(std::move(source)) {
-    int error = 0;
-    PCRE2_SIZE position = 0;
-    code_ = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(source_.data()), source_.size(), 0, &error, &position, nullptr);
-    if (code_ == nullptr) Fail("pcre2_compile", error);
-    // Where just-in-time compilation is not to be had, pcre2_match interprets: slower, same result.
-    pcre2_jit_compile(code_, PCRE2_JIT_COMPLETE);
-    context_ = pcre2_match_context_create(nullptr);
-    if (context_ == nullptr) {
-      pcre2_code_free(code_);
-      throw std::bad_alloc();
-    }
-    // The work is linear in the text; the limits of PCRE2 would only refuse a long run of spaces.
-    pcre2_set_match_limit(context_, std::numeric_limits<uint32_t>::max());
-    pcre2_set_heap_limit(context_, std::numeric_limits<uint32_t>::max());
-  }
-  SplitExpression(const SplitExpression&) = delete;
-  SplitExpression& operator=(const SplitExpression&) = delete;
-  ~SplitExpression() {
-    pcre2_match_context_free(context_);
-    pcre2_code_free(code_);
-  }
-
-  // Splits each of the consecutive pieces of `classes`, whose lengths are given. A lookahead does not see beyond its
-  // piece.
-  std::vector<size_t> Split(std::string_view classes, const std::vector<size_t>& lengths) const {
-    const std::unique_ptr<pcre2_match_data, MatchDataFree> match(pcre2_match_data_create_from_pattern(code_, nullptr));
-    if (match == nullptr) throw std::bad_alloc();
-    const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(match.get());
-    std::vector<size_t> result;
-    size_t begin = 0;
-    for (const size_t length : lengths) {
-      const auto* piece = reinterpret_cast<PCRE2_SPTR>(classes.data() + begin);
-      size_t done = 0;
-      while (done < length) {
-        const int found = pcre2_match(code_, piece, length, done, PCRE2_NOTEMPTY, match.get(), context_);
-        if (found == PCRE2_ERROR_NOMATCH) break;
-        if (found < 0) Fail("pcre2_match", found);
-        if (bounds[0] > done) result.push_back(bounds[0] - done);
-        result.push_back(bounds[1] - bounds[0]);
-        done = bounds[1];
-      }
-      if (done < length) result.push_back(length - done);
-      begin += length;
-    }
-    return result;
-  }
-
- private:
-  [[noreturn]] void Fail(std::string_view function, int error) const {
-    std::array<PCRE2_UCHAR, 256> message{};
-    pcre2_get_error_message(error, message.data(), message.size());
-    throw std::runtime_error(fmt::format("pre-tokenizer expression {}: {} failed: {}", source_, function,
-                                         reinterpret_cast<const char*>(message.data())));
-  }
-
-  std::string source_;
-  pcre2_code* code_ = nullptr;
-  pcre2_match_context* context_ = nullptr;
-};
 
 }  // namespace
 

@@ -86,7 +86,7 @@ void FinishTrace(const GenerateOptions& o, const bitnet::Model& model, const bit
   run.backend = {.name = "native",
                  .version = "",
                  .build = fmt::format("arithmetic of {}", context.order().name),
-                 .simd = bitnet::TargetName(),
+                 .simd = bitnet::TargetName(context.order()),
                  .threads = o.run.Threads(o.model)};
   run.model.path = o.model;
   run.model.blake3 = HashFile(o.model);

@@ -9,8 +9,8 @@
 #include <random>
 
 #include "engine/formats/codec.h"
+#include "engine/kernels/scalar.h"
 #include "parity_tests/oracle/quantize.h"
-#include "parity_tests/oracle/scalar.h"
 #include "parity_tests/oracle/ternary.h"
 
 namespace parity {

@@ -31,10 +31,10 @@ Scale ScaleFor(ActivationKind kind, float m, const Quantizing& rule) {
     const float factor = m == 0 ? 0.0f : -levels / m;
     return {factor, factor == 0 ? 0.0f : 1.0f / factor};
   }
-  if (kind == ActivationKind::kQ80 || kind == ActivationKind::kQ81) {
+  if (kind == ActivationKind::kQ80 || kind == ActivationKind::kQ80Inverted || kind == ActivationKind::kQ81) {
     const float largest = std::fabs(m), kept = largest / levels;
     return {largest == 0 ? 0.0f : levels / largest,
-            kind == ActivationKind::kQ80 ? bitnet::F32FromF16(bitnet::F16FromF32(kept)) : kept};
+            kind != ActivationKind::kQ81 ? bitnet::F32FromF16(bitnet::F16FromF32(kept)) : kept};
   }
   const float s =
       static_cast<float>(static_cast<double>(levels) / std::max(0.00001, static_cast<double>(std::fabs(m))));

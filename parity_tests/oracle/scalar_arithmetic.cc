@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "engine/formats/half.h"
+#include "engine/kernels/scalar.h"
 #include "parity_tests/oracle/arithmetic.h"
-#include "parity_tests/oracle/scalar.h"
 
 namespace parity {
 namespace {
@@ -39,13 +39,12 @@ void ScalarArithmetic::RopeRow(float* x, size_t n_heads, const bitnet::RopeAngle
   bitnet::scalar::Rope(x, n_heads, h_.n_embd_head, h_.n_rot, angles, layout);
 }
 
-// Which dot product the references take: in a batch the tiled one, where the row is a whole number of its lanes.
 Tensor ScalarArithmetic::Scores(const Values& q, size_t first, std::span<const size_t> n_keys, const Cache& cache) {
   const size_t n_head = cache.shape.n_head, n_head_kv = cache.shape.n_head_kv, dim = cache.shape.head_dim;
   const size_t n = n_keys.size();
   const size_t n_kv = std::min(RoundUp(first + n, static_cast<size_t>(order_.kv_padding)), cache.view.n_cells);
-  const bool tiled = n >= 2 && !order_.scores_as_single && dim % static_cast<size_t>(order_.batch.lanes) == 0 &&
-                     n_kv % static_cast<size_t>(order_.batch_rows) == 0;
+  const bitnet::DotOrder& order =
+      bitnet::DotOrderOf(order_, bitnet::FloatRows::kF16, order_.scores_as_single ? 1 : n, dim, n_kv);
   Tensor scores;
   for (size_t i = 0; i < n; ++i) {
     for (size_t head = 0; head < n_head; ++head) {
@@ -55,7 +54,7 @@ Tensor ScalarArithmetic::Scores(const Values& q, size_t first, std::span<const s
       const size_t kv_head = head / (n_head / n_head_kv);
       for (size_t j = 0; j < n_keys[i]; ++j) {
         const uint16_t* key = cache.view.k + (j * n_head_kv + kv_head) * dim;
-        scores.data.push_back(bitnet::scalar::DotF16(key, rounded.data(), dim, tiled ? order_.batch : order_.single));
+        scores.data.push_back(bitnet::scalar::DotF16(key, rounded.data(), dim, order));
       }
     }
     scores.ends.push_back(scores.data.size());
@@ -70,8 +69,7 @@ Values ScalarArithmetic::WeightedSum(const Tensor& probabilities, size_t first, 
   const size_t n_head = cache.shape.n_head, n_head_kv = cache.shape.n_head_kv, dim = cache.shape.head_dim;
   const size_t n = n_keys.size();
   const size_t n_kv = std::min(RoundUp(first + n, static_cast<size_t>(order_.kv_padding)), cache.view.n_cells);
-  const bool tiled = n >= 2 && n_kv % static_cast<size_t>(order_.batch.lanes) == 0 &&
-                     dim % static_cast<size_t>(order_.batch_rows) == 0;
+  const bitnet::DotOrder& order = bitnet::DotOrderOf(order_, bitnet::FloatRows::kF16, n, n_kv, dim);
   Values out(n * n_head * dim);
   for (size_t i = 0; i < n; ++i) {
     for (size_t head = 0; head < n_head; ++head) {
@@ -83,8 +81,7 @@ Values ScalarArithmetic::WeightedSum(const Tensor& probabilities, size_t first, 
       const size_t kv_head = head / (n_head / n_head_kv);
       for (size_t d = 0; d < dim; ++d) {
         const uint16_t* values = cache.view.v + (kv_head * dim + d) * cache.view.n_cells;
-        out[(i * n_head + head) * dim + d] =
-            bitnet::scalar::DotF16(values, p.data(), n_kv, tiled ? order_.batch : order_.single);
+        out[(i * n_head + head) * dim + d] = bitnet::scalar::DotF16(values, p.data(), n_kv, order);
       }
     }
   }

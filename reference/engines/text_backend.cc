@@ -1,11 +1,8 @@
 #include "reference/engines/text_backend.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include <fmt/format.h>
-#include <pcre2.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -16,50 +13,12 @@
 #include "reference/capture/temporary_directory.h"
 #include "reference/engines/command_line.h"
 #include "reference/engines/engine_process.h"
+#include "reference/engines/expression.h"
 
 namespace parity {
 namespace {
 
 constexpr std::string_view kWhiteSpace = " \t\r\n\f\v";
-
-// A regular expression over bytes. `flag` is what messages call it.
-class Expression {
- public:
-  Expression(const char* flag, const std::string& pattern) : flag_(flag), pattern_(pattern) {
-    int error = 0;
-    PCRE2_SIZE at = 0;
-    code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_MULTILINE, &error,
-                              &at, nullptr));
-    if (code_ == nullptr) Fail(fmt::format("is no regular expression: {} at character {}", Message(error), at));
-  }
-
-  // Start and end of the first match at or behind `from`.
-  std::optional<std::pair<size_t, size_t>> Find(std::string_view text, size_t from) const {
-    const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> match(
-        pcre2_match_data_create_from_pattern(code_.get(), nullptr), pcre2_match_data_free);
-    const int found =
-        pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from, 0, match.get(), nullptr);
-    if (found == PCRE2_ERROR_NOMATCH) return std::nullopt;
-    if (found < 0) Fail(fmt::format("cannot be matched: {}", Message(found)));
-    const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(match.get());
-    return std::pair(bounds[0], bounds[1]);
-  }
-
-  [[noreturn]] void Fail(const std::string& what) const {
-    throw std::runtime_error(fmt::format("{}: {} {}", flag_, Quote(pattern_), what));
-  }
-
- private:
-  static std::string Message(int error) {
-    std::array<PCRE2_UCHAR, 256> text = {};
-    pcre2_get_error_message(error, text.data(), text.size());
-    return reinterpret_cast<const char*>(text.data());
-  }
-
-  const char* flag_;
-  std::string pattern_;
-  std::unique_ptr<pcre2_code, decltype(&pcre2_code_free)> code_{nullptr, pcre2_code_free};
-};
 
 // Nothing but white space and one token as "<s>" stands between the start of a line and `at`.
 bool BeginsALine(std::string_view text, size_t at) {

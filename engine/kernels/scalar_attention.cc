@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "engine/formats/half.h"
-#include "parity_tests/oracle/scalar.h"
+#include "engine/kernels/scalar.h"
 
 namespace bitnet::scalar {
 namespace {
@@ -26,10 +26,7 @@ void SoftmaxRow(float* x, size_t n, float scale, const ArithmeticOrder& order) {
   double sum = 0;
   for (size_t i = 0; i < e.size(); i += lanes) {
     std::vector<float> lane(e.begin() + i, e.begin() + i + lanes);
-    for (size_t half = lanes / 2; half > 0; half /= 2) {
-      for (size_t l = 0; l < half; ++l) lane[l] += lane[l + half];
-    }
-    sum += static_cast<double>(lane[0]);
+    sum += static_cast<double>(FoldLanes(lane.data(), lanes, lanes == 4));
   }
   for (size_t i = 0; i < n; ++i) x[i] = e[i] * static_cast<float>(1.0 / sum);
 }
@@ -39,12 +36,8 @@ void Attention(const float* q, size_t n, size_t first, const KvView& kv, const A
   const size_t width = shape.n_head * shape.head_dim;
   // As long as the reference's attention row.
   const size_t n_kv = std::min(RoundUp(first + n, order.kv_padding), kv.n_cells);
-  // A batch takes the order for batches where the row is a whole number of its lanes.
-  const auto order_for = [&](size_t cols, size_t rows) {
-    return n >= 2 && cols % order.batch.lanes == 0 && rows % order.batch_rows == 0 ? order.batch : order.single;
-  };
-  const DotOrder scores = order.scores_as_single ? order.single : order_for(shape.head_dim, n_kv);
-  const DotOrder values = order_for(n_kv, shape.head_dim);
+  const DotOrder& scores = DotOrderOf(order, FloatRows::kF16, order.scores_as_single ? 1 : n, shape.head_dim, n_kv);
+  const DotOrder& values = DotOrderOf(order, FloatRows::kF16, n, n_kv, shape.head_dim);
   for (size_t i = 0; i < n; ++i) {
     for (size_t head = 0; head < shape.n_head; ++head) {
       const size_t kv_head = head * shape.n_head_kv / shape.n_head;

@@ -3,9 +3,16 @@
 #include <limits>
 
 #include "engine/formats/half.h"
-#include "parity_tests/oracle/scalar.h"
+#include "engine/kernels/scalar.h"
 
 namespace bitnet::scalar {
+
+float FoldLanes(float* lane, size_t lanes, bool adjacent) {
+  for (size_t half = lanes / 2; half >= 4; half /= 2) {
+    for (size_t l = 0; l < half; ++l) lane[l] += lane[l + half];
+  }
+  return adjacent ? (lane[0] + lane[1]) + (lane[2] + lane[3]) : (lane[0] + lane[2]) + (lane[1] + lane[3]);
+}
 
 float Exp(float x, int lanes) {
   const float r = 0x1.8p23f;

@@ -2,22 +2,28 @@
 #include <cmath>
 
 #include "engine/formats/half.h"
-#include "parity_tests/oracle/scalar.h"
+#include "engine/kernels/scalar.h"
 
 namespace bitnet::scalar {
 
-void QuantizeQ81(const float* x, size_t cols, int8_t* q, float* d) {
+namespace {
+
+void QuantizeBlocksOf32(const float* x, size_t cols, bool inverts, int8_t* q, float* d) {
   for (size_t b = 0; b < cols / 32; ++b, x += 32, q += 32) {
     float amax = 0;
     for (size_t i = 0; i < 32; ++i) amax = std::max(amax, std::fabs(x[i]));
     d[b] = amax / 127.0f;
-    const float scale = std::isinf(127.0f / amax) ? 0.0f : 127.0f / amax;
-    for (size_t i = 0; i < 32; ++i) q[i] = static_cast<int8_t>(std::nearbyint(x[i] * scale));
+    const float scale = inverts ? 1.0f / d[b] : 127.0f / amax;
+    for (size_t i = 0; i < 32; ++i) q[i] = static_cast<int8_t>(std::isinf(scale) ? 0 : std::nearbyint(x[i] * scale));
   }
 }
 
-void QuantizeQ80(const float* x, size_t cols, int8_t* q, float* d) {
-  QuantizeQ81(x, cols, q, d);
+}  // namespace
+
+void QuantizeQ81(const float* x, size_t cols, int8_t* q, float* d) { QuantizeBlocksOf32(x, cols, false, q, d); }
+
+void QuantizeQ80(const float* x, size_t cols, int8_t* q, float* d, bool inverts) {
+  QuantizeBlocksOf32(x, cols, inverts, q, d);
   for (size_t b = 0; b < cols / 32; ++b) d[b] = F32FromF16(F16FromF32(d[b]));
 }
 
@@ -69,8 +75,9 @@ Input Prepare(const float* x, size_t cols, ActivationKind kind) {
       for (float& v : in.f32) v = F32FromBf16(Bf16FromF32(v));
       break;
     case ActivationKind::kQ80:
+    case ActivationKind::kQ80Inverted:
       in.d.resize(cols / 32);
-      QuantizeQ80(x, cols, in.q.data(), in.d.data());
+      QuantizeQ80(x, cols, in.q.data(), in.d.data(), kind == ActivationKind::kQ80Inverted);
       break;
     case ActivationKind::kQ81:
       in.d.resize(cols / 32);

@@ -1,4 +1,5 @@
 #include <array>
+#include <bit>
 #include <cmath>
 #include <functional>
 #include <numeric>
@@ -11,18 +12,29 @@
 #include "engine/formats/nibbles.h"
 #include "engine/formats/q6_k.h"
 #include "engine/formats/q8_0.h"
-#include "parity_tests/oracle/scalar.h"
+#include "engine/kernels/scalar.h"
 
 namespace bitnet::scalar {
 namespace {
 
 float ZeroIfSubnormal(float v) { return std::fabs(v) < 0x1p-126f ? std::copysign(0.0f, v) : v; }
 
-float FoldLanes(float* lane, const DotOrder& order) {
-  for (int half = order.lanes / 2; half >= 4; half /= 2) {
-    for (int l = 0; l < half; ++l) lane[l] += lane[l + half];
-  }
-  return order.adjacent_fold ? (lane[0] + lane[1]) + (lane[2] + lane[3]) : (lane[0] + lane[2]) + (lane[1] + lane[3]);
+// Rounded towards zero, and odd where something was cut off: a number that is rounded again to fewer bits is rounded
+// once.
+float TruncatedToOdd(double v) {
+  const auto f = static_cast<float>(v);
+  if (static_cast<double>(f) == v || std::isnan(f)) return f;
+  const uint32_t bits = std::bit_cast<uint32_t>(f) - (std::fabs(static_cast<double>(f)) > std::fabs(v) ? 1 : 0);
+  return std::bit_cast<float>(bits | 1);
+}
+
+// a * b + sum in F16, rounded once.
+float FusedInF16(float a, float b, float sum) {
+  const double product = static_cast<double>(a) * b, exact = product + sum;
+  const double left = std::fabs(product) > std::fabs(sum) ? (product - exact) + sum : (sum - exact) + product;
+  uint64_t bits = std::bit_cast<uint64_t>(exact);
+  if (left != 0 && bits % 2 == 0) bits += (left > 0) == (exact > 0) ? 1 : -1;
+  return F32FromF16(F16FromF32(TruncatedToOdd(std::bit_cast<double>(bits))));
 }
 
 template <class LoadA, class Tail>
@@ -30,7 +42,7 @@ float DotLanes(const LoadA& a, const float* b, size_t n, const DotOrder& order, 
   float acc[4][16] = {};
   const size_t per_lane = order.pairs ? 2 : 1;
   const size_t step = order.lanes * order.accumulators * per_lane;
-  const size_t whole = n / step * step;
+  const size_t whole = step == 0 ? 0 : n / step * step;
   for (size_t at = 0; at < whole; at += per_lane) {
     const size_t place = at % step / per_lane;
     float& lane = acc[place / order.lanes][place % order.lanes];
@@ -39,17 +51,22 @@ float DotLanes(const LoadA& a, const float* b, size_t n, const DotOrder& order, 
         lane = ZeroIfSubnormal(std::fma(ZeroIfSubnormal(a(i)), ZeroIfSubnormal(b[i]), lane));
       }
     } else {
-      lane = std::fma(a(at), b[at], lane);
+      lane = order.f16_sums ? FusedInF16(a(at), b[at], lane) : std::fma(a(at), b[at], lane);
     }
   }
   if (order.accumulators == 2)
-    return tail(static_cast<double>(FoldLanes(acc[0], order)) + FoldLanes(acc[1], order), whole);
+    return tail(static_cast<double>(FoldLanes(acc[0], order.lanes, order.adjacent_fold)) +
+                    FoldLanes(acc[1], order.lanes, order.adjacent_fold),
+                whole);
   for (int half = order.accumulators / 2; half > 0; half /= 2) {
     for (int k = 0; k < half; ++k) {
-      for (int l = 0; l < order.lanes; ++l) acc[k][l] += acc[k + half][l];
+      for (int l = 0; l < order.lanes; ++l) {
+        acc[k][l] += acc[k + half][l];
+        if (order.f16_sums) acc[k][l] = F32FromF16(F16FromF32(acc[k][l]));
+      }
     }
   }
-  return tail(FoldLanes(acc[0], order), whole);
+  return tail(FoldLanes(acc[0], order.lanes, order.adjacent_fold), whole);
 }
 
 // The tail of F16 and BF16.
@@ -83,17 +100,12 @@ float DotBF16(const uint16_t* a, const float* b, size_t n, const DotOrder& order
 
 namespace {
 
-float FoldEight(float* lane) {
-  for (size_t half = 4; half > 0; half /= 2) {
-    for (size_t l = 0; l < half; ++l) lane[l] += lane[l + half];
-  }
-  return lane[0];
-}
+float FoldEight(float* lane) { return FoldLanes(lane, 8, false); }
 
 }  // namespace
 
-float DotBlocksOf32(const int8_t* w, const float* d_w, const float* m_w, const int8_t* q, const float* d, size_t cols,
-                    bool repacked) {
+float DotBlocksOf32(const int8_t* w, const float* d_w, const float* m_w, const int8_t* q, const float* d,
+                    const float* scaled_sums, size_t cols, bool repacked) {
   const auto in_f16 = [](float v) { return F32FromF16(F16FromF32(v)); };
   float lane[8] = {};
   float min = 0, chain = 0;
@@ -106,10 +118,31 @@ float DotBlocksOf32(const int8_t* w, const float* d_w, const float* m_w, const i
     const float scale = d_w[b] * in_f16(d[b]);
     for (size_t l = 0; l < 8; ++l) lane[l] = std::fma(scale, static_cast<float>(sum[l]), lane[l]);
     chain = std::fma(static_cast<float>(std::accumulate(sum, sum + 8, 0)), scale, chain);
-    if (m_w != nullptr) min = std::fma(m_w[b], in_f16(d[b] * static_cast<float>(sum_q)), min);
+    if (m_w == nullptr) continue;
+    const float s = scaled_sums != nullptr ? scaled_sums[b] : in_f16(d[b] * static_cast<float>(sum_q));
+    min = std::fma(m_w[b], s, min);
   }
   if (repacked) return chain;
   return m_w != nullptr ? FoldEight(lane) + min : FoldEight(lane);
+}
+
+float DotQ80OfNeon(const int8_t* w, const float* d_w, const int8_t* q, const float* d, size_t cols, Q80Lanes lanes,
+                   bool batch) {
+  float lane[2][4] = {};
+  const size_t blocks = cols / 32, in_lanes = batch ? blocks : blocks / 2 * 2;
+  for (size_t b = 0; b < blocks; ++b) {
+    int32_t sum[4] = {};
+    for (size_t i = 0; i < 32; ++i)
+      sum[lanes == Q80Lanes::kNeon ? i % 8 / 2 : i % 16 / 4] += w[b * 32 + i] * q[b * 32 + i];
+    const float scale = d_w[b] * d[b];
+    if (b >= in_lanes) {
+      const float own = FoldLanes(lane[0], 4, true) + FoldLanes(lane[1], 4, true);
+      return std::fma(static_cast<float>(std::accumulate(sum, sum + 4, 0)), scale, own);
+    }
+    float* to = lane[batch ? 0 : b % 2];
+    for (size_t l = 0; l < 4; ++l) to[l] = std::fma(static_cast<float>(sum[l]), scale, to[l]);
+  }
+  return batch ? FoldLanes(lane[0], 4, true) : FoldLanes(lane[0], 4, true) + FoldLanes(lane[1], 4, true);
 }
 
 float DotLowBits(const int8_t* w, const float* d_w, const int8_t* q, const float* d, size_t cols, size_t block) {
@@ -186,28 +219,31 @@ float DotKQuants(TensorType type, const KQuants* blocks, int offset, const int8_
 }
 
 float DotTernaryQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, const float* d, size_t cols,
-                    bool rounds_products) {
-  float lane[8] = {};
+                    bool rounds_products, bool one_sum_a_block) {
+  float lane[8] = {}, chain = 0;
   for (size_t b = 0; b < cols / 256; ++b, codes += 256, q += 256) {
     // Of each byte of a chunk; lane l has bytes 4l .. 4l+3.
     int32_t column[32] = {};
     for (size_t i = 0; i < 256; i += 32) {
       for (size_t k = 0; k < 32; ++k) column[k] += codes[i + k] * q[i + k];
     }
+    const float scale = d[b] * d_w[b];
+    int32_t total = 0;
     for (size_t l = 0; l < 8; ++l) {
       int32_t sum = column[4 * l] + column[4 * l + 1] + column[4 * l + 2] + column[4 * l + 3];
       for (size_t i = 0; i < 32; ++i) sum -= q[l * 32 + i];
-      const float scale = d[b] * d_w[b];
+      total += sum;
       lane[l] = rounds_products ? static_cast<float>(sum) * scale + lane[l]
                                 : std::fma(static_cast<float>(sum), scale, lane[l]);
     }
+    chain = std::fma(static_cast<float>(total), scale, chain);
   }
-  return FoldEight(lane);
+  return one_sum_a_block ? chain : FoldEight(lane);
 }
 
 float DotQ6K(const uint8_t* codes, const int8_t* scales, const float* d_w, const int8_t* q, const float* d, size_t cols,
-             bool offset_apart) {
-  float lane[8] = {};
+             bool offset_apart, bool one_sum_a_block) {
+  float lane[8] = {}, chain = 0;
   for (size_t b = 0; b < cols / 256; ++b) {
     int32_t sum[8] = {};
     for (size_t i = 0; i < 256; ++i) {
@@ -216,8 +252,9 @@ float DotQ6K(const uint8_t* codes, const int8_t* scales, const float* d_w, const
       sum[offset_apart ? i / 32 : i % 32 / 4] -= scales[at / 16] * 32 * q[at];
     }
     for (size_t l = 0; l < 8; ++l) lane[l] = std::fma(d[b] * d_w[b], static_cast<float>(sum[l]), lane[l]);
+    chain = std::fma(d[b] * d_w[b], static_cast<float>(std::accumulate(sum, sum + 8, 0)), chain);
   }
-  return FoldEight(lane);
+  return one_sum_a_block ? chain : FoldEight(lane);
 }
 
 float DotTernaryI8(const uint8_t* codes, float scale, const int8_t* q, float s, size_t cols) {
@@ -234,14 +271,6 @@ namespace {
 
 using Row = std::span<const std::byte>;
 
-const DotOrder& DotOrderFor(const WeightMatrix& w, size_t n, const ArithmeticOrder& order) {
-  const bool bf16 = w.type == TensorType::kBF16;
-  const DotOrder& batch = bf16 ? order.bf16_batch : order.batch;
-  const size_t step = batch.lanes * batch.accumulators * (batch.pairs ? 2 : 1);
-  if (n >= 2 && w.cols % step == 0 && w.rows % order.batch_rows == 0) return batch;
-  return bf16 ? order.bf16_single : order.single;
-}
-
 // The functions below call f(the product with x), decoding the row once.
 using Dots = std::function<void(const std::function<float(const Input&, size_t position)>& dot)>;
 
@@ -256,15 +285,18 @@ void FloatDots(const WeightMatrix& w, Row row, size_t n, const ArithmeticOrder& 
   });
 }
 
-void Q80Dots(const WeightMatrix& w, Row row, const Dots& dots) {
+void Q80Dots(const WeightMatrix& w, Row row, size_t n, const ArithmeticOrder& order, const Dots& dots) {
   std::vector<int8_t> codes;
   std::vector<float> d;
   ForBlocks<BlockQ8_0>(row, [&](const BlockQ8_0& block, size_t) {
     codes.insert(codes.end(), block.q, block.q + BlockQ8_0::kWeights);
     d.push_back(F32FromF16(block.d));
   });
+  const bool repacked = IsRepacked(w, order), batch = order.q8_0_batch && n >= 2;
   dots([&](const Input& x, size_t) {
-    return DotBlocksOf32(codes.data(), d.data(), nullptr, x.q.data(), x.d.data(), w.cols, false);
+    return order.q8_0_lanes != Q80Lanes::kEight && !repacked
+               ? DotQ80OfNeon(codes.data(), d.data(), x.q.data(), x.d.data(), w.cols, order.q8_0_lanes, batch)
+               : DotBlocksOf32(codes.data(), d.data(), nullptr, x.q.data(), x.d.data(), nullptr, w.cols, repacked);
   });
 }
 
@@ -278,8 +310,8 @@ void NibbleDots(const WeightMatrix& w, Row row, bool repacked, const Dots& dots)
     if constexpr (requires { block.m; }) m.push_back(F32FromF16(block.m));
   });
   dots([&](const Input& x, size_t) {
-    return DotBlocksOf32(codes.data(), d.data(), m.empty() ? nullptr : m.data(), x.q.data(), x.d.data(), w.cols,
-                         repacked);
+    return DotBlocksOf32(codes.data(), d.data(), m.empty() ? nullptr : m.data(), x.q.data(), x.d.data(),
+                         x.scaled_sums.empty() ? nullptr : x.scaled_sums.data(), w.cols, repacked);
   });
 }
 
@@ -307,7 +339,7 @@ void KQuantsDots(const WeightMatrix& w, Row row, size_t n, bool repacked, size_t
   });
 }
 
-void Q6KDots(const WeightMatrix& w, Row row, bool offset_apart, const Dots& dots) {
+void Q6KDots(const WeightMatrix& w, Row row, const ArithmeticOrder& order, const Dots& dots) {
   std::vector<uint8_t> codes(w.cols);
   std::vector<int8_t> scales;
   std::vector<float> d;
@@ -317,11 +349,12 @@ void Q6KDots(const WeightMatrix& w, Row row, bool offset_apart, const Dots& dots
     d.push_back(F32FromF16(block.d));
   });
   dots([&](const Input& x, size_t) {
-    return DotQ6K(codes.data(), scales.data(), d.data(), x.q.data(), x.d.data(), w.cols, offset_apart);
+    return DotQ6K(codes.data(), scales.data(), d.data(), x.q.data(), x.d.data(), w.cols, order.q6_k_offset_apart,
+                  order.one_sum_a_block);
   });
 }
 
-void TernaryDots(const WeightMatrix& w, Row row, bool rounds_products, const Dots& dots) {
+void TernaryDots(const WeightMatrix& w, Row row, const ArithmeticOrder& order, const Dots& dots) {
   const Format& format = FormatOf(w.type);
   std::vector<uint8_t> codes(w.cols);
   std::vector<float> d;
@@ -332,16 +365,18 @@ void TernaryDots(const WeightMatrix& w, Row row, bool rounds_products, const Dot
   }
   dots([&](const Input& x, size_t) {
     return d.empty() ? DotTernaryI8(codes.data(), w.scale, x.q.data(), x.d[0], w.cols)
-                     : DotTernaryQ8K(codes.data(), d.data(), x.q.data(), x.d.data(), w.cols, rounds_products);
+                     : DotTernaryQ8K(codes.data(), d.data(), x.q.data(), x.d.data(), w.cols, order.tq_rounds_products,
+                                     order.one_sum_a_block);
   });
 }
 
 }  // namespace
 
-void MatMul(const WeightMatrix& w, const std::vector<Input>& x, const ArithmeticOrder& order, float* y) {
+void MatMulRows(const WeightMatrix& w, const std::vector<Input>& x, const ArithmeticOrder& order, size_t row_begin,
+                size_t row_end, float* y) {
   const size_t bytes = RowBytes(w.type, w.cols);
   const bool repacked = IsRepacked(w, order);
-  for (size_t r = 0; r < w.rows; ++r) {
+  for (size_t r = row_begin; r < row_end; ++r) {
     const Row row(w.data + r * bytes, bytes);
     const Dots dots = [&](const auto& dot) {
       for (size_t p = 0; p < x.size(); ++p) y[p * w.rows + r] = dot(x[p], p);
@@ -353,7 +388,7 @@ void MatMul(const WeightMatrix& w, const std::vector<Input>& x, const Arithmetic
         FloatDots(w, row, x.size(), order, dots);
         break;
       case TensorType::kQ8_0:
-        Q80Dots(w, row, dots);
+        Q80Dots(w, row, x.size(), order, dots);
         break;
       case TensorType::kQ4_0:
         NibbleDots<BlockQ4_0>(w, row, repacked, dots);
@@ -386,21 +421,24 @@ void MatMul(const WeightMatrix& w, const std::vector<Input>& x, const Arithmetic
         LowBitsDots<BlockQ2_0>(w, row, dots);
         break;
       case TensorType::kQ6_K:
-        Q6KDots(w, row, order.q6_k_offset_apart, dots);
+        Q6KDots(w, row, order, dots);
         break;
       case TensorType::kTQ1_0:
       case TensorType::kTQ2_0:
       case TensorType::kI2_S:
-        TernaryDots(w, row, order.tq_rounds_products, dots);
+        TernaryDots(w, row, order, dots);
         break;
       default:
         throw std::logic_error("no definition of a product with " + TypeName(w.type));
     }
-    for (size_t p = 0; p < x.size(); ++p) {
-      float& product = y[p * w.rows + r];
-      product *= w.side_scale;
-      if (w.bias != nullptr) product += w.bias[r];
-    }
+  }
+}
+
+void MatMul(const WeightMatrix& w, const std::vector<Input>& x, const ArithmeticOrder& order, float* y) {
+  MatMulRows(w, x, order, 0, w.rows, y);
+  for (size_t i = 0; i < x.size() * w.rows; ++i) {
+    y[i] *= w.side_scale;
+    if (w.bias != nullptr) y[i] += w.bias[i % w.rows];
   }
 }
 

@@ -1,10 +1,11 @@
 // The definition of every operation with a result that depends on an order of roundings, in plain loops. Kernel tests
-// ask the vector code for these bits; the scalar forward pass runs on them. No release program links them.
+// ask the vector code for these bits; the scalar forward pass of the oracle runs on them, and the engine itself where
+// there are no vectors (primitives.h).
 //
 //   std::vector<float> y(n * w.rows);
 //   scalar::MatMul(w, x, n, order, y.data());              // what bitnet::MatMul gives, on any CPU
-#ifndef BITNET_PARITY_PARITY_TESTS_ORACLE_SCALAR_H_
-#define BITNET_PARITY_PARITY_TESTS_ORACLE_SCALAR_H_
+#ifndef BITNET_PARITY_ENGINE_KERNELS_SCALAR_H_
+#define BITNET_PARITY_ENGINE_KERNELS_SCALAR_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +18,9 @@
 #include "engine/kernels/rope.h"
 
 namespace bitnet::scalar {
+
+// The sum of lanes: the upper half onto the lower half down to four, then (0+2)+(1+3), or (0+1)+(2+3) where `adjacent`.
+float FoldLanes(float* lane, size_t lanes, bool adjacent);
 
 // --- elements and rows
 
@@ -38,9 +42,9 @@ void SoftmaxRow(float* x, size_t n, float scale, const ArithmeticOrder& order);
 // --- the input of a product
 
 // One row of Q8_0: q [cols], d [cols/32]. m = max|x| of a block; q = round-half-even(127/m * x); d = m/127, rounded to
-// F16. Where 127/m is infinite (|m| < 4e-37) the block is zero: d is 0 there, whatever q. (quantize_row_q8_0 in
-// ggml-cpu/arch/x86/quants.c)
-void QuantizeQ80(const float* x, size_t cols, int8_t* q, float* d);
+// F16; with `inverts` q = round-half-even(1/d * x), d not yet rounded (ARM). Where 127/m is infinite (|m| < 4e-37) the
+// block is zero: d is 0 there, whatever q. (quantize_row_q8_0 in ggml-cpu/arch/x86/quants.c)
+void QuantizeQ80(const float* x, size_t cols, int8_t* q, float* d, bool inverts = false);
 // One row of Q8_1: the same, with d not yet rounded: the product rounds it, and takes d times the sum of q in F16.
 // (quantize_row_q8_1)
 void QuantizeQ81(const float* x, size_t cols, int8_t* q, float* d);
@@ -58,6 +62,8 @@ struct Input {
   std::vector<float> f32;  // kF32, kF16, kBF16: [cols]
   std::vector<int8_t> q;   // the int8 kinds: [cols], in the order of the elements
   std::vector<float> d;    // their scales: of each block, or (kI8Row) s
+  // kQ81: d times the sum of q of each block, in F16; empty: it follows from d.
+  std::vector<float> scaled_sums = {};
 };
 Input Prepare(const float* x, size_t cols, ActivationKind kind);
 
@@ -67,9 +73,13 @@ Input Prepare(const float* x, size_t cols, ActivationKind kind);
 float DotF32(const float* a, const float* b, size_t n, const DotOrder& order);
 float DotF16(const uint16_t* a, const float* b, size_t n, const DotOrder& order);
 float DotBF16(const uint16_t* a, const float* b, size_t n, const DotOrder& order);
-// w, q: [cols]; d_w, d: [cols/32]; m_w: [cols/32] of Q4_1 and Q5_1, whose d is of Q8_1; else nullptr.
-float DotBlocksOf32(const int8_t* w, const float* d_w, const float* m_w, const int8_t* q, const float* d, size_t cols,
-                    bool repacked);
+// w, q: [cols]; d_w, d: [cols/32]; m_w: [cols/32] of Q4_1 and Q5_1, whose d is of Q8_1; else nullptr. scaled_sums: see
+// Input; nullptr where there are none.
+float DotBlocksOf32(const int8_t* w, const float* d_w, const float* m_w, const int8_t* q, const float* d,
+                    const float* scaled_sums, size_t cols, bool repacked);
+// Q8_0 as NEON adds it: see Q80Lanes. A batch has four lanes in all.
+float DotQ80OfNeon(const int8_t* w, const float* d_w, const int8_t* q, const float* d, size_t cols, Q80Lanes lanes,
+                   bool batch);
 // w, q: [cols]; d_w: of each `block` weights, 128 of Q1_0 or 64 of Q2_0; d: [cols/32].
 float DotLowBits(const int8_t* w, const float* d_w, const int8_t* q, const float* d, size_t cols, size_t block);
 // One row of Q2_K, Q3_K, Q4_K or Q5_K, spread out: blocks: [cols/256], its codes offset by `offset`; q, d: one row of
@@ -78,17 +88,20 @@ float DotKQuants(TensorType type, const KQuants* blocks, int offset, const int8_
                  size_t parts);
 // codes: [cols] in 0, 1, 2; q, d: one row of Q8_K; d_w: [cols/256].
 float DotTernaryQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, const float* d, size_t cols,
-                    bool rounds_products);
+                    bool rounds_products, bool one_sum_a_block);
 // codes: [cols] in 0 .. 63; scales: [cols/16].
 float DotQ6K(const uint8_t* codes, const int8_t* scales, const float* d_w, const int8_t* q, const float* d, size_t cols,
-             bool offset_apart);
+             bool offset_apart, bool one_sum_a_block);
 float DotTernaryI8(const uint8_t* codes, float scale, const int8_t* q, float s, size_t cols);
 
 // y[n, rows] = x . W[rows, cols]^T for every format that has a product; the n rows of x are one batch.
 void MatMul(const WeightMatrix& w, const std::vector<Input>& x, const ArithmeticOrder& order, float* y);
+// Some rows, without what stands behind the product (side scale, bias).
+void MatMulRows(const WeightMatrix& w, const std::vector<Input>& x, const ArithmeticOrder& order, size_t row_begin,
+                size_t row_end, float* y);
 // x: [n, cols], prepared as the format asks.
 void MatMul(const WeightMatrix& w, const float* x, size_t n, const ArithmeticOrder& order, float* y);
 
 }  // namespace bitnet::scalar
 
-#endif  // BITNET_PARITY_PARITY_TESTS_ORACLE_SCALAR_H_
+#endif  // BITNET_PARITY_ENGINE_KERNELS_SCALAR_H_
