@@ -82,7 +82,8 @@ TEST_F(BackendTest, UnknownSpecsListTheKnownOnes) {
       MakeBackend(spec);
       FAIL() << spec;
     } catch (const std::runtime_error& error) {
-      EXPECT_THAT(error.what(), AllOf(HasSubstr("llama.cpp, bitnet.cpp, recorded:DIR"), HasSubstr("exec:COMMAND")));
+      EXPECT_THAT(error.what(),
+                  AllOf(HasSubstr("llama.cpp, bitnet.cpp, ik_llama.cpp, recorded:DIR"), HasSubstr("exec:COMMAND")));
     }
   }
 }

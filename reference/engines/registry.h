@@ -49,8 +49,8 @@ struct EngineRow {
   }
 };
 
-// llama.cpp, bitnet.cpp, recorded:DIR, exec:COMMAND, text:COMMAND, http:URL, npy:FILE. The native engine is in
-// parity_tests/harness/engines.h.
+// llama.cpp, bitnet.cpp, ik_llama.cpp, recorded:DIR, exec:COMMAND, text:COMMAND, http:URL, npy:FILE. The native engine
+// is in parity_tests/harness/engines.h.
 std::span<const EngineRow> ReferenceEngines();
 
 // The backend of a spec. Throws on one that is of no row, and lists the rows.
