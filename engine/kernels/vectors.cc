@@ -50,7 +50,11 @@ int64_t Targets() { return hwy::SupportedTargets() & HWY_TARGETS; }
 
 }  // namespace
 
-const Primitives* VectorPrimitives() { return Targets() == 0 ? nullptr : &kVectors; }
+// Asked for by every operation, and the CPU is asked once: that takes longer than many an operation.
+const Primitives* VectorPrimitives() {
+  static const bool any = Targets() != 0;
+  return any ? &kVectors : nullptr;
+}
 
 std::vector<std::string> VectorTargets() {
   std::vector<std::string> names;
