@@ -212,14 +212,15 @@ TEST_P(Architectures, F32IsThePlainForwardPass) {
     // Now and then float32 and double round a number to different halves; from there on a row is off by parts of 2^-11.
     // GELU rounds each number of the feed-forward to one.
     const bool gelu = model.hyperparameters.activation == Activation::kGelu;
+    const bool f16_sums = order.f16_single.f16_sums;  // those of attention
     size_t close = 0;
     for (const int32_t token : kTokens) {
       context.Forward({&token, 1}, LogitsFor::kLast, logits);
       const double worst = WorstRelativeTo(logits, plain.Next(token));
-      ASSERT_LE(worst, gelu ? 1e-3 : 5e-4) << order.name << ", position " << context.n_past() - 1;
+      ASSERT_LE(worst, f16_sums ? 2e-2 : gelu ? 1e-3 : 8e-4) << order.name << ", position " << context.n_past() - 1;
       close += worst <= 1e-5;
     }
-    EXPECT_GE(close, gelu ? 1 : kTokens.size() / 4) << order.name;
+    EXPECT_GE(close, f16_sums ? 0 : gelu ? 1 : kTokens.size() / 4) << order.name;
   }
 }
 
@@ -274,8 +275,10 @@ TEST_P(WeightTypes, BatchesOfTwoAndMoreMaySplitAnywhere) {
   for (const ArithmeticOrder& order : AllOrders()) {
     const std::vector<float> expected = LogitsOf(model_, {12}, {.order = &order});
     using Batches = std::vector<std::vector<size_t>>;
-    const bool fours = FormatOf(GetParam()).activations == ActivationKind::kQ8K &&
-                       IsRepacked({.type = GetParam(), .rows = 256}, order);
+    const size_t batch_from = std::max<size_t>(order.f16_batch_from, order.f32_batch_from);
+    if (batch_from > 4) continue;  // a shorter one is no batch
+    const bool fours = batch_from > 2 || (FormatOf(GetParam()).activations == ActivationKind::kQ8K &&
+                                          IsRepacked({.type = GetParam(), .rows = 256}, order));
     for (const auto& batches :
          fours ? Batches{{4, 8}, {8, 4}, {4, 4, 4}} : Batches{{2, 10}, {5, 7}, {3, 4, 5}, {2, 2, 2, 2, 2, 2}}) {
       EXPECT_EQ(LogitsOf(model_, batches, {.order = &order}), expected) << order.name;

@@ -312,8 +312,9 @@ class Search::ByTextRun {
       result_.tried += scored.size();
       result_.possible += hypotheses.size();
     }
-    result_.ended_early |= scored.size() < hypotheses.size();
+    const bool all = scored.size() == hypotheses.size();
     std::ranges::move(scored, std::back_inserter(scored_));
+    result_.ended_early |= !all && !BeyondDoubt();  // what is beyond doubt ends a search, and so does the time
   }
 
   // Tokens by the dozen that the healthy model would not have chosen are no other mistake's by chance.
