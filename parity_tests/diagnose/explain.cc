@@ -230,10 +230,11 @@ void AddCausesOfSurvey(Explanation& e) {
     e.diagnosis.location = e.location();
     const auto& findings = e.candidate->findings;
     const bool named = !findings.front().causes.empty();
-    std::erase_if(causes, [named](const Cause& c) {  // what one tensor looks like, or one row of it is explained by
-      const bool shape = c.id == "permuted" || c.id == "head_not_tied" || FindMistake(c.id).changes != nullptr;
-      return c.id == "rounding" || c.id == "scaled_by_constant" || (named && shape);
-    });
+    std::erase_if(
+        causes, [named](const Cause& c) {  // what one tensor looks like, or a number that one row was solved for
+          const bool shape = c.id == "permuted" || c.id == "head_not_tied" || FindMistake(c.id).dial != nullptr;
+          return c.id == "rounding" || c.id == "scaled_by_constant" || (named && shape);
+        });
     for (auto f = findings.rbegin(); f != findings.rend(); ++f) {
       for (auto cause = f->causes.rbegin(); cause != f->causes.rend(); ++cause) add(*cause, true);
     }
