@@ -171,7 +171,10 @@ TEST_P(IntegerMatMul, TakesAnyBytes) {
 
 TEST_P(MatMulOf, AnyNumberOfThreadsGivesTheSameBytes) {
   const size_t cols = format().block_weights == 1 ? 80 : 2 * format().block_weights;
-  const ArithmeticOrder& order = orders_.back();
+  // Rows are shared by vectors of them: the last order that has any.
+  const auto last = std::find_if(orders_.rbegin(), orders_.rend(), [](const auto& o) { return o.has_vectors; });
+  ASSERT_NE(last, orders_.rend());
+  const ArithmeticOrder& order = *last;
   for (const size_t rows : {1, 16, 17, 129, 515}) {
     const Weights w = RandomWeights(GetParam(), rows, cols);
     for (const size_t n : {1, 4, 40}) {

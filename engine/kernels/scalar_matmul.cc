@@ -31,6 +31,7 @@ float TruncatedToOdd(double v) {
 // a * b + sum in F16, rounded once.
 float FusedInF16(float a, float b, float sum) {
   const double product = static_cast<double>(a) * b, exact = product + sum;
+  if (!std::isfinite(exact)) return F32FromF16(F16FromF32(static_cast<float>(exact)));
   const double left = std::fabs(product) > std::fabs(sum) ? (product - exact) + sum : (sum - exact) + product;
   uint64_t bits = std::bit_cast<uint64_t>(exact);
   if (left != 0 && bits % 2 == 0) bits += (left > 0) == (exact > 0) ? 1 : -1;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <vector>
 
 #include "engine/formats/half.h"
@@ -47,6 +48,21 @@ TEST(DotBF16, OfPairsAddsTheSecondFirst) {
   x[0] = 0x1p-100f;
   x[1] = 0x1p-30f;
   EXPECT_EQ(sum(0x1p-27f, -0x1p-97f), 0.0f) << "-2^-127 is subnormal, and so is the sum with 2^-127";
+}
+
+// A lane that is too large for F16 stays infinite, as in an F16 register; and rounds once.
+TEST(DotF16, OfF16SumsIsAsInARegister) {
+  const DotOrder& order = FindOrder("llama.cpp-neon-fp16").f16_single;
+  ASSERT_TRUE(order.f16_sums);
+  const auto n = static_cast<size_t>(3 * order.lanes * order.accumulators);
+  for (const float sign : {1.0f, -1.0f}) {
+    std::vector<uint16_t> w(n, 0);
+    std::vector<float> x(n, 1.0f);
+    for (size_t i = 0; i < n; i += n / 3) w[i] = F16FromF32(sign * 65504.0f);  // one lane of each step
+    EXPECT_EQ(DotF16(w.data(), x.data(), n, order), sign * std::numeric_limits<float>::infinity());
+    for (size_t i = 0; i < n; i += n / 3) w[i] = F16FromF32(i == 0 ? sign : sign * 0x1p-11f);
+    EXPECT_EQ(DotF16(w.data(), x.data(), n, order), sign) << "each half of a last place is rounded to even";
+  }
 }
 
 }  // namespace

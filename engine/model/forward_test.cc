@@ -217,10 +217,14 @@ TEST_P(Architectures, F32IsThePlainForwardPass) {
     for (const int32_t token : kTokens) {
       context.Forward({&token, 1}, LogitsFor::kLast, logits);
       const double worst = WorstRelativeTo(logits, plain.Next(token));
-      ASSERT_LE(worst, f16_sums ? 2e-2 : gelu ? 1e-3 : 8e-4) << order.name << ", position " << context.n_past() - 1;
+      ASSERT_LE(worst, f16_sums            ? 2e-2
+                       : gelu              ? 1e-3
+                       : order.has_vectors ? 5e-4
+                                           : 8e-4)
+          << order.name << ", position " << context.n_past() - 1;
       close += worst <= 1e-5;
     }
-    EXPECT_GE(close, f16_sums ? 0 : gelu ? 1 : kTokens.size() / 6) << order.name;
+    EXPECT_GE(close, f16_sums ? 0 : gelu ? 1 : kTokens.size() / (order.has_vectors ? 4 : 6)) << order.name;
   }
 }
 
