@@ -22,7 +22,10 @@ RUN = "--run" in sys.argv[3:]
 NOT_PAGES = {"node_modules", "build", ".git", "CHANGELOG.md"}
 ENDS_A_COMMAND = {">", ">>", "|", "||", "&&", ";", "&"}
 # What stands for something else in the pages.
-PLACEHOLDERS = {"$SLURM_ARRAY_TASK_ID": "1", "{}": "1", "$E": str(BUILD / "fixtures/not_exact_engine")}
+ENGINE_HERE = str(BUILD / "fixtures/not_exact_engine")
+PLACEHOLDERS = {"$SLURM_ARRAY_TASK_ID": "1", "{}": "1", "$E": ENGINE_HERE,
+                "$GITHUB_WORKSPACE/engine/my-engine": ENGINE_HERE, "$CI_PROJECT_DIR/my-engine": ENGINE_HERE,
+                "recorded_builds/NAME": "recorded_builds/llama_cpp_v0_5_0.haswell"}
 # Of programs from elsewhere.
 FOREIGN_OPTIONS = {"--build", "--preset", "--prefix", "--output-on-failure", "--ignore-scripts"}
 OPTION = r"(?<![\w-])--[a-z][a-z0-9-]+"
@@ -175,7 +178,7 @@ def check_parsed():
         problems.append("--dry-run takes a misspelt option")
 
 
-MODELS = ("model.gguf", "my.gguf", "mine.gguf", "M.gguf", "a.gguf", "b.gguf", "models/mine.gguf")
+MODELS = ("model.gguf", "clean.gguf", "quantized.gguf", "my.gguf", "mine.gguf", "M.gguf", "a.gguf", "b.gguf", "models/mine.gguf")
 ENGINES = ("my_engine", "my_engine.before", "my-engine", "mine")
 # An engine that follows both conventions of the pages: it prints, or leaves a capture.
 ENGINE = """#!/bin/sh
@@ -183,6 +186,9 @@ if [ "$1" = -m ]; then exec {program} generate --quiet --model "$2" --prompt "$4
 [ "$1" = --flag ] && shift
 exec {engine} "$@"
 """
+
+
+GATE = '{"attn_norm": {"min": 0.004, "max": 16}, "ffn_norm": {"min": 0.05, "max": 16}}'
 
 
 def lay_out(folder):
@@ -195,6 +201,8 @@ def lay_out(folder):
     (folder / "build").mkdir()
     (folder / "build/release").symlink_to(BUILD)
     (folder / "fixtures").symlink_to(SOURCE / "fixtures")
+    (folder / "bitnet-parity").symlink_to(SOURCE)
+    (folder / "gate.json").write_text(GATE)
     (folder / "tokenizer.json").symlink_to(SOURCE / "fixtures/models/kjv-tokenizer.json")
     for name in ENGINES:
         (folder / name).write_text(ENGINE.format(program=PROGRAM, engine=BUILD / "fixtures/not_exact_engine"))
@@ -220,6 +228,8 @@ def why_left_out(arguments, available):
             return f"{engine} is not here"
     if "http://" in text:
         return "it needs a server"
+    if "part1 part2" in text:
+        return "it merges what others ran"
     return "--shard" in text and "part1" not in text and "parallel runs it beside others" or ""
 
 
