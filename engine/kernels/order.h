@@ -19,8 +19,9 @@ namespace bitnet {
 
 // A dot product: step of lanes * accumulators products, fused into `accumulators` vectors of `lanes` float32. Four
 // accumulators are added as (0+2)+(1+3), then the lanes by halves (16, 8, 4, 2, 1); of two the lanes of each are added
-// first, and the two sums in double. What is left of the row after the last whole step is multiplied in float32 and
-// added one by one (F16 and BF16: in double, F32: in float32 as rounded_tail says).
+// first, and the two sums in double; one is folded by itself. With none the whole row is what is left. What is left of
+// the row after the last whole step is multiplied in float32 and added one by one (F16 and BF16: in double, F32: in
+// float32 as rounded_tail says).
 struct DotOrder {
   int lanes = 0;
   int accumulators = 0;
@@ -53,7 +54,7 @@ struct ArithmeticOrder {
   std::string_view description;
   int lanes;             // of exp, softmax and SiLU: 16 (AVX-512), 8 (AVX2) or 4 (NEON, which adds neighbours first)
   DotOrder single;       // F32 and F16 rows with one position
-  DotOrder batch;        // ... with two positions and more, where the width is a multiple of its step
+  DotOrder batch;        // ... of a batch (f32_batch_from, f16_batch_from), where the width is a multiple of its step
   DotOrder bf16_single;  // the same for BF16 rows
   DotOrder bf16_batch;
   int batch_rows;           // a batch whose number of weight rows is no multiple of this takes the one-position way
@@ -66,10 +67,10 @@ struct ArithmeticOrder {
   bool repacks_q2_k;        // Q2_K
   bool i8_rounds_once;      // I2_S activations: x * s is rounded to an integer at once, not to float32 before
   int kv_padding;           // the attention row is as long as the cells in use, rounded up to this many
-  // ARM alone.
+  // What only ARM does otherwise.
   DotOrder f16_single = {};  // F16 rows; no lanes: as `single` and `batch`
   DotOrder f16_batch = {};
-  int f32_batch_from = 2;        // positions that are a batch for F32 rows
+  int f32_batch_from = 2;        // so many positions are a batch for F32 rows
   int f16_batch_from = 2;        // ... for F16 rows
   bool one_sum_a_block = false;  // TQ1_0, TQ2_0, Q6_K: y = fma(float32(sum of a block), d_q * d_w, y)
   Q80Lanes q8_0_lanes = Q80Lanes::kEight;

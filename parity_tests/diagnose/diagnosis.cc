@@ -8,6 +8,8 @@
 #include <string_view>
 
 #include "parity_tests/diagnose/causes.h"
+#include "parity_tests/judge/ladder.h"
+#include "parity_tests/judge/metrics.h"
 #include "reference/capture/quote.h"
 #include "reference/capture/trace_record.h"
 
@@ -69,18 +71,16 @@ void EndCauses(const Capture& c, const Capture& r, Causes& causes) {
 AtFault NotGreedyCauses(const Captures& captures, Causes& causes) {
   for (const auto& [capture, side] :
        {std::pair(&captures.candidate, AtFault::kCandidate), std::pair(&captures.reference, AtFault::kReference)}) {
-    const Matrix& logits = capture->decode_logits;
-    for (size_t i = 0; i < std::min(capture->generated.size(), static_cast<size_t>(logits.rows)); ++i) {
-      const int32_t taken = capture->generated[i];
-      if (taken < 0 || taken >= logits.cols) continue;
-      const float* row = logits.row(static_cast<int64_t>(i));
-      const float largest = *std::max_element(row, row + logits.cols);
-      if (!(row[taken] < largest)) continue;
-      causes.Add("not_greedy", Certainty::kCertain,
-                 fmt::format("generated token {}{} is {} of logit {:g}; the largest is {:g}", i,
-                             side == AtFault::kReference ? " of the reference" : "", taken, row[taken], largest));
-      return side;
-    }
+    const std::optional<size_t> i = FirstNotGreedy(*capture);
+    const int32_t taken = i ? capture->generated[*i] : -1;
+    if (taken < 0 || taken >= capture->decode_logits.cols) continue;
+    const std::span<const float> row(capture->decode_logits.row(static_cast<int64_t>(*i)),
+                                     static_cast<size_t>(capture->decode_logits.cols));
+    causes.Add("not_greedy", Certainty::kCertain,
+               fmt::format("generated token {}{} is {} of logit {:g}; the largest is {:g}", *i,
+                           side == AtFault::kReference ? " of the reference" : "", taken,
+                           row[static_cast<size_t>(taken)], row[static_cast<size_t>(Argmax(row))]));
+    return side;
   }
   return AtFault::kUnknown;
 }

@@ -8,8 +8,8 @@
 
 namespace parity {
 
-// "" where `traced` is `judged` over again, whole and consistent: the same ids and bits; every row of logits the tensor
-// that was traced as such; the first token from the prompt's last row; each token the first of its largest logits. Else
+// "" where `traced` is `judged` over again, and whole: the same ids and bits; every row of logits the tensor that was
+// traced as such, so that the first token comes from the prompt's last row; each token one of its largest logits. Else
 // the first of these that does not hold.
 std::string NotTheJudgedRun(const Capture& traced, const Capture& judged);
 

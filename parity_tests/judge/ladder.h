@@ -38,8 +38,13 @@ struct LadderOptions {
 // Text of a token: from options.piece_of, or else from the captures' pieces; "" if neither has it.
 std::string PieceOf(int32_t id, const Capture& candidate, const Capture& reference, const LadderOptions& options);
 
-// The first position at which an engine's logits are not what it traced as such; "" where there is none, or no trace.
+// The first position at which an engine's logits, of the prompt or of decode, are not what it traced as such; "" where
+// there is none, or no trace.
 std::string NotTheTracedLogits(const Capture& capture);
+
+// The first generated token that is outside the vocabulary, or not one of the largest of the logits behind which it
+// stands. Nothing where there is none; a row with a NaN has no largest.
+std::optional<size_t> FirstNotGreedy(const Capture& capture);
 
 // One rung alone, whatever the rungs below it say. Status: pass, fail, skip or not judged.
 RungResult JudgeRung(Rung rung, const Capture& candidate, const Capture& reference, const LadderOptions& options);

@@ -212,9 +212,8 @@ RungResult CompareLogits(Rung rung, const Capture& candidate, const Capture& ref
   return result;
 }
 
-// One side's own consistency at step i: a token inside the vocabulary that has the largest of its logits. "" if all is
-// well.
-std::string NotGreedy(const Capture& capture, std::string_view side, size_t i) {
+// Of a side's FirstNotGreedy.
+std::string DescribeNotGreedy(const Capture& capture, std::string_view side, size_t i) {
   const Matrix& logits = capture.decode_logits;
   const int32_t token = capture.generated[i];
   if (token < 0 || token >= logits.cols) {
@@ -222,7 +221,6 @@ std::string NotGreedy(const Capture& capture, std::string_view side, size_t i) {
   }
   const std::span<const float> row = Row(logits, static_cast<int64_t>(i));
   const int32_t best = Argmax(row);
-  if (best < 0 || row[static_cast<size_t>(token)] == row[static_cast<size_t>(best)]) return "";
   return fmt::format(
       "generated token {}: the {} took {} (logit {:g}), but its largest logit is that of {} ({:g}): not greedy", i,
       side, token, row[static_cast<size_t>(token)], best, row[static_cast<size_t>(best)]);
@@ -245,6 +243,7 @@ size_t WalkTokens(const Capture& candidate, const Capture& reference, const Ladd
                   RungResult& result) {
   const Matrix &c = candidate.decode_logits, &r = reference.decode_logits;
   const size_t steps = std::min(candidate.generated.size(), reference.generated.size());
+  const std::optional<size_t> not_greedy_c = FirstNotGreedy(candidate), not_greedy_r = FirstNotGreedy(reference);
   const auto fail = [&result](size_t i, std::string message) {
     result.status = Status::kFail;
     result.position = static_cast<int64_t>(i);
@@ -259,7 +258,9 @@ size_t WalkTokens(const Capture& candidate, const Capture& reference, const Ladd
       if (std::string problem = i == 0 ? OtherLastRow(*capture, side, options.profile) : ""; !problem.empty()) {
         return fail(i, std::move(problem));
       }
-      if (std::string problem = NotGreedy(*capture, side, i); !problem.empty()) return fail(i, std::move(problem));
+      if ((capture == &candidate ? not_greedy_c : not_greedy_r) == i) {
+        return fail(i, DescribeNotGreedy(*capture, side, i));
+      }
     }
     const size_t a = static_cast<size_t>(candidate.generated[i]), b = static_cast<size_t>(reference.generated[i]);
     if (a == b) {
@@ -352,13 +353,35 @@ std::string PieceOf(int32_t id, const Capture& candidate, const Capture& referen
 }
 
 std::string NotTheTracedLogits(const Capture& capture) {
+  const auto n = static_cast<int64_t>(capture.tokens.size());
+  const auto differs = [](const Matrix& logits, int64_t row, const TraceRecord& record) {
+    if (row < 0 || row >= logits.rows) return false;
+    return HashBytes(logits.row(row), static_cast<size_t>(logits.cols) * sizeof(float)) != record.blake3;
+  };
   for (const TraceRecord& record : capture.traces) {
-    if (record.point != Point::kLogits || record.blake3.empty() || record.position >= capture.logits.rows) continue;
-    const size_t bytes = static_cast<size_t>(capture.logits.cols) * sizeof(float);
-    if (HashBytes(capture.logits.row(record.position), bytes) == record.blake3) continue;
-    return fmt::format("logits.npy is not what it traced as logits, from position {} on", record.position);
+    if (record.point != Point::kLogits || record.blake3.empty()) continue;
+    if (differs(capture.logits, record.position, record)) {
+      return fmt::format("logits.npy is not what it traced as logits, from position {} on", record.position);
+    }
+    // The last position of the prompt chooses the first generated token.
+    if (const int64_t row = record.position - n + 1; n > 0 && differs(capture.decode_logits, row, record)) {
+      return fmt::format("decode_logits.npy is not what it traced as logits, from generated token {} on", row);
+    }
   }
   return "";
+}
+
+std::optional<size_t> FirstNotGreedy(const Capture& capture) {
+  const Matrix& logits = capture.decode_logits;
+  const size_t n = std::min(capture.generated.size(), static_cast<size_t>(logits.rows));
+  for (size_t i = 0; i < n; ++i) {
+    const int32_t token = capture.generated[i];
+    if (token < 0 || token >= logits.cols) return i;
+    const std::span<const float> row = Row(logits, static_cast<int64_t>(i));
+    const int32_t best = Argmax(row);
+    if (best >= 0 && row[static_cast<size_t>(token)] != row[static_cast<size_t>(best)]) return i;
+  }
+  return std::nullopt;
 }
 
 // Logits of position 0.

@@ -116,6 +116,11 @@ TEST_F(ReportTest, WhatAProgramPrintedIsShownByItsBytes) {
   const nlohmann::json said = JsonReport(verdict)["said"];
   EXPECT_TRUE(said["part_at"].is_null());
   EXPECT_EQ(said["part_at_byte"], 6);
+  // Two characters that begin with the same byte.
+  const std::optional<Parting> part = PartAt({.printed = "a\xC3\xA9"}, {.printed = "a\xC3\xA8."});
+  ASSERT_TRUE(part);
+  EXPECT_EQ(part->at, 1u);
+  EXPECT_EQ(part->rest_b, "\xC3\xA8.");
 }
 
 TEST_F(ReportTest, EachStepNamesItsToken) {
