@@ -222,7 +222,8 @@ int Run(const LadderCommand& command) {
   if (!against_itself && command.candidate == command.reference && command.candidate_model.empty()) {
     for (LadderClimb& climbed : climbs) {
       climbed.verdict.notes.push_back(fmt::format(
-          "both sides are {}: this tells whether it answers twice alike, and nothing else; --candidate, --reference",
+          "both sides are {}: this tells only whether it answers twice alike; name another engine by --candidate or "
+          "--reference",
           command.candidate));
     }
   }

@@ -64,7 +64,7 @@ std::vector<std::string> BisectionLines(const Explanation& e) {
                     b.place.position, b.token, Quote(b.token_text)));
   }
   if (e.habits_alone() && !e.baseline && b.verdict == BisectVerdict::kOperation) {
-    lines.back() += ": the two part here by a habit of the candidate, see below";
+    lines.back() += ": the two part here by a habit of the candidate";
     return lines;
   }
   lines.push_back(b.message);
