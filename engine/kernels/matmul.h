@@ -24,6 +24,8 @@ struct WeightMatrix {
   // added to it, each rounded on its own.
   float side_scale = 1.0f;
   const float* bias = nullptr;  // [rows]
+
+  bool operator==(const WeightMatrix&) const = default;
 };
 
 // The order of a product with F32, F16 or BF16 weights.

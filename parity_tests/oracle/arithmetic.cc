@@ -19,14 +19,6 @@ using bitnet::Op;
 
 size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-// The decoded weights as a float32 matrix.
-std::vector<std::byte> Decoded(const bitnet::WeightMatrix& w) {
-  std::vector<std::byte> bytes(w.rows * w.cols * sizeof(float));
-  auto* values = reinterpret_cast<float*>(bytes.data());
-  for (size_t r = 0; r < w.rows; ++r) bitnet::WeightRow(w, r, values + r * w.cols);
-  return bytes;
-}
-
 Values Scaled(Values x, float scale) {
   if (scale == 1) return x;
   for (float& v : x) v *= scale;
@@ -166,12 +158,10 @@ Values Arithmetic::Norm(const NormParameters& p, const Values& x) {
 Values Arithmetic::ProductWith(const ProductParameters& p, const Values& x, size_t n) {
   if (p.read_block) return ProductWith(p.Read(), x, n);
   const bitnet::ActivationKind kind = bitnet::ActivationKindFor(p.w.type, n, order_);
+  const bool kept = p.decoded != nullptr && p.decoded->of == p.w;
+  if (kept && !p.read_row && !p.narrow) return Product(p.decoded->matrix(), plain::Activations(p, x, kind), n);
   if (p.quantizing.none && IsInt8(kind) && !p.read_row) {
-    const std::vector<std::byte> bytes = Decoded(p.w);
-    bitnet::WeightMatrix decoded = p.w;
-    decoded.type = bitnet::TensorType::kF32;
-    decoded.data = bytes.data();
-    return Product(decoded, x, n);
+    return Product(DecodedWeights(p.w).matrix(), x, n);
   }
   const bool as_asked = p.quantizing == Quantizing();
   if (p.Plain() || (!as_asked && !IsInt8(kind))) return plain::Product(p, x, n, kind);
@@ -332,8 +322,7 @@ Tensor Arithmetic::PlainValues(const AttentionParameters& p, const Inputs& in) c
 }
 
 Values UnroundedProduct(const bitnet::WeightMatrix& w, const float* x) {
-  const std::vector<std::byte> bytes = Decoded(w);
-  const auto* decoded = reinterpret_cast<const float*>(bytes.data());
+  const std::vector<float> decoded = DecodedWeights(w).values;
   Values y(w.rows);
   for (size_t r = 0; r < w.rows; ++r) {
     double sum = 0;

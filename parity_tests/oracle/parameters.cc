@@ -31,6 +31,17 @@ bitnet::Source InputOf(const Parameters& p, const bitnet::PointInfo& info, size_
   return layer == 0 ? bitnet::Source{Point::kEmbeddings, -1} : bitnet::Source{read, layer - 1};
 }
 
+DecodedWeights::DecodedWeights(const bitnet::WeightMatrix& from) : of(from), values(of.rows * of.cols) {
+  for (size_t r = 0; r < of.rows; ++r) bitnet::WeightRow(of, r, values.data() + r * of.cols);
+}
+
+bitnet::WeightMatrix DecodedWeights::matrix() const {
+  bitnet::WeightMatrix decoded = of;
+  decoded.type = bitnet::TensorType::kF32;
+  decoded.data = reinterpret_cast<const std::byte*>(values.data());
+  return decoded;
+}
+
 ProductParameters ProductParameters::Rows(size_t first, size_t n) const {
   ProductParameters part = *this;
   part.w.data += first * bitnet::RowBytes(w.type, w.cols);
@@ -53,8 +64,12 @@ ProductParameters ProductParameters::Read() const {
 }
 
 ProductParameters ProductParameters::Kept() const {
-  if (!read_row) return *this;
   ProductParameters own = *this;
+  if (!read_row) {
+    if (quantizing.none || quantizing.group == Quantizing::Group::kBlock)
+      own.decoded = std::make_shared<const DecodedWeights>(w);
+    return own;
+  }
   std::vector<float> rows(w.rows * w.cols);
   for (size_t r = 0; r < w.rows; ++r) read_row(r, rows.data() + r * w.cols);
   own.read_row = [kept = std::make_shared<const std::vector<float>>(std::move(rows)), cols = w.cols](

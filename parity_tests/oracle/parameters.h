@@ -59,6 +59,15 @@ struct Quantizing {
   bool operator==(const Quantizing&) const = default;
 };
 
+// Weights as float32.
+struct DecodedWeights {
+  explicit DecodedWeights(const bitnet::WeightMatrix& from);
+  bitnet::WeightMatrix matrix() const;  // views this
+
+  bitnet::WeightMatrix of;
+  std::vector<float> values;  // [rows, cols]
+};
+
 struct ProductParameters {
   bitnet::WeightMatrix w;
   std::shared_ptr<const std::vector<std::byte>> bytes;  // what `w` views, where that is not the model's file
@@ -76,7 +85,8 @@ struct ProductParameters {
   ProductParameters Rows(size_t first, size_t n) const;
   // The same product, with bytes of its own in place of `read_block`.
   ProductParameters Read() const;
-  // The same product, with the rows that `read_row` gives kept.
+  std::shared_ptr<const DecodedWeights> decoded;  // what is of another `w` is not used
+  // The same product, with what it makes of the weights kept: the rows that `read_row` gives, or decoded ones.
   ProductParameters Kept() const;
 };
 

@@ -16,8 +16,8 @@ using bitnet::ActivationKind;
 
 float RoundedToF16(float x) { return bitnet::F32FromF16(bitnet::F16FromF32(x)); }
 
-// Activations as they meet the weights, in float32. `q`: what was rounded to int8, if anything was.
-Values Activations(const ProductParameters& p, const Values& x, size_t cols, ActivationKind kind, Int8Rows* q) {
+// As they meet the weights. `q`: what was rounded to int8, if anything was.
+Values RoundedActivations(const ProductParameters& p, const Values& x, size_t cols, ActivationKind kind, Int8Rows* q) {
   if (p.quantizing.none) return x;
   if (p.quantizing.to_f16) kind = ActivationKind::kF16;
   const bool as_asked = p.quantizing == Quantizing() || p.quantizing.to_f16;
@@ -47,7 +47,15 @@ void ReadRow(const ProductParameters& p, size_t r, float* row) {
   }
 }
 
+// Rounding stays the same on every machine: the lanes are independent, and products are rounded before they are added.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define PARITY_WIDEST_VECTORS __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define PARITY_WIDEST_VECTORS
+#endif
+
 // w: [cols, kLanes]; a: [cols].
+PARITY_WIDEST_VECTORS
 Lanes Sums(const double* w, const float* a, size_t cols, size_t group) {
   Lanes sum = {};
   for (size_t at = 0; at < cols; at += group) {
@@ -93,10 +101,15 @@ void NormRow(const NormParameters& p, const float* x, float* y) {
   for (size_t i = 0; i < cols; ++i) y[i] = static_cast<float>(x[i] * scale * static_cast<double>(p.gamma[i]));
 }
 
+Values Activations(const ProductParameters& p, const Values& x, ActivationKind kind) {
+  Int8Rows q;
+  return RoundedActivations(p, x, p.w.cols, kind, &q);
+}
+
 Values Product(const ProductParameters& p, const Values& x, size_t n, ActivationKind kind) {
   const bitnet::WeightMatrix& w = p.w;
   Int8Rows q;
-  const Values a = Activations(p, x, w.cols, kind, &q);
+  const Values a = RoundedActivations(p, x, w.cols, kind, &q);
   const size_t group = q.q.empty() ? w.cols : x.size() / q.d.size();
   const bool narrow = p.narrow && !q.q.empty();
   Values y(n * w.rows), row(w.cols);

@@ -13,6 +13,9 @@ namespace parity::plain {
 // y: [cols]; x: [cols].
 void NormRow(const NormParameters& p, const float* x, float* y);
 
+// Activations x, [n, cols], as they meet the weights.
+Values Activations(const ProductParameters& p, const Values& x, bitnet::ActivationKind kind);
+
 // x: [n, cols]. Returns [n, rows]. `kind`: what the weights' format makes of activations.
 Values Product(const ProductParameters& p, const Values& x, size_t n, bitnet::ActivationKind kind);
 

@@ -71,6 +71,15 @@ void AddInModel(const bitnet::Model& model, const Mistake& mistake, size_t posit
 
 }  // namespace
 
+void Apply(const Hypothesis& h, const bitnet::Model& model, Point point, int layer, Parameters& p) {
+  if (h.dial) {
+    h.mistake->dial->set(p, *h.dial);
+    return;
+  }
+  const std::vector<Change> changes = h.mistake->changes({model, point, layer, h.position});
+  if (h.variant < changes.size()) changes[h.variant].apply(p);
+}
+
 PointSet UsualPoints(const Mistake& mistake, const bitnet::GraphShape& shape) {
   const std::vector<PointSet> sets = PointSets(mistake, shape);
   return sets.empty() ? PointSet() : sets.front();
@@ -179,6 +188,18 @@ std::vector<Hypothesis> HabitHypotheses(const bitnet::Model& model) {
     }
   }
   return habits;
+}
+
+std::vector<std::vector<Hypothesis>> UsualHabits(const bitnet::Model& model) {
+  std::vector<std::vector<Hypothesis>> activations = {{}};
+  for (const Hypothesis& habit : HabitHypotheses(model)) {
+    const bool of_products = habit.points.Has(Point::kQProj);
+    if (of_products && !habit.mistake->changes({model, Point::kQProj, 0, 0}).empty()) activations.push_back({habit});
+  }
+  std::vector<std::vector<Hypothesis>> sets;
+  for (const std::vector<Hypothesis>& habits : activations) sets.push_back(WithFloatAttention(habits));
+  sets.insert(sets.end(), activations.begin() + 1, activations.end());
+  return sets;
 }
 
 std::vector<Hypothesis> PairHypotheses(const bitnet::Model& model) {

@@ -32,6 +32,9 @@ struct Hypothesis {
   bool in_place(Point point, int at) const { return points.Has(point) && (layer == kEverywhere || layer == at); }
 };
 
+// Makes it in one operation.
+void Apply(const Hypothesis& h, const bitnet::Model& model, Point point, int layer, Parameters& p);
+
 // The operations that an engine with the mistake usually has it in.
 PointSet UsualPoints(const Mistake& mistake, const bitnet::GraphShape& shape);
 
@@ -55,6 +58,10 @@ std::vector<Hypothesis> PairHypotheses(const bitnet::Model& model);
 std::vector<Hypothesis> FloatAttention();
 // These habits, and that in place of what they say of attention.
 std::vector<Hypothesis> WithFloatAttention(const std::vector<Hypothesis>& habits);
+
+// The sets of habits that move the residual stream: attention in float32 or as the references have it, each with every
+// way of rounding a layer's activations.
+std::vector<std::vector<Hypothesis>> UsualHabits(const bitnet::Model& model);
 
 // The same mistakes or habits in the same ways, in any order.
 bool AreSame(const std::vector<Hypothesis>& a, const std::vector<Hypothesis>& b);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace parity {
 namespace {
@@ -29,6 +30,17 @@ double Deviation(std::span<const float> row) {
 
 size_t CellsFor(size_t positions) { return (positions + 255) / 256 * 256; }
 
+double DistanceBetween(std::span<const float> a, std::span<const float> b) {
+  double squares = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (std::isnan(a[i]) && std::isnan(b[i])) continue;
+    const double by = static_cast<double>(a[i]) - b[i];
+    if (!std::isfinite(by)) return std::numeric_limits<double>::infinity();
+    squares += by * by;
+  }
+  return std::sqrt(squares);
+}
+
 bool AllFinite(const Values& logits) {
   return std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); });
 }
@@ -51,8 +63,8 @@ Step StepOf(const Hypothesis& h, const Values& logits) {
 }
 
 PromptTrial::PromptTrial(const SearchOptions& options, const TokenSite& tokens, size_t n_cells,
-                         std::vector<Hypothesis> habits)
-    : options_(options), tokens_(tokens), n_cells_(n_cells), habits_(std::move(habits)) {
+                         std::vector<Hypothesis> habits, size_t n_logits)
+    : options_(options), tokens_(tokens), n_cells_(n_cells), habits_(std::move(habits)), n_logits_(n_logits) {
   const bitnet::Model& model = *options.model;
   const bitnet::GraphShape shape = bitnet::ShapeOf(model.hyperparameters);
   for (const Hypothesis& habit : habits_) {
@@ -70,19 +82,16 @@ PromptTrial::PromptTrial(const SearchOptions& options, const TokenSite& tokens, 
   }
   KernelArithmetic arithmetic(model.hyperparameters, *options.order, options.threads);
   PassOptions with{.n_cells = n_cells, .change = {}, .trace = nullptr};
-  if (!habits_.empty()) {
-    with.change = [this](Point point, int layer, Parameters& p) {
-      if (const Parameters* habit = HabitsAt(point, layer)) p = *habit;
-    };
-  }
+  if (changes()) with.change = [this](Point point, int layer, Parameters& p) { ChangeAt(point, layer, p); };
   Pass pass(model, arithmetic, std::move(with));
   pass.KeepCheckpoint(&healthy_);
   logits_ = pass.Forward(tokens_.right);
 }
 
-const Parameters* PromptTrial::HabitsAt(Point point, int layer) const {
-  const auto found = habit_parameters_.find({point, layer});
-  return found == habit_parameters_.end() ? nullptr : &found->second;
+void PromptTrial::ChangeAt(Point point, int layer, Parameters& p) const {
+  const auto habit = habit_parameters_.find({point, layer});
+  if (habit != habit_parameters_.end()) p = habit->second;
+  if (point == Point::kLogits && n_logits_ > 0) p.product = p.product.Rows(0, std::min(n_logits_, p.product.w.rows));
 }
 
 Answers* PromptTrial::AnswersOf(const Hypothesis& h) const {
@@ -91,8 +100,14 @@ Answers* PromptTrial::AnswersOf(const Hypothesis& h) const {
   return &answers_[h.number];
 }
 
-MistakenPass::MistakenPass(const PromptTrial& prompt, const Hypothesis& h, Arithmetic& arithmetic)
-    : prompt_(prompt), model_(*prompt.options().model), h_(h), arithmetic_(arithmetic), answers_(prompt.AnswersOf(h)) {}
+MistakenPass::MistakenPass(const PromptTrial& prompt, const Hypothesis& h, Arithmetic& arithmetic,
+                           bitnet::TraceSink* trace)
+    : prompt_(prompt),
+      model_(*prompt.options().model),
+      h_(h),
+      arithmetic_(arithmetic),
+      trace_(trace),
+      answers_(prompt.AnswersOf(h)) {}
 
 Values MistakenPass::PromptLogits(bitnet::LogitsFor which) {
   path_.clear();
@@ -138,8 +153,8 @@ Step MistakenPass::Known(const Run& run) {
 }
 
 Values MistakenPass::RunPrompt(bitnet::LogitsFor which) {
-  PassOptions options{.n_cells = prompt_.n_cells(), .change = {}, .trace = nullptr};
-  if (!h_.points.empty() || !h_.also.empty() || !prompt_.habits().empty()) {
+  PassOptions options{.n_cells = prompt_.n_cells(), .change = {}, .trace = trace_};
+  if (!h_.points.empty() || !h_.also.empty() || prompt_.changes()) {
     options.change = [this](Point point, int layer, Parameters& p) { MakeMistake(point, layer, p); };
   }
   pass_.emplace(model_, arithmetic_, std::move(options));
@@ -181,27 +196,18 @@ size_t MistakenPass::FirstLayer() const {
 }
 
 void MistakenPass::MakeMistake(Point point, int layer, Parameters& p) {
-  if (const Parameters* habit = prompt_.HabitsAt(point, layer)) p = *habit;
+  prompt_.ChangeAt(point, layer, p);
   const auto here = [point, layer](const Hypothesis& h) { return h.in_place(point, layer); };
   if (!here(h_) && std::none_of(h_.also.begin(), h_.also.end(), here)) return;
   const auto [known, is_new] = changed_.try_emplace({point, layer}, p);
   if (is_new) {
-    if (here(h_)) Apply(h_, point, layer, known->second);
+    if (here(h_)) Apply(h_, model_, point, layer, known->second);
     for (const Hypothesis& other : h_.also) {
-      if (here(other)) Apply(other, point, layer, known->second);
+      if (here(other)) Apply(other, model_, point, layer, known->second);
     }
     known->second.product = known->second.product.Read();
   }
   p = known->second;
-}
-
-void MistakenPass::Apply(const Hypothesis& h, Point point, int layer, Parameters& p) const {
-  if (h.dial) {
-    h.mistake->dial->set(p, *h.dial);
-    return;
-  }
-  const std::vector<Change> changes = h.mistake->changes({model_, point, layer, h.position});
-  if (h.variant < changes.size()) changes[h.variant].apply(p);
 }
 
 }  // namespace parity

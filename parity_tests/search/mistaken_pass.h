@@ -30,6 +30,9 @@ size_t CellsFor(size_t positions);
 // What a text may lose on its way and still be this model's, by its rounding: standard deviations of a row of logits.
 inline constexpr double kMostRegret = 0.5;
 
+// Norm of the difference; infinite where one side has a number and the other has none.
+double DistanceBetween(std::span<const float> a, std::span<const float> b);
+
 bool AllFinite(const Values& logits);
 
 // The token that a hypothesis takes of a row of logits [n_vocab], greedily.
@@ -62,18 +65,20 @@ struct Answers {
 // A prompt, and what the healthy model makes of it, or one with an engine's habits.
 class PromptTrial {
  public:
-  // `options` must outlive this, and so must what `tokens` refers to.
+  // `options` must outlive this, and so must what `tokens` refers to. `n_logits`: of each row, the first ones that are
+  // computed; 0: all.
   PromptTrial(const SearchOptions& options, const TokenSite& tokens, size_t n_cells,
-              std::vector<Hypothesis> habits = {});
+              std::vector<Hypothesis> habits = {}, size_t n_logits = 0);
 
   const SearchOptions& options() const { return options_; }
   const TokenSite& tokens() const { return tokens_; }
   size_t n_cells() const { return n_cells_; }
   const std::vector<Hypothesis>& habits() const { return habits_; }
+  // Whether anything is computed otherwise than by the model's file; then what, at a point.
+  bool changes() const { return !habits_.empty() || n_logits_ > 0; }
+  void ChangeAt(Point point, int layer, Parameters& p) const;
   const Pass::Checkpoint& healthy() const { return healthy_; }
   const Values& healthy_logits() const { return logits_; }  // of the prompt, [n, n_vocab]
-  // The habits' parameters of a point, or nullptr where they are the model's.
-  const Parameters* HabitsAt(Point point, int layer) const;
 
   // Where answers are kept, of hypotheses that have a number; nullptr where they are not.
   Answers* AnswersOf(const Hypothesis& h) const;
@@ -83,6 +88,7 @@ class PromptTrial {
   TokenSite tokens_;
   size_t n_cells_;
   std::vector<Hypothesis> habits_;
+  size_t n_logits_;
   std::map<std::pair<Point, int>, Parameters> habit_parameters_;
   Pass::Checkpoint healthy_;
   Values logits_;
@@ -93,8 +99,9 @@ class PromptTrial {
 // What is known of its answers is not computed again.
 class MistakenPass {
  public:
-  // All must outlive this.
-  MistakenPass(const PromptTrial& prompt, const Hypothesis& h, Arithmetic& arithmetic);
+  // All must outlive this; `trace` may be nullptr.
+  MistakenPass(const PromptTrial& prompt, const Hypothesis& h, Arithmetic& arithmetic,
+               bitnet::TraceSink* trace = nullptr);
 
   // Logits of the prompt, [n, n_vocab] or of its last position; of one more token behind it, [n_vocab].
   Values PromptLogits(bitnet::LogitsFor which);
@@ -111,12 +118,12 @@ class MistakenPass {
   Values RunToTheEnd();
   size_t FirstLayer() const;
   void MakeMistake(Point point, int layer, Parameters& p);
-  void Apply(const Hypothesis& h, Point point, int layer, Parameters& p) const;
 
   const PromptTrial& prompt_;
   const bitnet::Model& model_;
   const Hypothesis& h_;
   Arithmetic& arithmetic_;
+  bitnet::TraceSink* trace_;
   Answers* answers_;
   Answers::Node* node_ = nullptr;                        // of the path; nullptr: it is not kept
   std::map<std::pair<Point, int>, Parameters> changed_;  // changed weights are read once

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "parity_tests/search/continuation.h"
+#include "parity_tests/search/first_row.h"
 #include "parity_tests/search/hypothesis_trial.h"
 #include "parity_tests/search/mistaken_pass.h"
 
@@ -48,6 +49,13 @@ std::shared_ptr<const PromptTrial> Search::TrialOf(const TokenSite& tokens, size
   if (!options_.keep_answers) return trial;
   if (&trials == &trials_with_habits_ && trials.size() == kMostTrialsWithHabits) trials.erase(trials.begin());
   return trials[key] = trial;
+}
+
+FirstRow& Search::FirstRowAt(size_t position) {
+  if (first_row_ == nullptr || first_row_->position() != position) {
+    first_row_ = std::make_unique<FirstRow>(options_, position);
+  }
+  return *first_row_;
 }
 
 Confirmation Search::Predict(const TokenSite& tokens, size_t max_tokens, const bitnet::Tokenizer& tokenizer) const {

@@ -27,6 +27,7 @@
 
 namespace parity {
 
+class FirstRow;
 struct Found;
 struct Hypothesis;
 struct Near;
@@ -88,10 +89,12 @@ class Search {
   // Kept for the next call where options_.keep_answers.
   std::shared_ptr<const PromptTrial> TrialOf(const TokenSite& tokens, size_t n_cells,
                                              std::vector<Hypothesis> habits = {});
+  FirstRow& FirstRowAt(size_t position);
 
   SearchOptions options_;
   std::vector<Hypothesis> all_, pairs_;
   std::map<std::string, std::shared_ptr<const PromptTrial>> trials_, trials_with_habits_;
+  std::unique_ptr<FirstRow> first_row_;
   std::shared_ptr<const Found> found_;  // by the last search; nullptr: nothing
 };
 

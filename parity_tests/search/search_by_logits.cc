@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -13,6 +14,7 @@
 #include <tuple>
 #include <utility>
 
+#include "parity_tests/search/first_row.h"
 #include "parity_tests/search/hypothesis_trial.h"
 #include "parity_tests/search/mistaken_pass.h"
 #include "parity_tests/search/search.h"
@@ -20,8 +22,10 @@
 namespace parity {
 namespace {
 
-// The number of a mistake that comes nearest, in every layer or in one: a coarse grid, then between its best neighbours
-// (golden section, on the logarithm), then the round numbers around what was found.
+// The number of a mistake that comes nearest, in every layer or in one: by grids, each between the best neighbours of
+// the one before, then by golden section, all on the logarithm; then the round numbers around what was found. Int8
+// roundings leave a trough of a percent or two, so the last grid is fine; and so it is about the right number, off
+// which people are by a little.
 class Solver {
  public:
   Solver(const bitnet::Model& model, const Trials& trials, const Trials::Score& score, const Mistake& mistake,
@@ -33,12 +37,12 @@ class Solver {
       const double right = std::log10(RightNumber(model, mistake, layer)), two = std::log10(2.0);
       if (std::isfinite(right)) std::tie(from, to) = std::pair(right - two, right + two);
     }
-    const double steps = std::ceil((to - from) / kStep);
-    for (double i = 0; i <= steps; ++i) {
-      const double at = from + (to - from) * i / steps;
-      if (const double d = Distance(at); d < distance_) std::tie(at_, distance_) = std::pair(at, d);
+    Scan(from, to, kSteps.front());
+    if (const double right = std::log10(RightNumber(model, mistake, layer)); std::isfinite(right)) {
+      Scan(right - kSteps[1], right + kSteps[1], kSteps.back());
     }
-    Narrow(at_ - (to - from) / steps, at_ + (to - from) / steps, kFewSteps);
+    for (size_t i = 1; i < kSteps.size(); ++i) Scan(at_ - kSteps[i - 1], at_ + kSteps[i - 1], kSteps[i]);
+    Narrow(at_ - kSteps.back(), at_ + kSteps.back(), kFewSteps);
   }
 
   // Of what is found without the round numbers.
@@ -46,7 +50,7 @@ class Solver {
 
   // `hypotheses` keeps what the results refer to.
   void Solve(std::deque<Hypothesis>& hypotheses, std::vector<Scored>& scored) {
-    const double within = kStep * std::pow(kGolden, kFewSteps);
+    const double within = kSteps.back() * std::pow(kGolden, kFewSteps);
     Narrow(at_ - within, at_ + within, kFewSteps);
     // Rounding to int8 makes the distance rough; people write round numbers.
     double nearest = Try(std::pow(10.0, at_), hypotheses, scored), d = scored.back().result.distance;
@@ -62,7 +66,7 @@ class Solver {
   }
 
  private:
-  static constexpr double kStep = 0.25;  // of the grid, in decades
+  static constexpr std::array kSteps = {0.25, 0.04, 0.007};  // of the grids, in decades
   static constexpr double kGolden = 0.6180339887498949;
   static constexpr int kFewSteps = 15;
 
@@ -76,6 +80,14 @@ class Solver {
   double Distance(double logarithm) {
     return trials_.One(WithNumber(model_, mistake_, static_cast<float>(std::pow(10.0, logarithm)), layer_), score_)
         .distance;
+  }
+
+  void Scan(double from, double to, double step) {
+    const double steps = std::ceil((to - from) / step);
+    for (double i = 0; i <= steps; ++i) {
+      const double at = from + (to - from) * i / steps;
+      if (const double d = Distance(at); d < distance_) std::tie(at_, distance_) = std::pair(at, d);
+    }
   }
 
   void Narrow(double a, double b, int steps) {
@@ -146,18 +158,6 @@ void JudgeLogits(SearchResult& result) {
         fmt::format("no known mistake comes near these logits: the nearest, {}, leaves {:.3g} of the distance", best.id,
                     best.distance);
   }
-}
-
-// Norm of the difference; infinite where one side has a number and the other has none.
-double DistanceBetween(std::span<const float> a, std::span<const float> b) {
-  double squares = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (std::isnan(a[i]) && std::isnan(b[i])) continue;
-    const double by = static_cast<double>(a[i]) - b[i];
-    if (!std::isfinite(by)) return std::numeric_limits<double>::infinity();
-    squares += by * by;
-  }
-  return std::sqrt(squares);
 }
 
 // The first `n` rows, or those of these positions of a prompt of `n_prompt` tokens; nothing where there are not so
@@ -337,34 +337,45 @@ class Search::ByLogitsRun {
     return {std::move(habits), least};
   }
 
-  // What the engine does otherwise everywhere is sought beside the best mistake and beside none, and everything tried
-  // again beside that. A mistake hides a habit, and a habit a mistake: where one of them is not met, int8 roundings go
-  // other ways, and nothing is near. So attention in float32, the usual habit, is tried both ways.
+  // Everything is tried again beside what the engine does otherwise everywhere. That is sought with the mistake in the
+  // first row; where nothing comes near that, beside the best mistake so far and beside none.
   void TryBesideHabits() {
     constexpr int kRounds = 3;
-    constexpr double kNearer = 0.97;
-    std::vector<std::vector<Hypothesis>> tried = {{}};
+    constexpr size_t kMostTried = 3;
+    constexpr double kNear = 0.5;
+    const size_t first = positions_.empty() ? 0 : static_cast<size_t>(positions_.front());
+    const std::span<const Hypothesis> all = std::span(search_.All()).first(CountUsual(search_.All()));
+    std::vector<BesideHabits> nearest =
+        search_.FirstRowAt(first).Nearest(trials_, wanted_.first(cols_), all, CountWhole(all));
+    nearest.resize(std::min(nearest.size(), kMostTried));
+    for (const BesideHabits& found : nearest) {
+      if (found.distance > kNear) break;
+      TryOnceBeside(found.habits);
+      if (found.explained()) return;
+      TryOnceBeside(HabitsBeside(found.mistake, found.habits).first);
+    }
     for (int i = 0; i < kRounds && !Enough(); ++i) {
-      std::vector<std::vector<Hypothesis>> sets;
-      for (const Hypothesis& h : {Hypothesis(), *round_.best().hypothesis}) {
-        std::vector<Hypothesis> habits = HabitsFor(h);
-        sets.push_back(WithFloatAttention(habits));
-        sets.push_back(std::move(habits));
-      }
       bool nearer = false;
-      for (std::vector<Hypothesis>& habits : sets) {
-        if (Enough()) break;
-        if (trials_.OutOfTime() || std::ranges::any_of(tried, [&](const auto& t) { return AreSame(t, habits); }))
-          continue;
-        tried.push_back(habits);
-        Round round = TryAllBeside(std::move(habits));
-        const bool answered = round.healthy.every_bit || !round.scored.empty();
-        if (!answered || round.least() > kNearer * round_.least()) continue;
-        round_ = std::move(round);
-        nearer = true;
+      for (const Hypothesis& h : {Hypothesis(), *round_.best().hypothesis}) {
+        const std::vector<Hypothesis> habits = HabitsFor(h);
+        nearer |= TryOnceBeside(WithFloatAttention(habits));
+        nearer |= TryOnceBeside(habits);
       }
       if (!nearer) break;
     }
+  }
+
+  // Whether that came nearer.
+  bool TryOnceBeside(const std::vector<Hypothesis>& habits) {
+    constexpr double kNearer = 0.97;
+    const auto same = [&habits](const std::vector<Hypothesis>& tried) { return AreSame(tried, habits); };
+    if (Enough() || trials_.OutOfTime() || std::ranges::any_of(tried_beside_, same)) return false;
+    tried_beside_.push_back(habits);
+    Round round = TryAllBeside(habits);
+    const bool answered = round.healthy.every_bit || !round.scored.empty();
+    if (!answered || round.least() > kNearer * round_.least()) return false;
+    round_ = std::move(round);
+    return true;
   }
 
   std::vector<Hypothesis> HabitsFor(const Hypothesis& h) const {
@@ -375,10 +386,12 @@ class Search::ByLogitsRun {
 
   // What no way in the table gives may be another number, in every layer or in one.
   void SolveForNumbers(Round& round) {
-    constexpr double kExplained = 0.01, kWorthIt = 0.8;
+    constexpr double kExplained = 0.01, kExplainedBesideHabits = 0.02, kWorthIt = 0.8;
     constexpr size_t kMostSolved = 3;
     const double least = round.best().result.distance;
-    if (least < kExplained * round.healthy.distance) return;
+    const double explained =
+        round.prompt->habits().empty() ? kExplained * round.healthy.distance : kExplainedBesideHabits;
+    if (least < explained) return;
     const Trials::Score score = ScoreOf(round.prompt);
     const auto n_layer = static_cast<int>(options_.model->hyperparameters.n_layer);
     std::list<Solver> solvers;
@@ -430,6 +443,7 @@ class Search::ByLogitsRun {
   Round round_;
   double unit_ = 0;
   std::deque<Hypothesis> solved_;
+  std::vector<std::vector<Hypothesis>> tried_beside_ = {{}};
   SearchResult result_;
 };
 
