@@ -93,13 +93,16 @@ std::vector<BesideHabits> FirstRow::Nearest(const Trials& trials, std::span<cons
     known = {.habits = set.habits, .mistake = h, .distance = best.distance / unit};
     if (best.head->habit) known.habits.push_back(*best.head->habit);
   };
-  for (Set& set : sets_) take(set, Hypothesis());
+  const auto no_time = [&trials] { return trials.OutOfTime() || trials.TakesLong(); };
+  for (Set& set : sets_) {
+    if (!no_time()) take(set, Hypothesis());
+  }
   const auto explained = [&found] {
     return std::ranges::any_of(found, [](const auto& f) { return f.second.explained(); });
   };
   for (const std::span<const Hypothesis> some : {all.first(whole), all.subspan(whole)}) {
     for (Set& set : sets_) {
-      if (explained() || trials.OutOfTime() || trials.TakesLong()) break;
+      if (explained() || no_time()) break;
       const Trials::Score score = [&](const Hypothesis& h, Arithmetic& own, HypothesisResult& r) {
         r.distance = DistanceOf(set, h, own, row).distance;
       };

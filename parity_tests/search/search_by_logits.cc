@@ -218,7 +218,7 @@ class Search::ByLogitsRun {
       TryAll(round_);
       const bool open = !round_.scored.empty() && !Explained();  // none is scored where there was no time
       if (open) SolveForNumbers(round_);
-      if (open) TryBesideHabits();
+      if (open && !Enough()) TryBesideHabits();
       if (near != nullptr) CollectNear(*near);
     }
     result_.healthy = round_.healthy;
@@ -406,10 +406,14 @@ class Search::ByLogitsRun {
     }
     solvers.sort([](const Solver& a, const Solver& b) { return a.distance() < b.distance(); });
     size_t solved = 0;
+    std::vector<Scored> found;
     for (Solver& solver : solvers) {
       if (trials_.OutOfTime() || solved++ == kMostSolved) break;
-      solver.Solve(solved_, round.scored);
+      solver.Solve(solved_, found);
     }
+    // A number that may be anything fits a little better than the right mistake, which has none.
+    std::ranges::copy_if(found, std::back_inserter(round.scored),
+                         [least](const Scored& s) { return s.result.distance < kWorthIt * least; });
   }
 
   void CollectNear(Near& near) const {

@@ -113,37 +113,42 @@ TEST_F(SearchTest, TextNamesTheLayer) {
 }
 
 // An engine that keeps K, V, Q and the probabilities in float32, and multiplies its head in int8, has no mistake; one
-// that has one beside them is told so.
+// that has one beside them is told so, also of one that moves less than the habits do, and of a number.
 TEST_F(SearchTest, HabitsAreNoMistakeAndHideNone) {
-  const auto logits = [&](bool mistaken) {
-    const auto change = [mistaken](const bitnet::Model& model, Point point, int layer, Parameters& p) {
+  const auto logits = [&](const std::optional<Hypothesis>& mistake) {
+    const auto change = [&mistake](const bitnet::Model& model, Point point, int layer, Parameters& p) {
       std::vector<Hypothesis> made = FloatAttention();
       for (const Hypothesis& h : HabitHypotheses(model)) {
         if (h.mistake->id == "int8_head" && h.variant == 0) made.push_back(h);
       }
-      if (mistaken) made.push_back({.mistake = &FindMistake("rope_layout"), .points = {Point::kQRope}, .layer = 3});
+      if (mistake) made.push_back(*mistake);
       for (const Hypothesis& h : made) {
-        if (!h.in_place(point, layer)) continue;
-        const std::vector<Change> ways = h.mistake->changes({model, point, layer, 0});
-        if (h.variant < ways.size()) ways[h.variant].apply(p);
+        if (h.in_place(point, layer)) Apply(h, model, point, layer, p);
       }
     };
     return MakeOracleBackend({.kernels = true, .change = change})->Run(request_).logits;
   };
   Search search = MakeSearch(0, true);
-  const SearchResult healthy = search.ByLogits(logits(false));
+  const SearchResult healthy = search.ByLogits(logits(std::nullopt));
   EXPECT_FALSE(healthy.certainty.has_value()) << healthy.verdict;
   EXPECT_TRUE(healthy.healthy.every_bit);
   EXPECT_THAT(healthy.verdict, AllOf(HasSubstr("bit for bit"), HasSubstr("beside habits: K, V, Q")));
   EXPECT_THROW(search.Predict({.request = request_, .right = ids_}, 1, *tokenizer_), std::logic_error);
-  const SearchResult wrong = search.ByLogits(logits(true));
-  ASSERT_GE(wrong.certainty, Certainty::kLikely)
-      << wrong.verdict;  // likely: where it took so long that not all is tried
-  EXPECT_EQ(wrong.best[0].id, "rope_layout");
-  EXPECT_EQ(wrong.best[0].where, "q_rope in layer 3");
-  EXPECT_TRUE(wrong.best[0].every_bit);
-  EXPECT_THAT(wrong.habits, Contains(HasSubstr("K, V, Q and the probabilities in float32")));
-  EXPECT_THAT(wrong.habits, Contains(HasSubstr("each row of the head as int8")));
+  const Mistake& rounding = FindMistake("quantized_rounding");
+  for (const Hypothesis& mistake :
+       {Hypothesis{.mistake = &FindMistake("rope_layout"), .points = {Point::kQRope}, .layer = 3},
+        Hypothesis{.mistake = &rounding, .variant = 3, .points = {Point::kVProj}, .layer = 0},
+        WithNumber(loaded_->model, FindMistake("rope_base"), 1.05f * loaded_->model.hyperparameters.RopeBase(0))}) {
+    const SearchResult wrong = search.ByLogits(logits(mistake));
+    const bitnet::GraphShape shape = bitnet::ShapeOf(loaded_->model.hyperparameters);
+    // likely: where it took so long that not all is tried
+    ASSERT_GE(wrong.certainty, Certainty::kLikely) << wrong.verdict;
+    EXPECT_EQ(wrong.best[0].id, mistake.mistake->id);
+    EXPECT_EQ(wrong.best[0].where, WhereOf(mistake, shape));
+    EXPECT_TRUE(wrong.best[0].every_bit) << wrong.verdict;
+    EXPECT_THAT(wrong.habits, Contains(HasSubstr("K, V, Q and the probabilities in float32")));
+    EXPECT_THAT(wrong.habits, Contains(HasSubstr("each row of the head as int8")));
+  }
 }
 
 // Of mistakes that print the same text after one prompt, another prompt leaves fewer; where several are left, one that
