@@ -57,7 +57,7 @@ constexpr KnownFault kFaults[] = {
      .architecture = "",
      .point = Point::kUnknown,
      .mistake = "narrow_sums",
-     .way = "sums that wrap at 16 bits",
+     .way = "16 sums of 16 bits for 4096 weights, which wrap (AVX2)",
      .what = "adds I2_S products in 16 bits over up to 32 blocks, which can wrap where activations are large",
      .link = ""},
 };
