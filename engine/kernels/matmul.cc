@@ -63,9 +63,9 @@ ActivationKind ActivationKindFor(const WeightMatrix& w, size_t n, const Arithmet
 
 bool IsRepacked(const WeightMatrix& w, const ArithmeticOrder& order) {
   if (w.type == TensorType::kQ8_0) return order.repacks_q8_0 && w.rows % 4 == 0 && !w.looked_up;
-  const bool type_is = w.type == TensorType::kQ4_0 || w.type == TensorType::kQ4_K
-                           ? order.repacks_q4
-                           : w.type == TensorType::kQ2_K && order.repacks_q2_k;
+  const bool type_is = w.type == TensorType::kQ4_0 || w.type == TensorType::kQ4_K ? order.repacks_q4
+                       : w.type == TensorType::kQ6_K                              ? order.repacks_q6_k
+                                                     : w.type == TensorType::kQ2_K && order.repacks_q2_k;
   return type_is && w.rows % 8 == 0 && !w.looked_up;
 }
 

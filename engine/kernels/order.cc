@@ -120,7 +120,7 @@ constexpr ArithmeticOrder kLlamaNeonDotProd = [] {
   order.name = "llama.cpp-neon-dotprod";
   order.description = "llama.cpp v0.5.0, plugin for ARM with the int8 dot product (armv8.2_1)";
   order.q8_0_lanes = Q80Lanes::kNeonDotProd;
-  order.q8_0_batch = order.repacks_q8_0 = true;
+  order.q8_0_batch = order.repacks_q8_0 = order.repacks_q6_k = true;
   return order;
 }();
 

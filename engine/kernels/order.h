@@ -78,6 +78,7 @@ struct ArithmeticOrder {
   Q80Lanes q8_0_lanes = Q80Lanes::kEight;
   bool q8_0_inverts = false;               // activations as Q8_0: x * (1 / d), not x * (127 / max|x|)
   bool repacks_q8_0 = false;               // see IsRepacked; four rows side by side
+  bool repacks_q6_k = false;               // the same; y = y + float32(sum of a block) * (d_q * d_w), rounded twice
   bool q8_0_batch = false;                 // a batch of Q8_0 adds every block into the same four lanes
   bool has_vectors = true;                 // false: plain loops follow it, and no kernel in vectors does
   std::span<const TensorType> types = {};  // the weights whose products it knows; none: all that there are

@@ -99,7 +99,8 @@ TEST(AllOrders, StayWithinWhatTheKernelsKnow) {
     SCOPED_TRACE(order.name);
     EXPECT_EQ(order.kv_padding % 32, 0);
     if (!order.has_vectors) continue;
-    EXPECT_FALSE(order.one_sum_a_block || order.q8_0_inverts || order.repacks_q8_0 || order.q8_0_batch);
+    EXPECT_FALSE(order.one_sum_a_block || order.q8_0_inverts || order.repacks_q8_0 || order.repacks_q6_k ||
+                 order.q8_0_batch);
     EXPECT_TRUE(order.q8_0_lanes == Q80Lanes::kEight && order.f16_single == DotOrder() &&
                 order.f16_batch == DotOrder());
     EXPECT_TRUE(order.f32_batch_from == 2 && order.f16_batch_from == 2);

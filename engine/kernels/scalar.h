@@ -98,9 +98,10 @@ float DotKQuants(TensorType type, const KQuants* blocks, int offset, const int8_
 // codes: [cols] in 0, 1, 2; q, d: one row of Q8_K; d_w: [cols/256].
 float DotTernaryQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, const float* d, size_t cols,
                     bool rounds_products, bool one_sum_a_block);
-// codes: [cols] in 0 .. 63; scales: [cols/16].
+// codes: [cols] in 0 .. 63; scales: [cols/16]. rounds_products: where one_sum_a_block, a block's product is rounded
+// before it is added.
 float DotQ6K(const uint8_t* codes, const int8_t* scales, const float* d_w, const int8_t* q, const float* d, size_t cols,
-             bool offset_apart, bool one_sum_a_block);
+             bool offset_apart, bool one_sum_a_block, bool rounds_products);
 float DotTernaryI8(const uint8_t* codes, float scale, const int8_t* q, float s, size_t cols);
 
 // y[n, rows] = x . W[rows, cols]^T for every format that has a product; the n rows of x are one batch.

@@ -243,7 +243,7 @@ float DotTernaryQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, con
 }
 
 float DotQ6K(const uint8_t* codes, const int8_t* scales, const float* d_w, const int8_t* q, const float* d, size_t cols,
-             bool offset_apart, bool one_sum_a_block) {
+             bool offset_apart, bool one_sum_a_block, bool rounds_products) {
   float lane[8] = {}, chain = 0;
   for (size_t b = 0; b < cols / 256; ++b) {
     int32_t sum[8] = {};
@@ -253,7 +253,8 @@ float DotQ6K(const uint8_t* codes, const int8_t* scales, const float* d_w, const
       sum[offset_apart ? i / 32 : i % 32 / 4] -= scales[at / 16] * 32 * q[at];
     }
     for (size_t l = 0; l < 8; ++l) lane[l] = std::fma(d[b] * d_w[b], static_cast<float>(sum[l]), lane[l]);
-    chain = std::fma(d[b] * d_w[b], static_cast<float>(std::accumulate(sum, sum + 8, 0)), chain);
+    const auto total = static_cast<float>(std::accumulate(sum, sum + 8, 0));
+    chain = rounds_products ? chain + d[b] * d_w[b] * total : std::fma(d[b] * d_w[b], total, chain);
   }
   return one_sum_a_block ? chain : FoldEight(lane);
 }
@@ -340,7 +341,8 @@ void KQuantsDots(const WeightMatrix& w, Row row, size_t n, bool repacked, size_t
   });
 }
 
-void Q6KDots(const WeightMatrix& w, Row row, const ArithmeticOrder& order, const Dots& dots) {
+// Repacked rows round one position's products, and those of what a batch has beyond whole fours.
+void Q6KDots(const WeightMatrix& w, Row row, size_t n, bool repacked, const ArithmeticOrder& order, const Dots& dots) {
   std::vector<uint8_t> codes(w.cols);
   std::vector<int8_t> scales;
   std::vector<float> d;
@@ -349,9 +351,9 @@ void Q6KDots(const WeightMatrix& w, Row row, const ArithmeticOrder& order, const
     scales.insert(scales.end(), block.scales, block.scales + 16);
     d.push_back(F32FromF16(block.d));
   });
-  dots([&](const InputView& x, size_t) {
+  dots([&](const InputView& x, size_t position) {
     return DotQ6K(codes.data(), scales.data(), d.data(), x.q, x.d, w.cols, order.q6_k_offset_apart,
-                  order.one_sum_a_block);
+                  order.one_sum_a_block, repacked && position >= n - n % 4);
   });
 }
 
@@ -422,7 +424,7 @@ void MatMulRows(const WeightMatrix& w, std::span<const InputView> x, const Arith
         LowBitsDots<BlockQ2_0>(w, row, dots);
         break;
       case TensorType::kQ6_K:
-        Q6KDots(w, row, order, dots);
+        Q6KDots(w, row, x.size(), repacked, order, dots);
         break;
       case TensorType::kTQ1_0:
       case TensorType::kTQ2_0:
