@@ -60,6 +60,43 @@ constexpr KnownFault kFaults[] = {
      .way = "sums that wrap at 16 bits",
      .what = "adds I2_S products in 16 bits over up to 32 blocks, which can wrap where activations are large",
      .link = ""},
+    {.id = "bitnet.cpp-arm-batch",
+     .engine = "bitnet.cpp",
+     .versions = kUpToJuly2026,
+     .has = "NEON = 1",
+     .lacks = kNew,
+     .architecture = "",
+     .point = Point::kUnknown,
+     .mistake = "",
+     .way = "",
+     .what =
+         "leaves three positions of an I2_S product unwritten where it is built with the int8 dot product and a batch "
+         "has 4 to 7 positions more than a multiple of 8; built without it, sums wrap at 16 bits",
+     .link = ""},
+    {.id = "bitnet.cpp-tl1-memory",
+     .engine = "bitnet.cpp",
+     .versions = kUpToJuly2026,
+     .has = "TL1 = 1",
+     .lacks = "",
+     .architecture = "",
+     .point = Point::kUnknown,
+     .mistake = "",
+     .way = "",
+     .what =
+         "writes beyond the memory that it reserves for a TL1 product (15 bytes an activation, where it takes 16), and "
+         "has no TL1 product of a batch: crashes, hangs, NaN",
+     .link = ""},
+    {.id = "bitnet.cpp-tl2-batch",
+     .engine = "bitnet.cpp",
+     .versions = kUpToJuly2026,
+     .has = "TL2 = 1",
+     .lacks = "",
+     .architecture = "",
+     .point = Point::kUnknown,
+     .mistake = "",
+     .way = "",
+     .what = "writes eight positions and more of a TL2 product into one: a batch of that length is garbage",
+     .link = "https://github.com/microsoft/BitNet/pull/521"},
 };
 
 }  // namespace
