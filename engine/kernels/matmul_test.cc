@@ -73,7 +73,7 @@ Weights Ternary(TensorType type, size_t rows, size_t cols, std::optional<int> co
 std::vector<float> Product(const WeightMatrix& w, const std::vector<float>& x, size_t n, const ArithmeticOrder& order,
                            ThreadPool& pool) {
   Activations a;
-  a.Prepare(x.data(), n, w.cols, ActivationKindFor(w.type, n, order), pool);
+  a.Prepare(x.data(), n, w.cols, ActivationKindFor(w, n, order), pool);
   std::vector<float> y(n * w.rows + 1, 42.0f);
   MatMul(w, a, order, y.data(), pool);
   EXPECT_EQ(y.back(), 42.0f) << "written behind the end";
@@ -351,7 +351,7 @@ TEST_P(TernaryMatMul, TakesTheLeastInt8AndTheCodeThree) {
       scalar::MatMul(w.matrix, x, order, expected.data());
       OnEveryTarget([&] {
         Activations a;
-        a.Assign(ActivationKindFor(GetParam(), n, order), n, cols, q.data(), d.data());
+        a.Assign(ActivationKindFor(w.matrix, n, order), n, cols, q.data(), d.data());
         std::vector<float> y(n * rows);
         MatMul(w.matrix, a, order, y.data(), pool);
         ASSERT_TRUE(SameBits(y, expected)) << n;

@@ -165,7 +165,7 @@ Values Arithmetic::Norm(const NormParameters& p, const Values& x) {
 
 Values Arithmetic::ProductWith(const ProductParameters& p, const Values& x, size_t n) {
   if (p.read_block) return ProductWith(p.Read(), x, n);
-  const bitnet::ActivationKind kind = bitnet::ActivationKindFor(p.w.type, n, order_);
+  const bitnet::ActivationKind kind = bitnet::ActivationKindFor(p.w, n, order_);
   if (p.quantizing.none && IsInt8(kind) && !p.read_row) {
     const std::vector<std::byte> bytes = Decoded(p.w);
     bitnet::WeightMatrix decoded = p.w;
