@@ -137,12 +137,15 @@ constexpr ArithmeticOrder kLlamaNeonFp16 = [] {
 }();
 
 // On ARM, clang's bitnet.cpp adds as the llama.cpp of the same vectors, and lays no Q8_0 out anew.
+constexpr TensorType kBitnetArmTypes[] = {TensorType::kF32,   TensorType::kF16,   TensorType::kBF16, TensorType::kQ8_0,
+                                          TensorType::kTQ1_0, TensorType::kTQ2_0, TensorType::kI2_S};
 constexpr ArithmeticOrder BitnetCppOnArm(ArithmeticOrder order, std::string_view name, std::string_view description) {
   order.name = name;
   order.description = description;
   order.batch_rows = 1;
   order.repacks_q8_0 = false;
   order.kv_padding = 32;
+  order.types = kBitnetArmTypes;
   return order;
 }
 
