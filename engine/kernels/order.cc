@@ -136,6 +136,19 @@ constexpr ArithmeticOrder kLlamaNeonFp16 = [] {
   return order;
 }();
 
+// On ARM, clang's bitnet.cpp adds as the llama.cpp of the same vectors, and lays no Q8_0 out anew.
+constexpr TensorType kBitnetArmTypes[] = {TensorType::kF32,   TensorType::kF16,   TensorType::kBF16, TensorType::kQ8_0,
+                                          TensorType::kTQ1_0, TensorType::kTQ2_0, TensorType::kI2_S};
+constexpr ArithmeticOrder BitnetCppOnArm(ArithmeticOrder order, std::string_view name, std::string_view description) {
+  order.name = name;
+  order.description = description;
+  order.batch_rows = 1;
+  order.repacks_q8_0 = false;
+  order.kv_padding = 32;
+  order.types = kBitnetArmTypes;
+  return order;
+}
+
 constexpr ArithmeticOrder kBitnetAvx512 =
     BitnetCpp(kLlamaAvx512, "bitnet.cpp-avx512", "bitnet.cpp built for AVX-512 by clang");
 constexpr ArithmeticOrder kBitnetAvx512Bf16 =
@@ -156,6 +169,9 @@ constexpr ArithmeticOrder kOrders[] = {
     ByGcc(kBitnetAvx512Bf16, "bitnet.cpp-avx512-bf16-gcc", "bitnet.cpp built for AVX-512 with BF16 by GCC"),
     kBitnetAvx2,
     ByGcc(kBitnetAvx2, "bitnet.cpp-avx2-gcc", "bitnet.cpp built for AVX2 by GCC"),
+    BitnetCppOnArm(kLlamaNeonDotProd, "bitnet.cpp-neon", "bitnet.cpp built for ARM with the int8 dot product by clang"),
+    BitnetCppOnArm(kLlamaNeonFp16, "bitnet.cpp-neon-fp16",
+                   "bitnet.cpp built for ARM with the int8 dot product and F16 vectors by clang"),
 };
 
 }  // namespace

@@ -110,6 +110,9 @@ TEST(OrderOf, IsThatOfThePluginOrOfTheCompiler) {
   EXPECT_EQ(order("bitnet.cpp", "avx512", "libllama.so, Debian clang version 19.1.7"), "bitnet.cpp-avx512");
   EXPECT_EQ(order("bitnet.cpp", "avx2", "libllama.so, GCC: (Debian 12.2.0-14) 12.2.0"), "bitnet.cpp-avx2-gcc");
   EXPECT_EQ(order("bitnet.cpp", "avx2", "libllama.so, unknown compiler"), "");
+  EXPECT_EQ(order("bitnet.cpp", "neon", "libllama.so, Debian clang version 14.0.6"), "bitnet.cpp-neon");
+  EXPECT_EQ(order("bitnet.cpp", "neon-fp16", "libllama.so, Debian clang version 14.0.6"), "bitnet.cpp-neon-fp16");
+  EXPECT_EQ(order("bitnet.cpp", "neon", "libllama.so, GCC: (Debian 12.2.0-14) 12.2.0"), "") << "nobody looked";
   EXPECT_EQ(order("bitnet.cpp", "built-in", "libllama.so, GCC: (Debian 12.2.0-14) 12.2.0"), "");
 }
 
