@@ -143,7 +143,7 @@ constexpr ArithmeticOrder BitnetCppOnArm(ArithmeticOrder order, std::string_view
   order.name = name;
   order.description = description;
   order.batch_rows = 1;
-  order.repacks_q8_0 = false;
+  order.repacks_q8_0 = order.repacks_q6_k = false;
   order.kv_padding = 32;
   order.types = kBitnetArmTypes;
   return order;

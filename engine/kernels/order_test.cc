@@ -29,15 +29,16 @@ TEST(FindOrder, ListsTheKnownOnes) {
 TEST(Knows, OnArmWhatWasLookedAt) {
   for (const ArithmeticOrder& order : AllOrders()) {
     SCOPED_TRACE(order.name);
-    const bool arm = order.name.starts_with("llama.cpp-neon");
+    const bool arm = order.name.find("-neon") != std::string_view::npos, bitnet_cpp = order.name.starts_with("bitnet");
     for (const TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kBF16, TensorType::kQ8_0,
-                                  TensorType::kQ6_K, TensorType::kTQ1_0, TensorType::kTQ2_0}) {
+                                  TensorType::kTQ1_0, TensorType::kTQ2_0}) {
       EXPECT_TRUE(Knows(order, type)) << TypeName(type);
     }
-    for (const TensorType type :
-         {TensorType::kQ4_0, TensorType::kQ5_1, TensorType::kQ2_K, TensorType::kQ4_K, TensorType::kI2_S}) {
+    for (const TensorType type : {TensorType::kQ4_0, TensorType::kQ5_1, TensorType::kQ2_K, TensorType::kQ4_K}) {
       EXPECT_EQ(Knows(order, type), !arm) << TypeName(type);
     }
+    EXPECT_EQ(Knows(order, TensorType::kQ6_K), !(arm && bitnet_cpp));
+    EXPECT_EQ(Knows(order, TensorType::kI2_S), !arm || bitnet_cpp);
   }
 }
 
