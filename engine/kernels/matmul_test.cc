@@ -362,6 +362,33 @@ TEST_P(TernaryMatMul, TakesTheLeastInt8AndTheCodeThree) {
 
 INSTANTIATE_TEST_SUITE_P(Formats, TernaryMatMul, ::testing::ValuesIn(TypesWhere(&Format::is_ternary)), NameOf);
 
+// On ARM with the dot product: of a batch, fours of positions are fused, and what is left is rounded as one position
+// is.
+TEST(MatMul, RepackedQ6KRoundsWhatStandsAlone) {
+  const ArithmeticOrder& order = FindOrder("llama.cpp-neon-dotprod");
+  const size_t cols = 2560;
+  const std::vector<float> x = RandomFloats(5 * cols, 3);
+  const auto row_of = [](const std::vector<float>& all, size_t i, size_t width) {
+    return std::vector<float>(all.begin() + static_cast<ptrdiff_t>(i * width),
+                              all.begin() + static_cast<ptrdiff_t>((i + 1) * width));
+  };
+  for (const size_t rows : {16, 12}) {
+    const Weights w = RandomWeights(TensorType::kQ6_K, rows, cols);
+    const std::vector<float> batch = ByDefinition(w.matrix, x, 5, order);
+    size_t different = 0;
+    for (size_t i = 0; i < 5; ++i) {
+      const std::vector<float> alone = ByDefinition(w.matrix, row_of(x, i, cols), 1, order);
+      const bool same = row_of(batch, i, rows) == alone;
+      different += same ? 0 : 1;
+      EXPECT_TRUE(same || i < 4);
+    }
+    EXPECT_EQ(different, rows == 16 ? 4u : 0u) << rows << " rows";
+    WeightMatrix looked_up = w.matrix;
+    looked_up.looked_up = true;
+    EXPECT_EQ(ByDefinition(looked_up, x, 5, order) == batch, rows == 12);
+  }
+}
+
 TEST(MatMul, EveryFormatWithACodecHasAKernel) {
   for (const Format& format : AllFormats()) EXPECT_EQ(HasMatMul(format.type), format.has_codec()) << format.name;
 }
