@@ -77,10 +77,10 @@ void BenchMatMul(benchmark::State& state, TensorType type, size_t rows, size_t c
   const bitnet::ArithmeticOrder& order = OrderFor(type);
   const std::vector<float> x = RandomFloats(n * cols, 1);
   std::vector<float> y(n * rows);
-  bitnet::Activations activations;
-  activations.Prepare(x.data(), n, cols, bitnet::ActivationKindFor(type, n, order), pool);
   bitnet::WeightMatrix w{
       .type = type, .rows = rows, .cols = cols, .data = nullptr, .scale = bitnet::TensorScale(type, encoded)};
+  bitnet::Activations activations;
+  activations.Prepare(x.data(), n, cols, bitnet::ActivationKindFor(w, n, order), pool);
   size_t copy = 0;
   for (auto _ : state) {
     w.data = weights.data() + copy * encoded.size();

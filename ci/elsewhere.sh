@@ -33,12 +33,12 @@ PREFERENCES
 # prompt_of CAPTURE
 prompt_of() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["request"]["prompt"])' "$1/capture.json"; }
 
-# run_tests QEMU BUILD TEST...
+# run_tests QEMU FOLDER TEST...
 run_tests() {
-  local qemu=$1 build=$2 name program
+  local qemu=$1 folder=$2 name program
   shift 2
   for name in "$@"; do
-    program=$(find "$build" -name "$name" -type f -executable)
+    program=$(find "$folder" -name "$name" -type f -executable)
     echo "ci/$script: $name" >&2
     "$qemu" "$program" --gtest_brief=1
   done

@@ -12,14 +12,6 @@
 
 namespace bitnet {
 
-ActivationKind ActivationKindFor(TensorType weights, size_t n, const ArithmeticOrder& order) {
-  const ActivationKind kind = FormatOf(weights).activations;
-  if (kind == ActivationKind::kF16 && n >= 2 && !order.round_batch_to_f16) return ActivationKind::kF32;
-  if (kind == ActivationKind::kQ80 && order.q8_0_inverts) return ActivationKind::kQ80Inverted;
-  if (kind == ActivationKind::kI8Row && order.i8_rounds_once) return ActivationKind::kI8RowRoundedOnce;
-  return kind;
-}
-
 void Activations::Resize(ActivationKind k, size_t n_rows, size_t n_cols) {
   struct Shape {
     const char* name;

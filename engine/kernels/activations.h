@@ -1,7 +1,7 @@
 // The input of a matrix product, in the form that the weights' format asks for.
 //
 //   Activations a;
-//   a.Prepare(x, n, cols, ActivationKindFor(weights.type, n, order), pool);   // once for q_proj, k_proj and v_proj
+//   a.Prepare(x, n, cols, ActivationKindFor(wq, n, order), pool);   // once for q_proj, k_proj and v_proj
 //   MatMul(wq, a, order, q, pool);
 #ifndef BITNET_PARITY_ENGINE_KERNELS_ACTIVATIONS_H_
 #define BITNET_PARITY_ENGINE_KERNELS_ACTIVATIONS_H_
@@ -15,9 +15,6 @@
 #include "engine/kernels/thread_pool.h"
 
 namespace bitnet {
-
-// The form in which the references multiply `n` rows with weights of a type: the format's, as the order changes it.
-ActivationKind ActivationKindFor(TensorType weights, size_t n, const ArithmeticOrder& order);
 
 // Where one row in one of the int8 kinds goes: see Activations, which has such rows.
 struct QuantizedRow {

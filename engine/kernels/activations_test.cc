@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 #include <vector>
 
@@ -257,6 +258,32 @@ TEST(Assign, GivesTheBitsOfPrepare) {
   EXPECT_THROW(a.Assign(ActivationKind::kF16, 1, 256, q.data(), d.data()), std::logic_error);
 }
 
+// What is no number becomes 0, and decides no scale; an infinite scale makes 0 of everything.
+TEST(NotANumber, IsZeroInEveryKind) {
+  ThreadPool pool(1);
+  const size_t cols = 512;
+  const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+  for (const float odd : {nan, -nan, infinity, -infinity}) {
+    for (const size_t every : {1, 3, 64}) {
+      std::vector<float> x = RandomFloats(cols, 9);
+      for (size_t i = 0; i < cols; i += every) x[i] = odd;
+      for (const ActivationKind kind :
+           {ActivationKind::kQ80, ActivationKind::kQ80Inverted, ActivationKind::kQ81, ActivationKind::kQ8K,
+            ActivationKind::kI8Row, ActivationKind::kI8RowRoundedOnce}) {
+        const scalar::Input in = scalar::Prepare(x.data(), cols, kind);
+        for (size_t i = 0; i < cols; i += every) ASSERT_EQ(int{in.q[i]}, 0) << odd;
+        OnEveryTarget([&] {
+          Activations prepared, assigned;
+          prepared.Prepare(x.data(), 1, cols, kind, pool);
+          assigned.Assign(kind, 1, cols, in.q.data(), in.d.data());
+          ASSERT_TRUE(std::ranges::equal(prepared.q, assigned.q)) << odd << ", every " << every;
+          ASSERT_TRUE(SameBits(prepared.d, assigned.d)) << odd << ", every " << every;
+        });
+      }
+    }
+  }
+}
+
 TEST(Rounded, KindsRoundEachElement) {
   for (const size_t threads : {1, 3}) {
     ThreadPool pool(threads);
@@ -281,20 +308,36 @@ TEST(Rounded, KindsRoundEachElement) {
 }
 
 TEST(ActivationKindFor, FollowsTheReference) {
-  const ArithmeticOrder& llama_cpp = FindOrder("llama.cpp-avx512");
-  const ArithmeticOrder& bitnet_cpp = FindOrder("bitnet.cpp-avx512");
-  EXPECT_EQ(ActivationKindFor(TensorType::kF32, 1, llama_cpp), ActivationKind::kF32);
-  EXPECT_EQ(ActivationKindFor(TensorType::kF16, 1, llama_cpp), ActivationKind::kF16);
-  EXPECT_EQ(ActivationKindFor(TensorType::kF16, 2, llama_cpp), ActivationKind::kF16);
-  EXPECT_EQ(ActivationKindFor(TensorType::kF16, 1, bitnet_cpp), ActivationKind::kF16);
-  EXPECT_EQ(ActivationKindFor(TensorType::kF16, 2, bitnet_cpp), ActivationKind::kF32);
-  EXPECT_EQ(ActivationKindFor(TensorType::kTQ1_0, 3, llama_cpp), ActivationKind::kQ8K);
-  EXPECT_EQ(ActivationKindFor(TensorType::kTQ2_0, 3, llama_cpp), ActivationKind::kQ8K);
-  EXPECT_EQ(ActivationKindFor(TensorType::kQ8_0, 3, llama_cpp), ActivationKind::kQ80);
-  EXPECT_EQ(ActivationKindFor(TensorType::kBF16, 3, llama_cpp), ActivationKind::kBF16);
-  EXPECT_EQ(ActivationKindFor(TensorType::kI2_S, 3, bitnet_cpp), ActivationKind::kI8Row);
-  EXPECT_EQ(ActivationKindFor(TensorType::kI2_S, 3, FindOrder("bitnet.cpp-avx512-gcc")),
-            ActivationKind::kI8RowRoundedOnce);
+  const auto kind = [](TensorType type, size_t n, const char* order, size_t rows = 8, size_t cols = 256) {
+    return ActivationKindFor({.type = type, .rows = rows, .cols = cols}, n, FindOrder(order));
+  };
+  EXPECT_EQ(kind(TensorType::kF32, 1, "llama.cpp-avx512"), ActivationKind::kF32);
+  EXPECT_EQ(kind(TensorType::kF16, 1, "llama.cpp-avx512"), ActivationKind::kF16);
+  EXPECT_EQ(kind(TensorType::kF16, 2, "llama.cpp-avx512"), ActivationKind::kF16);
+  EXPECT_EQ(kind(TensorType::kF16, 1, "bitnet.cpp-avx512"), ActivationKind::kF16);
+  EXPECT_EQ(kind(TensorType::kF16, 2, "bitnet.cpp-avx512"), ActivationKind::kF32);
+  EXPECT_EQ(kind(TensorType::kTQ1_0, 3, "llama.cpp-avx512"), ActivationKind::kQ8K);
+  EXPECT_EQ(kind(TensorType::kTQ2_0, 3, "llama.cpp-avx512"), ActivationKind::kQ8K);
+  EXPECT_EQ(kind(TensorType::kQ8_0, 3, "llama.cpp-avx512"), ActivationKind::kQ80);
+  EXPECT_EQ(kind(TensorType::kQ8_0, 3, "llama.cpp-neon"), ActivationKind::kQ80Inverted);
+  EXPECT_EQ(kind(TensorType::kBF16, 3, "llama.cpp-avx512"), ActivationKind::kBF16);
+  EXPECT_EQ(kind(TensorType::kI2_S, 3, "bitnet.cpp-avx512"), ActivationKind::kI8Row);
+  EXPECT_EQ(kind(TensorType::kI2_S, 3, "bitnet.cpp-avx512-gcc"), ActivationKind::kI8RowRoundedOnce);
+}
+
+// F16 rows meet float32 that is not rounded in what is computed as a batch, and nowhere else.
+TEST(ActivationKindFor, RoundsToF16WhereABatchIsNone) {
+  const auto f16 = [](size_t n, const char* order, size_t rows, size_t cols) {
+    return ActivationKindFor({.type = TensorType::kF16, .rows = rows, .cols = cols}, n, FindOrder(order)) ==
+           ActivationKind::kF16;
+  };
+  EXPECT_FALSE(f16(2, "llama.cpp-neon", 8, 256));
+  EXPECT_TRUE(f16(2, "llama.cpp-neon", 6, 256));
+  EXPECT_TRUE(f16(2, "llama.cpp-neon", 8, 250));
+  EXPECT_FALSE(f16(2, "bitnet.cpp-avx512", 6, 256));
+  EXPECT_TRUE(f16(2, "bitnet.cpp-avx512", 8, 248));
+  EXPECT_FALSE(f16(2, "bitnet.cpp-avx2", 8, 248));
+  EXPECT_TRUE(f16(9, "llama.cpp-neon-fp16", 8, 256));
 }
 
 }  // namespace

@@ -40,15 +40,19 @@ HWY_INLINE float ScaleQ80(float amax) {
   return std::isinf(scale) ? 0.0f : scale;
 }
 
+// The same of 32.
 HWY_INLINE float MaxAbs32(const float* x) {
   const hn::CappedTag<float, 8> d;
   auto m = hn::Zero(d);
-  for (size_t i = 0; i < 32; i += hn::Lanes(d)) m = hn::Max(m, hn::Abs(hn::LoadU(d, x + i)));
+  for (size_t i = 0; i < 32; i += hn::Lanes(d)) {
+    const auto a = hn::Abs(hn::LoadU(d, x + i));
+    m = hn::IfThenElse(hn::Gt(a, m), a, m);
+  }
   return hn::ReduceMax(d, m);
 }
 
-// round-half-even(x * scale), at most 127 and at least -128, to int8. n is a multiple of 16. kOnce: the product is not
-// rounded before; |x * scale| is below 2^22.
+// round-half-even(x * scale), at most 127 and at least -128, to int8; 0 of NaN. n is a multiple of 16. kOnce: the
+// product is not rounded before; |x * scale| is below 2^22.
 template <bool kOnce = false>
 HWY_INLINE void RoundToI8(const float* x, size_t n, float scale, int8_t* q) {
   const hn::CappedTag<float, 16> d;
@@ -59,7 +63,8 @@ HWY_INLINE void RoundToI8(const float* x, size_t n, float scale, int8_t* q) {
     const auto v = hn::LoadU(d, x + i);
     const auto product = kOnce ? hn::Sub(hn::MulAdd(v, s, integers), integers) : hn::Mul(v, s);
     // DemoteTo saturates.
-    hn::StoreU(hn::DemoteTo(d8, hn::NearestInt(product)), d8, q + i);
+    const auto rounded = hn::NearestInt(hn::IfThenElseZero(hn::Eq(product, product), product));
+    hn::StoreU(hn::DemoteTo(d8, rounded), d8, q + i);
   }
 }
 

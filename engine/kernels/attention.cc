@@ -116,7 +116,6 @@ size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple
 // `keys`: cells in use.
 AttentionJob MakeJob(size_t n, size_t keys, const KvView& kv, const AttentionShape& shape,
                      const ArithmeticOrder& order) {
-  const bool batch = n >= 2;
   const size_t n_kv = std::min(RoundUp(keys, order.kv_padding), kv.n_cells);
   const size_t of_scores = order.scores_as_single ? 1 : n;
   return {.run = &PrimitivesFor(order),
@@ -125,7 +124,7 @@ AttentionJob MakeJob(size_t n, size_t keys, const KvView& kv, const AttentionSha
           .shape = &shape,
           .scores = DotOrderOf(order, FloatRows::kF16, of_scores, shape.head_dim, n_kv),
           .values = DotOrderOf(order, FloatRows::kF16, n, n_kv, shape.head_dim),
-          .round_probabilities = !batch || order.round_batch_to_f16,
+          .round_probabilities = order.round_batch_to_f16 || !IsBatch(order, FloatRows::kF16, n, n_kv, shape.head_dim),
           .n_kv = n_kv};
 }
 

@@ -51,11 +51,21 @@ const DotOrder& DotOrderFor(const WeightMatrix& w, size_t n, const ArithmeticOrd
   return DotOrderOf(order, type, n, w.cols, w.rows);
 }
 
+ActivationKind ActivationKindFor(const WeightMatrix& w, size_t n, const ArithmeticOrder& order) {
+  const ActivationKind kind = FormatOf(w.type).activations;
+  if (kind == ActivationKind::kF16 && !order.round_batch_to_f16 && IsBatch(order, FloatRows::kF16, n, w.cols, w.rows)) {
+    return ActivationKind::kF32;
+  }
+  if (kind == ActivationKind::kQ80 && order.q8_0_inverts) return ActivationKind::kQ80Inverted;
+  if (kind == ActivationKind::kI8Row && order.i8_rounds_once) return ActivationKind::kI8RowRoundedOnce;
+  return kind;
+}
+
 bool IsRepacked(const WeightMatrix& w, const ArithmeticOrder& order) {
   if (w.type == TensorType::kQ8_0) return order.repacks_q8_0 && w.rows % 4 == 0 && !w.looked_up;
-  const bool type_is = w.type == TensorType::kQ4_0 || w.type == TensorType::kQ4_K
-                           ? order.repacks_q4
-                           : w.type == TensorType::kQ2_K && order.repacks_q2_k;
+  const bool type_is = w.type == TensorType::kQ4_0 || w.type == TensorType::kQ4_K ? order.repacks_q4
+                       : w.type == TensorType::kQ6_K                              ? order.repacks_q6_k
+                                                     : w.type == TensorType::kQ2_K && order.repacks_q2_k;
   return type_is && w.rows % 8 == 0 && !w.looked_up;
 }
 

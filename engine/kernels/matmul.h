@@ -31,6 +31,9 @@ struct WeightMatrix {
 // The order of a product with F32, F16 or BF16 weights.
 const DotOrder& DotOrderFor(const WeightMatrix& w, size_t n, const ArithmeticOrder& order);
 
+// The form in which the references multiply `n` rows with these weights: the format's, as the order changes it.
+ActivationKind ActivationKindFor(const WeightMatrix& w, size_t n, const ArithmeticOrder& order);
+
 // Whether there is a product with weights of this type.
 bool HasMatMul(TensorType type);
 
@@ -38,7 +41,7 @@ bool HasMatMul(TensorType type);
 // another order: where it multiplies, not where it looks up embeddings.
 bool IsRepacked(const WeightMatrix& w, const ArithmeticOrder& order);
 
-// `x` must have been prepared with ActivationKindFor(w.type, n, order). y: [n, rows]. What is added in which order is
+// `x` must have been prepared with ActivationKindFor(w, n, order). y: [n, rows]. What is added in which order is
 // said at the top of each x_matmul.cc.
 void MatMul(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& order, float* y, ThreadPool& pool);
 

@@ -73,7 +73,7 @@ Weights Ternary(TensorType type, size_t rows, size_t cols, std::optional<int> co
 std::vector<float> Product(const WeightMatrix& w, const std::vector<float>& x, size_t n, const ArithmeticOrder& order,
                            ThreadPool& pool) {
   Activations a;
-  a.Prepare(x.data(), n, w.cols, ActivationKindFor(w.type, n, order), pool);
+  a.Prepare(x.data(), n, w.cols, ActivationKindFor(w, n, order), pool);
   std::vector<float> y(n * w.rows + 1, 42.0f);
   MatMul(w, a, order, y.data(), pool);
   EXPECT_EQ(y.back(), 42.0f) << "written behind the end";
@@ -351,7 +351,7 @@ TEST_P(TernaryMatMul, TakesTheLeastInt8AndTheCodeThree) {
       scalar::MatMul(w.matrix, x, order, expected.data());
       OnEveryTarget([&] {
         Activations a;
-        a.Assign(ActivationKindFor(GetParam(), n, order), n, cols, q.data(), d.data());
+        a.Assign(ActivationKindFor(w.matrix, n, order), n, cols, q.data(), d.data());
         std::vector<float> y(n * rows);
         MatMul(w.matrix, a, order, y.data(), pool);
         ASSERT_TRUE(SameBits(y, expected)) << n;
@@ -361,6 +361,33 @@ TEST_P(TernaryMatMul, TakesTheLeastInt8AndTheCodeThree) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, TernaryMatMul, ::testing::ValuesIn(TypesWhere(&Format::is_ternary)), NameOf);
+
+// On ARM with the dot product: of a batch, fours of positions are fused, and what is left is rounded as one position
+// is.
+TEST(MatMul, RepackedQ6KRoundsWhatStandsAlone) {
+  const ArithmeticOrder& order = FindOrder("llama.cpp-neon-dotprod");
+  const size_t cols = 2560;
+  const std::vector<float> x = RandomFloats(5 * cols, 3);
+  const auto row_of = [](const std::vector<float>& all, size_t i, size_t width) {
+    return std::vector<float>(all.begin() + static_cast<ptrdiff_t>(i * width),
+                              all.begin() + static_cast<ptrdiff_t>((i + 1) * width));
+  };
+  for (const size_t rows : {16, 12}) {
+    const Weights w = RandomWeights(TensorType::kQ6_K, rows, cols);
+    const std::vector<float> batch = ByDefinition(w.matrix, x, 5, order);
+    size_t different = 0;
+    for (size_t i = 0; i < 5; ++i) {
+      const std::vector<float> alone = ByDefinition(w.matrix, row_of(x, i, cols), 1, order);
+      const bool same = row_of(batch, i, rows) == alone;
+      different += same ? 0 : 1;
+      EXPECT_TRUE(same || i < 4);
+    }
+    EXPECT_EQ(different, rows == 16 ? 4u : 0u) << rows << " rows";
+    WeightMatrix looked_up = w.matrix;
+    looked_up.looked_up = true;
+    EXPECT_EQ(ByDefinition(looked_up, x, 5, order) == batch, rows == 12);
+  }
+}
 
 TEST(MatMul, EveryFormatWithACodecHasAKernel) {
   for (const Format& format : AllFormats()) EXPECT_EQ(HasMatMul(format.type), format.has_codec()) << format.name;

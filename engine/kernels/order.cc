@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -88,7 +89,9 @@ constexpr ArithmeticOrder ByGcc(ArithmeticOrder order, std::string_view name, st
   return order;
 }
 
-// 64-bit ARM, by clang.
+// 64-bit ARM, by clang. Of what llama-quantize makes beside these there is no order: nobody has looked at it.
+constexpr TensorType kArmTypes[] = {TensorType::kF32,  TensorType::kF16,   TensorType::kBF16, TensorType::kQ8_0,
+                                    TensorType::kQ6_K, TensorType::kTQ1_0, TensorType::kTQ2_0};
 constexpr ArithmeticOrder kLlamaNeon = {.name = "llama.cpp-neon",
                                         .description = "llama.cpp v0.5.0, plugin for any 64-bit ARM (armv8.0_1)",
                                         .lanes = 4,
@@ -109,14 +112,15 @@ constexpr ArithmeticOrder kLlamaNeon = {.name = "llama.cpp-neon",
                                         .one_sum_a_block = true,
                                         .q8_0_lanes = Q80Lanes::kNeon,
                                         .q8_0_inverts = true,
-                                        .has_vectors = false};
+                                        .has_vectors = false,
+                                        .types = kArmTypes};
 
 constexpr ArithmeticOrder kLlamaNeonDotProd = [] {
   ArithmeticOrder order = kLlamaNeon;
   order.name = "llama.cpp-neon-dotprod";
   order.description = "llama.cpp v0.5.0, plugin for ARM with the int8 dot product (armv8.2_1)";
   order.q8_0_lanes = Q80Lanes::kNeonDotProd;
-  order.q8_0_batch = order.repacks_q8_0 = true;
+  order.q8_0_batch = order.repacks_q8_0 = order.repacks_q6_k = true;
   return order;
 }();
 
@@ -131,6 +135,19 @@ constexpr ArithmeticOrder kLlamaNeonFp16 = [] {
   order.scores_as_single = false;
   return order;
 }();
+
+// On ARM, clang's bitnet.cpp adds as the llama.cpp of the same vectors, and lays no Q8_0 out anew.
+constexpr TensorType kBitnetArmTypes[] = {TensorType::kF32,   TensorType::kF16,   TensorType::kBF16, TensorType::kQ8_0,
+                                          TensorType::kTQ1_0, TensorType::kTQ2_0, TensorType::kI2_S};
+constexpr ArithmeticOrder BitnetCppOnArm(ArithmeticOrder order, std::string_view name, std::string_view description) {
+  order.name = name;
+  order.description = description;
+  order.batch_rows = 1;
+  order.repacks_q8_0 = order.repacks_q6_k = false;
+  order.kv_padding = 32;
+  order.types = kBitnetArmTypes;
+  return order;
+}
 
 constexpr ArithmeticOrder kBitnetAvx512 =
     BitnetCpp(kLlamaAvx512, "bitnet.cpp-avx512", "bitnet.cpp built for AVX-512 by clang");
@@ -152,17 +169,40 @@ constexpr ArithmeticOrder kOrders[] = {
     ByGcc(kBitnetAvx512Bf16, "bitnet.cpp-avx512-bf16-gcc", "bitnet.cpp built for AVX-512 with BF16 by GCC"),
     kBitnetAvx2,
     ByGcc(kBitnetAvx2, "bitnet.cpp-avx2-gcc", "bitnet.cpp built for AVX2 by GCC"),
+    BitnetCppOnArm(kLlamaNeonDotProd, "bitnet.cpp-neon", "bitnet.cpp built for ARM with the int8 dot product by clang"),
+    BitnetCppOnArm(kLlamaNeonFp16, "bitnet.cpp-neon-fp16",
+                   "bitnet.cpp built for ARM with the int8 dot product and F16 vectors by clang"),
 };
 
 }  // namespace
 
-const DotOrder& DotOrderOf(const ArithmeticOrder& order, FloatRows type, size_t n, size_t cols, size_t rows) {
-  const bool bf16 = type == FloatRows::kBF16, f16 = type == FloatRows::kF16;
-  const DotOrder& single = bf16 ? order.bf16_single : f16 && order.f16_single.lanes ? order.f16_single : order.single;
-  const DotOrder& batch = bf16 ? order.bf16_batch : f16 && order.f16_batch.lanes ? order.f16_batch : order.batch;
+bool Knows(const ArithmeticOrder& order, TensorType type) {
+  return order.types.empty() || std::ranges::find(order.types, type) != order.types.end();
+}
+
+namespace {
+
+const DotOrder& BatchOrder(const ArithmeticOrder& order, FloatRows type) {
+  if (type == FloatRows::kBF16) return order.bf16_batch;
+  return type == FloatRows::kF16 && order.f16_batch.lanes != 0 ? order.f16_batch : order.batch;
+}
+
+const DotOrder& SingleOrder(const ArithmeticOrder& order, FloatRows type) {
+  if (type == FloatRows::kBF16) return order.bf16_single;
+  return type == FloatRows::kF16 && order.f16_single.lanes != 0 ? order.f16_single : order.single;
+}
+
+}  // namespace
+
+bool IsBatch(const ArithmeticOrder& order, FloatRows type, size_t n, size_t cols, size_t rows) {
+  const DotOrder& batch = BatchOrder(order, type);
   const size_t step = static_cast<size_t>(batch.lanes) * batch.accumulators * (batch.pairs ? 2 : 1);
-  const auto from = static_cast<size_t>(f16 ? order.f16_batch_from : order.f32_batch_from);
-  return n >= from && step != 0 && cols % step == 0 && rows % order.batch_rows == 0 ? batch : single;
+  const auto from = static_cast<size_t>(type == FloatRows::kF16 ? order.f16_batch_from : order.f32_batch_from);
+  return n >= from && step != 0 && cols % step == 0 && rows % order.batch_rows == 0;
+}
+
+const DotOrder& DotOrderOf(const ArithmeticOrder& order, FloatRows type, size_t n, size_t cols, size_t rows) {
+  return IsBatch(order, type, n, cols, rows) ? BatchOrder(order, type) : SingleOrder(order, type);
 }
 
 std::span<const ArithmeticOrder> AllOrders() { return kOrders; }

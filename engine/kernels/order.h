@@ -15,6 +15,8 @@
 #include <span>
 #include <string_view>
 
+#include "engine/formats/format.h"
+
 namespace bitnet {
 
 // A dot product: step of lanes * accumulators products, fused into `accumulators` vectors of `lanes` float32. Four
@@ -58,7 +60,7 @@ struct ArithmeticOrder {
   DotOrder bf16_single;  // the same for BF16 rows
   DotOrder bf16_batch;
   int batch_rows;           // a batch whose number of weight rows is no multiple of this takes the one-position way
-  bool round_batch_to_f16;  // F16 rows in a batch: is the float32 side rounded to F16? (one position: always)
+  bool round_batch_to_f16;  // F16 rows in a batch: is the float32 side rounded to F16? (elsewhere: always)
   bool scores_as_single;    // scores in a batch take the one-position way
   bool q6_k_offset_apart;   // Q6_K: see MatMul
   bool tq_rounds_products;  // TQ1_0, TQ2_0: a block's sums times its scale are rounded, then added to the lanes; not
@@ -74,13 +76,19 @@ struct ArithmeticOrder {
   int f16_batch_from = 2;        // ... for F16 rows
   bool one_sum_a_block = false;  // TQ1_0, TQ2_0, Q6_K: y = fma(float32(sum of a block), d_q * d_w, y)
   Q80Lanes q8_0_lanes = Q80Lanes::kEight;
-  bool q8_0_inverts = false;  // activations as Q8_0: x * (1 / d), not x * (127 / max|x|)
-  bool repacks_q8_0 = false;  // see IsRepacked; four rows side by side
-  bool q8_0_batch = false;    // a batch of Q8_0 adds every block into the same four lanes
-  bool has_vectors = true;    // false: plain loops follow it, and no kernel in vectors does
+  bool q8_0_inverts = false;               // activations as Q8_0: x * (1 / d), not x * (127 / max|x|)
+  bool repacks_q8_0 = false;               // see IsRepacked; four rows side by side
+  bool repacks_q6_k = false;               // the same; y = y + float32(sum of a block) * (d_q * d_w), rounded twice
+  bool q8_0_batch = false;                 // a batch of Q8_0 adds every block into the same four lanes
+  bool has_vectors = true;                 // false: plain loops follow it, and no kernel in vectors does
+  std::span<const TensorType> types = {};  // the weights whose products it knows; none: all that there are
 };
 
-// The order of a product of `n` positions with `rows` rows of `cols` elements: a batch's where it is one.
+// Whether the order says how a product with weights of this type is added up.
+bool Knows(const ArithmeticOrder& order, TensorType type);
+
+// Whether a product of `n` positions with `rows` rows of `cols` elements is a batch's; and its order.
+bool IsBatch(const ArithmeticOrder& order, FloatRows type, size_t n, size_t cols, size_t rows);
 const DotOrder& DotOrderOf(const ArithmeticOrder& order, FloatRows type, size_t n, size_t cols, size_t rows);
 
 // By the name of an order in order.cc ("llama.cpp-avx512"); throws and lists them otherwise.

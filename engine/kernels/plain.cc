@@ -42,29 +42,33 @@ void Dots(const uint16_t* w, size_t rows, size_t w_stride, const float* x, size_
   }
 }
 
-// Rows of x in the order of the elements.
-std::vector<scalar::Input> InputsOf(const Activations& x) {
-  std::vector<scalar::Input> inputs(x.n);
+// Rows of x in the order of the elements. `spread`: [n, cols], of rows that are interleaved.
+std::vector<scalar::InputView> InputsOf(const Activations& x, std::vector<int8_t>& spread) {
+  const bool interleaved = x.kind == ActivationKind::kI8Row || x.kind == ActivationKind::kI8RowRoundedOnce;
+  if (interleaved) spread.resize(x.n * x.cols);
+  std::vector<scalar::InputView> inputs(x.n);
   for (size_t p = 0; p < x.n; ++p) {
-    scalar::Input& in = inputs[p];
     if (!IsInt8(x.kind)) {
-      in.f32.assign(x.f32 + p * x.cols, x.f32 + (p + 1) * x.cols);
+      inputs[p] = {.f32 = x.f32 + p * x.cols};
       continue;
     }
     const int8_t* q = x.q.data() + p * x.q_stride;
+    if (interleaved) {
+      int8_t* to = spread.data() + p * x.cols;
+      for (size_t i = 0; i < x.cols; i += 32) std::copy_n(q + PlaceInI8Row(i), 32, to + i);
+      q = to;
+    }
     const size_t scales = x.d.size() / x.n, sums = x.scaled_sums.size() / x.n;
-    in.q.resize(x.cols);
-    in.d.assign(x.d.data() + p * scales, x.d.data() + (p + 1) * scales);
-    in.scaled_sums.assign(x.scaled_sums.data() + p * sums, x.scaled_sums.data() + (p + 1) * sums);
-    const bool interleaved = x.kind == ActivationKind::kI8Row || x.kind == ActivationKind::kI8RowRoundedOnce;
-    for (size_t i = 0; i < x.cols; i += 32) std::copy_n(q + (interleaved ? PlaceInI8Row(i) : i), 32, in.q.data() + i);
+    inputs[p] = {
+        .q = q, .d = x.d.data() + p * scales, .scaled_sums = sums == 0 ? nullptr : x.scaled_sums.data() + p * sums};
   }
   return inputs;
 }
 
 void ProductRows(const WeightMatrix& w, const Activations& x, const ArithmeticOrder& order, size_t row_begin,
                  size_t row_end, float* y) {
-  scalar::MatMulRows(w, InputsOf(x), order, row_begin, row_end, y);
+  std::vector<int8_t> spread;
+  scalar::MatMulRows(w, InputsOf(x, spread), order, row_begin, row_end, y);
 }
 
 MatMulRows* ProductOf(TensorType type) { return HasMatMul(type) ? ProductRows : nullptr; }

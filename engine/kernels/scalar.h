@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "engine/formats/k_quants.h"
@@ -67,6 +68,14 @@ struct Input {
 };
 Input Prepare(const float* x, size_t cols, ActivationKind kind);
 
+// The same where it lies in memory; nullptr: it has none.
+struct InputView {
+  const float* f32 = nullptr;
+  const int8_t* q = nullptr;
+  const float* d = nullptr;
+  const float* scaled_sums = nullptr;
+};
+
 // --- products
 
 // One output each. What is added in which lane is said in engine/kernels/x_matmul.cc.
@@ -89,15 +98,16 @@ float DotKQuants(TensorType type, const KQuants* blocks, int offset, const int8_
 // codes: [cols] in 0, 1, 2; q, d: one row of Q8_K; d_w: [cols/256].
 float DotTernaryQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, const float* d, size_t cols,
                     bool rounds_products, bool one_sum_a_block);
-// codes: [cols] in 0 .. 63; scales: [cols/16].
+// codes: [cols] in 0 .. 63; scales: [cols/16]. rounds_products: where one_sum_a_block, a block's product is rounded
+// before it is added.
 float DotQ6K(const uint8_t* codes, const int8_t* scales, const float* d_w, const int8_t* q, const float* d, size_t cols,
-             bool offset_apart, bool one_sum_a_block);
+             bool offset_apart, bool one_sum_a_block, bool rounds_products);
 float DotTernaryI8(const uint8_t* codes, float scale, const int8_t* q, float s, size_t cols);
 
 // y[n, rows] = x . W[rows, cols]^T for every format that has a product; the n rows of x are one batch.
 void MatMul(const WeightMatrix& w, const std::vector<Input>& x, const ArithmeticOrder& order, float* y);
 // Some rows, without what stands behind the product (side scale, bias).
-void MatMulRows(const WeightMatrix& w, const std::vector<Input>& x, const ArithmeticOrder& order, size_t row_begin,
+void MatMulRows(const WeightMatrix& w, std::span<const InputView> x, const ArithmeticOrder& order, size_t row_begin,
                 size_t row_end, float* y);
 // x: [n, cols], prepared as the format asks.
 void MatMul(const WeightMatrix& w, const float* x, size_t n, const ArithmeticOrder& order, float* y);

@@ -8,13 +8,16 @@ namespace bitnet::scalar {
 
 namespace {
 
+// What is no number is 0.
+int8_t Int8Of(float v) { return static_cast<int8_t>(std::isnan(v) ? 0.0f : std::clamp(v, -128.0f, 127.0f)); }
+
 void QuantizeBlocksOf32(const float* x, size_t cols, bool inverts, int8_t* q, float* d) {
   for (size_t b = 0; b < cols / 32; ++b, x += 32, q += 32) {
     float amax = 0;
     for (size_t i = 0; i < 32; ++i) amax = std::max(amax, std::fabs(x[i]));
     d[b] = amax / 127.0f;
     const float scale = inverts ? 1.0f / d[b] : 127.0f / amax;
-    for (size_t i = 0; i < 32; ++i) q[i] = static_cast<int8_t>(std::isinf(scale) ? 0 : std::nearbyint(x[i] * scale));
+    for (size_t i = 0; i < 32; ++i) q[i] = std::isinf(scale) ? int8_t{0} : Int8Of(std::nearbyint(x[i] * scale));
   }
 }
 
@@ -41,7 +44,7 @@ void QuantizeQ8K(const float* x, size_t cols, int8_t* q, float* d) {
     const bool is_zero = amax == 0 || std::isinf(-127.0f / m);
     const float iscale = is_zero ? 0.0f : -127.0f / m;
     for (size_t i = 0; i < 256; ++i) {
-      q[b * 256 + i] = static_cast<int8_t>(std::min(127.0f, std::nearbyint(iscale * x[b * 256 + i])));
+      q[b * 256 + i] = Int8Of(std::nearbyint(iscale * x[b * 256 + i]));
     }
     d[b] = is_zero ? 0.0f : 1.0f / iscale;
   }
@@ -53,7 +56,7 @@ float QuantizeI8Row(const float* x, size_t cols, int8_t* q, bool once) {
   const float s = static_cast<float>(127.0 / amax);
   for (size_t i = 0; i < cols; ++i) {
     const float rounded = once ? std::fma(x[i], s, 0x1.8p23f) - 0x1.8p23f : std::nearbyint(x[i] * s);
-    q[i] = static_cast<int8_t>(std::clamp(rounded, -128.0f, 127.0f));
+    q[i] = Int8Of(rounded);
   }
   return s;
 }

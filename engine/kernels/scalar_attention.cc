@@ -18,17 +18,16 @@ void RoundToF16(std::vector<float>& x) {
 }  // namespace
 
 void SoftmaxRow(float* x, size_t n, float scale, const ArithmeticOrder& order) {
-  const size_t lanes = order.lanes;
-  std::vector<float> e(RoundUp(n, lanes), 0.0f);
+  const auto lanes = static_cast<size_t>(order.lanes);
   float max = -std::numeric_limits<float>::infinity();
   for (size_t i = 0; i < n; ++i) max = std::max(max, x[i] * scale);
-  for (size_t i = 0; i < n; ++i) e[i] = Exp(x[i] * scale - max, order.lanes);
   double sum = 0;
-  for (size_t i = 0; i < e.size(); i += lanes) {
-    std::vector<float> lane(e.begin() + i, e.begin() + i + lanes);
-    sum += static_cast<double>(FoldLanes(lane.data(), lanes, lanes == 4));
+  for (size_t i = 0; i < n; i += lanes) {
+    float lane[16] = {};
+    for (size_t l = 0; l < std::min(lanes, n - i); ++l) lane[l] = x[i + l] = Exp(x[i + l] * scale - max, order.lanes);
+    sum += static_cast<double>(FoldLanes(lane, lanes, lanes == 4));
   }
-  for (size_t i = 0; i < n; ++i) x[i] = e[i] * static_cast<float>(1.0 / sum);
+  for (size_t i = 0; i < n; ++i) x[i] *= static_cast<float>(1.0 / sum);
 }
 
 void Attention(const float* q, size_t n, size_t first, const KvView& kv, const AttentionShape& shape,
@@ -38,6 +37,7 @@ void Attention(const float* q, size_t n, size_t first, const KvView& kv, const A
   const size_t n_kv = std::min(RoundUp(first + n, order.kv_padding), kv.n_cells);
   const DotOrder& scores = DotOrderOf(order, FloatRows::kF16, order.scores_as_single ? 1 : n, shape.head_dim, n_kv);
   const DotOrder& values = DotOrderOf(order, FloatRows::kF16, n, n_kv, shape.head_dim);
+  const bool rounds = order.round_batch_to_f16 || !IsBatch(order, FloatRows::kF16, n, n_kv, shape.head_dim);
   for (size_t i = 0; i < n; ++i) {
     for (size_t head = 0; head < shape.n_head; ++head) {
       const size_t kv_head = head * shape.n_head_kv / shape.n_head;
@@ -51,7 +51,7 @@ void Attention(const float* q, size_t n, size_t first, const KvView& kv, const A
       }
       std::fill_n(p.data(), shape.FirstKey(first + i), -std::numeric_limits<float>::infinity());
       scalar::SoftmaxRow(p.data(), first + i + 1, shape.ScoreScale(), order);
-      if (n == 1 || order.round_batch_to_f16) RoundToF16(p);
+      if (rounds) RoundToF16(p);
       for (size_t d = 0; d < shape.head_dim; ++d) {
         const uint16_t* of_column = kv.v + (kv_head * shape.head_dim + d) * kv.n_cells;
         out[i * width + head * shape.head_dim + d] = DotF16(of_column, p.data(), n_kv, values);

@@ -243,7 +243,7 @@ float DotTernaryQ8K(const uint8_t* codes, const float* d_w, const int8_t* q, con
 }
 
 float DotQ6K(const uint8_t* codes, const int8_t* scales, const float* d_w, const int8_t* q, const float* d, size_t cols,
-             bool offset_apart, bool one_sum_a_block) {
+             bool offset_apart, bool one_sum_a_block, bool rounds_products) {
   float lane[8] = {}, chain = 0;
   for (size_t b = 0; b < cols / 256; ++b) {
     int32_t sum[8] = {};
@@ -253,7 +253,8 @@ float DotQ6K(const uint8_t* codes, const int8_t* scales, const float* d_w, const
       sum[offset_apart ? i / 32 : i % 32 / 4] -= scales[at / 16] * 32 * q[at];
     }
     for (size_t l = 0; l < 8; ++l) lane[l] = std::fma(d[b] * d_w[b], static_cast<float>(sum[l]), lane[l]);
-    chain = std::fma(d[b] * d_w[b], static_cast<float>(std::accumulate(sum, sum + 8, 0)), chain);
+    const auto total = static_cast<float>(std::accumulate(sum, sum + 8, 0));
+    chain = rounds_products ? chain + d[b] * d_w[b] * total : std::fma(d[b] * d_w[b], total, chain);
   }
   return one_sum_a_block ? chain : FoldEight(lane);
 }
@@ -273,16 +274,16 @@ namespace {
 using Row = std::span<const std::byte>;
 
 // The functions below call f(the product with x), decoding the row once.
-using Dots = std::function<void(const std::function<float(const Input&, size_t position)>& dot)>;
+using Dots = std::function<void(const std::function<float(const InputView&, size_t position)>& dot)>;
 
 void FloatDots(const WeightMatrix& w, Row row, size_t n, const ArithmeticOrder& order, const Dots& dots) {
   const DotOrder& dot = DotOrderFor(w, n, order);
   const auto* halves = reinterpret_cast<const uint16_t*>(row.data());
   const auto* floats = reinterpret_cast<const float*>(row.data());
-  dots([&](const Input& x, size_t) {
-    return w.type == TensorType::kF16    ? DotF16(halves, x.f32.data(), w.cols, dot)
-           : w.type == TensorType::kBF16 ? DotBF16(halves, x.f32.data(), w.cols, dot)
-                                         : DotF32(floats, x.f32.data(), w.cols, dot);
+  dots([&](const InputView& x, size_t) {
+    return w.type == TensorType::kF16    ? DotF16(halves, x.f32, w.cols, dot)
+           : w.type == TensorType::kBF16 ? DotBF16(halves, x.f32, w.cols, dot)
+                                         : DotF32(floats, x.f32, w.cols, dot);
   });
 }
 
@@ -294,10 +295,10 @@ void Q80Dots(const WeightMatrix& w, Row row, size_t n, const ArithmeticOrder& or
     d.push_back(F32FromF16(block.d));
   });
   const bool repacked = IsRepacked(w, order), batch = order.q8_0_batch && n >= 2;
-  dots([&](const Input& x, size_t) {
+  dots([&](const InputView& x, size_t) {
     return order.q8_0_lanes != Q80Lanes::kEight && !repacked
-               ? DotQ80OfNeon(codes.data(), d.data(), x.q.data(), x.d.data(), w.cols, order.q8_0_lanes, batch)
-               : DotBlocksOf32(codes.data(), d.data(), nullptr, x.q.data(), x.d.data(), nullptr, w.cols, repacked);
+               ? DotQ80OfNeon(codes.data(), d.data(), x.q, x.d, w.cols, order.q8_0_lanes, batch)
+               : DotBlocksOf32(codes.data(), d.data(), nullptr, x.q, x.d, nullptr, w.cols, repacked);
   });
 }
 
@@ -310,9 +311,9 @@ void NibbleDots(const WeightMatrix& w, Row row, bool repacked, const Dots& dots)
     d.push_back(F32FromF16(block.d));
     if constexpr (requires { block.m; }) m.push_back(F32FromF16(block.m));
   });
-  dots([&](const Input& x, size_t) {
-    return DotBlocksOf32(codes.data(), d.data(), m.empty() ? nullptr : m.data(), x.q.data(), x.d.data(),
-                         x.scaled_sums.empty() ? nullptr : x.scaled_sums.data(), w.cols, repacked);
+  dots([&](const InputView& x, size_t) {
+    return DotBlocksOf32(codes.data(), d.data(), m.empty() ? nullptr : m.data(), x.q, x.d, x.scaled_sums, w.cols,
+                         repacked);
   });
 }
 
@@ -324,8 +325,8 @@ void LowBitsDots(const WeightMatrix& w, Row row, const Dots& dots) {
     block.Unpack(codes.data() + i * Block::kWeights);
     d.push_back(F32FromF16(block.d));
   });
-  dots([&](const Input& x, size_t) {
-    return DotLowBits(codes.data(), d.data(), x.q.data(), x.d.data(), w.cols, Block::kWeights);
+  dots([&](const InputView& x, size_t) {
+    return DotLowBits(codes.data(), d.data(), x.q, x.d, w.cols, Block::kWeights);
   });
 }
 
@@ -334,13 +335,14 @@ template <class Block>
 void KQuantsDots(const WeightMatrix& w, Row row, size_t n, bool repacked, size_t in_fours, const Dots& dots) {
   std::vector<KQuants> blocks(w.cols / 256);
   ForBlocks<Block>(row, [&](const Block& block, size_t i) { block.Unpack(blocks[i]); });
-  dots([&](const Input& x, size_t position) {
+  dots([&](const InputView& x, size_t position) {
     const size_t parts = !repacked ? 0 : position < n - n % 4 ? in_fours : 1;
-    return DotKQuants(w.type, blocks.data(), Block::kOffset, x.q.data(), x.d.data(), w.cols, parts);
+    return DotKQuants(w.type, blocks.data(), Block::kOffset, x.q, x.d, w.cols, parts);
   });
 }
 
-void Q6KDots(const WeightMatrix& w, Row row, const ArithmeticOrder& order, const Dots& dots) {
+// Repacked rows round one position's products, and those of what a batch has beyond whole fours.
+void Q6KDots(const WeightMatrix& w, Row row, size_t n, bool repacked, const ArithmeticOrder& order, const Dots& dots) {
   std::vector<uint8_t> codes(w.cols);
   std::vector<int8_t> scales;
   std::vector<float> d;
@@ -349,9 +351,9 @@ void Q6KDots(const WeightMatrix& w, Row row, const ArithmeticOrder& order, const
     scales.insert(scales.end(), block.scales, block.scales + 16);
     d.push_back(F32FromF16(block.d));
   });
-  dots([&](const Input& x, size_t) {
-    return DotQ6K(codes.data(), scales.data(), d.data(), x.q.data(), x.d.data(), w.cols, order.q6_k_offset_apart,
-                  order.one_sum_a_block);
+  dots([&](const InputView& x, size_t position) {
+    return DotQ6K(codes.data(), scales.data(), d.data(), x.q, x.d, w.cols, order.q6_k_offset_apart,
+                  order.one_sum_a_block, repacked && position >= n - n % 4);
   });
 }
 
@@ -364,16 +366,16 @@ void TernaryDots(const WeightMatrix& w, Row row, const ArithmeticOrder& order, c
     format.ternary->unpack(block, codes.data() + b * format.block_weights);
     if (format.ternary->scale_at >= 0) d.push_back(BlockScale(*format.ternary, block));
   }
-  dots([&](const Input& x, size_t) {
-    return d.empty() ? DotTernaryI8(codes.data(), w.scale, x.q.data(), x.d[0], w.cols)
-                     : DotTernaryQ8K(codes.data(), d.data(), x.q.data(), x.d.data(), w.cols, order.tq_rounds_products,
+  dots([&](const InputView& x, size_t) {
+    return d.empty() ? DotTernaryI8(codes.data(), w.scale, x.q, x.d[0], w.cols)
+                     : DotTernaryQ8K(codes.data(), d.data(), x.q, x.d, w.cols, order.tq_rounds_products,
                                      order.one_sum_a_block);
   });
 }
 
 }  // namespace
 
-void MatMulRows(const WeightMatrix& w, const std::vector<Input>& x, const ArithmeticOrder& order, size_t row_begin,
+void MatMulRows(const WeightMatrix& w, std::span<const InputView> x, const ArithmeticOrder& order, size_t row_begin,
                 size_t row_end, float* y) {
   const size_t bytes = RowBytes(w.type, w.cols);
   const bool repacked = IsRepacked(w, order);
@@ -422,7 +424,7 @@ void MatMulRows(const WeightMatrix& w, const std::vector<Input>& x, const Arithm
         LowBitsDots<BlockQ2_0>(w, row, dots);
         break;
       case TensorType::kQ6_K:
-        Q6KDots(w, row, order, dots);
+        Q6KDots(w, row, x.size(), repacked, order, dots);
         break;
       case TensorType::kTQ1_0:
       case TensorType::kTQ2_0:
@@ -436,7 +438,12 @@ void MatMulRows(const WeightMatrix& w, const std::vector<Input>& x, const Arithm
 }
 
 void MatMul(const WeightMatrix& w, const std::vector<Input>& x, const ArithmeticOrder& order, float* y) {
-  MatMulRows(w, x, order, 0, w.rows, y);
+  std::vector<InputView> views;
+  for (const Input& in : x) {
+    views.push_back(
+        {in.f32.data(), in.q.data(), in.d.data(), in.scaled_sums.empty() ? nullptr : in.scaled_sums.data()});
+  }
+  MatMulRows(w, views, order, 0, w.rows, y);
   for (size_t i = 0; i < x.size() * w.rows; ++i) {
     y[i] *= w.side_scale;
     if (w.bias != nullptr) y[i] += w.bias[i % w.rows];
@@ -446,7 +453,7 @@ void MatMul(const WeightMatrix& w, const std::vector<Input>& x, const Arithmetic
 void MatMul(const WeightMatrix& w, const float* x, size_t n, const ArithmeticOrder& order, float* y) {
   std::vector<Input> inputs;
   for (size_t p = 0; p < n; ++p) {
-    inputs.push_back(Prepare(x + p * w.cols, w.cols, ActivationKindFor(w.type, n, order)));
+    inputs.push_back(Prepare(x + p * w.cols, w.cols, ActivationKindFor(w, n, order)));
   }
   MatMul(w, inputs, order, y);
 }

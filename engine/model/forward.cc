@@ -116,7 +116,7 @@ struct Context::Impl {
   }
 
   void Prepare(const Buffer& x, size_t n, const WeightMatrix& w) {
-    activations.Prepare(x.data(), n, w.cols, ActivationKindFor(w.type, n, order), pool);
+    activations.Prepare(x.data(), n, w.cols, ActivationKindFor(w, n, order), pool);
   }
 
   struct Projection {
@@ -127,16 +127,16 @@ struct Context::Impl {
   };
   // Products of one input [n, cols]. Activations are prepared once for all that read the same.
   void Project(int layer, size_t n, const Buffer& in, std::initializer_list<Projection> projections) {
-    const WeightMatrix* prepared = nullptr;
+    bool prepared = false;
     for (const Projection& p : projections) {
       if (h.parts.Has(When::kNormsIn)) {
         b.own.resize(n * p.w.cols);
         Norm(p.norm_in, layer, n, in, b.own);
         Prepare(b.own, n, p.w);
-      } else if (prepared == nullptr || prepared->type != p.w.type) {
+      } else if (!prepared || activations.kind != ActivationKindFor(p.w, n, order)) {
         Prepare(in, n, p.w);
+        prepared = true;
       }
-      prepared = &p.w;
       MatMul(p.w, activations, order, p.out.data(), pool);
     }
     for (const Projection& p : projections) Trace(p.point, layer, n, p.w.rows, p.out.data());

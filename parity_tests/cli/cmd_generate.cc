@@ -107,7 +107,7 @@ bitnet::ChatPrompt Format(const GenerateOptions& o, const bitnet::Tokenizer& tok
 
 void Generate(const GenerateOptions& o) {
   const bitnet::Model model = ReadModel({o.model, o.run.override_kv, o.run.i2s_layout});
-  const bitnet::ArithmeticOrder& order = o.order.empty() ? UsualOrder(model) : bitnet::FindOrder(o.order);
+  const bitnet::ArithmeticOrder& order = OrderNamed(o.order, model);
   const bitnet::Tokenizer tokenizer = o.tokenizer.empty() ? bitnet::Tokenizer::FromGguf(model.file, DialectOf(order))
                                                           : bitnet::Tokenizer::FromTokenizerJson(o.tokenizer);
   const auto [formatted, chosen] = Format(o, tokenizer);

@@ -88,7 +88,7 @@ int Run(const ReplayCommand& command) {
   run.schedule = ScheduleName(capture.request.schedule);
   const bitnet::ArithmeticOrder& order = OrderFor(capture.backend, model);
   run.order = order.name;
-  run.order_is_known = !OrderOf(capture.backend).empty();
+  run.order_is_known = KnownOrder(capture.backend, model) != nullptr;
   Replay replay(model, capture, order, static_cast<size_t>(command.prompt.run.Threads(command.prompt.model)));
   run.results = ReplayAll(command, replay, n_layer, progress);
   if (run.results.empty()) {

@@ -71,7 +71,7 @@ class Whatbug {
     Request first = command.prompt.prompts.empty() ? command.prompt.MakeRequest()
                                                    : command.prompt.MakeRequestOf(command.prompt.prompts.front());
     loaded_ = LoadModel(SourceOf(first));
-    order_ = command.order.empty() ? &UsualOrder(loaded_->model) : &bitnet::FindOrder(command.order);
+    order_ = &OrderNamed(command.order, loaded_->model);
     tokenizer_ = LoadTokenizer(first, DialectOf(*order_));
     AddPrompt(std::move(first), prompts_);
     for (size_t i = 1; i < command.prompt.prompts.size(); ++i) {

@@ -217,8 +217,10 @@ std::vector<Way> PromisingWays(const TracedOperation& op, const Fit& null) {
         const bool whole = !product || p.row_shift != 0 || p.product.quantizing.group == Quantizing::Group::kBatch;
         const double left = whole ? Judge(null, op.Compare(p)).error : op.ErrorAt(p, position, worst->element);
         if (left <= worst->error / 2) ways.push_back({&mistake, way});
+      } catch (const NotTraced&) {
+        continue;  // it reads a tensor that the engine did not leave
       } catch (const std::runtime_error&) {
-        continue;  // it reads a tensor that the engine did not leave, or one of another width
+        continue;  // ... or one of another width
       }
     }
   }

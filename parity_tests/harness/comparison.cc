@@ -10,6 +10,7 @@
 #include "parity_tests/harness/engines.h"
 #include "parity_tests/harness/known_fault.h"
 #include "parity_tests/harness/loaded_model.h"
+#include "parity_tests/harness/native_backend.h"
 #include "parity_tests/harness/own_model.h"
 #include "parity_tests/locate/model_diff.h"
 #include "reference/capture/quote.h"
@@ -140,7 +141,7 @@ Capture Comparison::CaptureOf(Side side, const Request& request) {
 LadderOptions Comparison::Limits(const Captures& captures, const ClimbOptions& options, std::string* note) const {
   const BackendInfo& reference = captures.reference.backend;
   const Capture& candidate = captures.candidate;
-  const bool follows = !follows_reference_ || reference.name == "native" || !OrderOf(reference).empty();
+  const bool follows = !follows_reference_ || reference.name == "native" || Follows(candidate.backend, reference);
   const std::vector<std::string> names = ProfileNames(options.profile.file);  // a file of the user's own may lack it
   const bool text_alone = candidate.shown.text && !ShowsFigures(candidate) && candidate.request.max_tokens > 0 &&
                           std::find(names.begin(), names.end(), options.elsewhere) != names.end();
@@ -152,9 +153,10 @@ LadderOptions Comparison::Limits(const Captures& captures, const ClimbOptions& o
         options.elsewhere);
   } else if (!fair) {
     *note = fmt::format(
-        "{} picked its \"{}\" build, whose order of operations the native engine does not follow; equal bits are not "
+        "{} picked its \"{}\" build, whose order of operations the native engine does not follow{}; equal bits are not "
         "expected here, and the profile {} judges",
-        reference.name, reference.simd, options.elsewhere);
+        reference.name, reference.simd, OrderOf(reference).empty() ? "" : " with weights of all types of this model",
+        options.elsewhere);
   }
   return {.profile = options.profile.Load(fair ? options.expected : options.elsewhere),
           .last = options.last,

@@ -45,6 +45,7 @@ TEST(Comparison, TheFairProfileDependsOnTheReferencesBuild) {
   Captures captures;
   captures.reference.backend.name = "llama.cpp";
   captures.reference.backend.simd = "zen4";
+  captures.candidate.backend.build = "arithmetic of llama.cpp-avx512-bf16";
   EXPECT_EQ(native.Limits(captures, options, &note).profile.name, "strict");
   EXPECT_EQ(note, "");
   captures.reference.backend.simd = "sse42";
@@ -52,6 +53,10 @@ TEST(Comparison, TheFairProfileDependsOnTheReferencesBuild) {
   EXPECT_EQ(note, "");
   EXPECT_EQ(native.Limits(captures, options, &note).profile.name, "cosine");
   EXPECT_THAT(note, HasSubstr("\"sse42\" build"));
+  // A build that the engine follows, and did not: it does not with these weights.
+  captures.reference.backend.simd = "armv8.2_1";
+  EXPECT_EQ(native.Limits(captures, options, &note).profile.name, "cosine");
+  EXPECT_THAT(note, HasSubstr("does not follow with weights of all types of this model"));
   // What a user names counts.
   EXPECT_EQ(native.Limits(captures, {.profile = {.file = kShipped.file, .name = "exact"}}, &note).profile.name,
             "exact");

@@ -39,7 +39,7 @@ std::unique_ptr<Backend> MakeEngine(const std::string& spec, const EngineOptions
 
 std::unique_ptr<Backend> MakeCandidateFor(const std::string& spec, const BackendInfo& reference,
                                           const EngineOptions& options) {
-  return spec == "native" ? MakeNativeBackend(OrderOf(reference)) : MakeEngine(spec, options);
+  return spec == "native" ? MakeNativeBackendFor(reference) : MakeEngine(spec, options);
 }
 
 std::string EngineHelp(Which which) {

@@ -1,5 +1,6 @@
 #include "parity_tests/harness/engines.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,6 +8,10 @@
 #include <string>
 
 #include "engine/kernels/order.h"
+#include "fixtures/generate.h"
+#include "parity_tests/harness/native_backend.h"
+#include "parity_tests/harness/orders.h"
+#include "reference/capture/temporary_directory.h"
 
 namespace parity {
 namespace {
@@ -51,6 +56,42 @@ TEST(Engines, EveryOrderOfARowIsOneThatTheEngineKnows) {
   EXPECT_GT(orders, 8u);
 }
 
+// Of the formats that nobody has looked at on ARM there is no order: none is followed, and none can be asked for.
+TEST(KnownOrder, IsNoneForFormatsThatTheOrderDoesNotKnow) {
+  const TemporaryDirectory directory;
+  BackendInfo arm, x86;
+  arm.name = x86.name = "llama.cpp";
+  arm.simd = "armv8.2_1";
+  x86.simd = "haswell";
+  for (const bitnet::TensorType type : {bitnet::TensorType::kTQ2_0, bitnet::TensorType::kQ4_0}) {
+    const bool known = type == bitnet::TensorType::kTQ2_0;
+    Request request;
+    request.model = directory.path() + "/model.gguf";
+    GenerateModel({.output = request.model, .n_layer = 1, .n_vocab = 256, .type = type});
+    request.token_ids = {3, 5};
+    request.max_tokens = 0;
+    request.threads = 1;
+    const bitnet::Model model = bitnet::Model::Load(request.model);
+    EXPECT_EQ(KnownOrder(arm, model) != nullptr, known);
+    EXPECT_EQ(KnownOrder(x86, model), &bitnet::FindOrder("llama.cpp-avx2"));
+    EXPECT_EQ(OrderFor(arm, model).name, known ? "llama.cpp-neon-dotprod" : UsualOrder(model).name);
+    const Capture capture = MakeCandidateFor("native", arm)->Run(request);
+    EXPECT_EQ(capture.backend.build, fmt::format("arithmetic of {}", OrderFor(arm, model).name));
+    EXPECT_EQ(Follows(capture.backend, arm), known);
+    if (known) {
+      EXPECT_EQ(&OrderNamed("llama.cpp-neon", model), &bitnet::FindOrder("llama.cpp-neon"));
+      continue;
+    }
+    try {
+      MakeEngine("native:llama.cpp-neon")->Run(request);
+      FAIL() << "an order that does not know Q4_0 was followed";
+    } catch (const std::runtime_error& error) {
+      EXPECT_THAT(error.what(), AllOf(HasSubstr(request.model), HasSubstr("found weights of Q4_0 in q_proj of layer 0"),
+                                      HasSubstr("expected F32, F16, "), HasSubstr("leave the order out")));
+    }
+  }
+}
+
 TEST(OrderOf, IsThatOfThePluginOrOfTheCompiler) {
   const auto order = [](const char* name, const char* simd, const char* build) {
     BackendInfo reference;
@@ -69,6 +110,9 @@ TEST(OrderOf, IsThatOfThePluginOrOfTheCompiler) {
   EXPECT_EQ(order("bitnet.cpp", "avx512", "libllama.so, Debian clang version 19.1.7"), "bitnet.cpp-avx512");
   EXPECT_EQ(order("bitnet.cpp", "avx2", "libllama.so, GCC: (Debian 12.2.0-14) 12.2.0"), "bitnet.cpp-avx2-gcc");
   EXPECT_EQ(order("bitnet.cpp", "avx2", "libllama.so, unknown compiler"), "");
+  EXPECT_EQ(order("bitnet.cpp", "neon", "libllama.so, Debian clang version 14.0.6"), "bitnet.cpp-neon");
+  EXPECT_EQ(order("bitnet.cpp", "neon-fp16", "libllama.so, Debian clang version 14.0.6"), "bitnet.cpp-neon-fp16");
+  EXPECT_EQ(order("bitnet.cpp", "neon", "libllama.so, GCC: (Debian 12.2.0-14) 12.2.0"), "") << "nobody looked";
   EXPECT_EQ(order("bitnet.cpp", "built-in", "libllama.so, GCC: (Debian 12.2.0-14) 12.2.0"), "");
 }
 

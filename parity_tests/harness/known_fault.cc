@@ -81,8 +81,6 @@ class OwnReference : public Backend {
 
 std::optional<ProvenFault> FindKnownFault(const Request& request, const Capture& reference) {
   if (!reference.shown.everything() || reference.tokens.empty()) return std::nullopt;
-  const bool order_known = !OrderOf(reference.backend).empty();
-  const LadderOptions limits{.profile = LoadProfile("", order_known ? "strict" : "cosine"), .piece_of = {}};
   for (const KnownFault& fault : AllKnownFaults()) {
     const bool of_model = fault.architecture.empty() || fault.architecture == reference.model.architecture;
     if (!fault.Of(reference.backend) || !of_model || fault.mistake.empty()) continue;
@@ -90,6 +88,8 @@ std::optional<ProvenFault> FindKnownFault(const Request& request, const Capture&
     asked.trace = "none";
     asked.raw_tensors = false;
     try {
+      const bool order_known = KnownOrder(reference.backend, LoadModel(SourceOf(request))->model) != nullptr;
+      const LadderOptions limits{.profile = LoadProfile("", order_known ? "strict" : "cosine"), .piece_of = {}};
       const Verdict with = Climb(OwnReference(asked, reference, &fault).Run(asked), reference, limits);
       if (with.failed_rung()) continue;
       auto sound = std::make_shared<OwnReference>(asked, reference, nullptr);

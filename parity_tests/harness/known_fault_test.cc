@@ -161,6 +161,12 @@ TEST(KnownFaults, NameRowsOfTheTableOfMistakes) {
   const BackendInfo old_build{.name = "bitnet.cpp", .version = "", .build = kOldBuild, .simd = ""};
   ASSERT_EQ(KnownFaultsOf(old_build).size(), 1u);
   EXPECT_EQ(KnownFaultsOf(old_build)[0].id, "bitnet.cpp-narrow-sums");
+  const auto id_of = [](const char* build) {
+    return KnownFaultsOf({.name = "bitnet.cpp", .version = "", .build = build, .simd = ""}).back().id;
+  };
+  EXPECT_EQ(id_of("libllama.so; AVX2 = 0 | NEON = 1 | LLAMAFILE = 1"), "bitnet.cpp-arm-batch");
+  EXPECT_EQ(id_of("libllama.so; AVX2 = 0 | NEON = 1 | LLAMAFILE = 1 | TL1 = 1"), "bitnet.cpp-tl1-memory");
+  EXPECT_EQ(id_of("libllama.so; AVX2 = 1 | NEON = 0 | LLAMAFILE = 1 | TL2 = 1"), "bitnet.cpp-tl2-batch");
   EXPECT_THAT(Describe(KnownFaultsOf({.name = "bitnet.cpp", .version = "", .build = kNewBuild, .simd = ""})[0]),
               HasSubstr("since July 2026): https://github.com/microsoft/BitNet/issues/588"));
 }

@@ -14,18 +14,22 @@
 #include "parity_tests/harness/loaded_model.h"
 #include "parity_tests/harness/orders.h"
 #include "reference/engines/in_process_backend.h"
+#include "reference/engines/registry.h"
 
 namespace parity {
 namespace {
 
 constexpr const char* kVersion = PARITY_VERSION;
 
+std::string ArithmeticOf(std::string_view order) { return fmt::format("arithmetic of {}", order); }
+
 class NativeSession : public Session {
  public:
-  NativeSession(const Request& request, const std::string& order)
+  // `followed`: see MakeNativeBackendFor; else the order of that name.
+  NativeSession(const Request& request, const std::string& order, const std::optional<BackendInfo>& followed)
       : request_(request),
         loaded_(LoadModel(SourceOf(request))),
-        order_(order.empty() ? UsualOrder(loaded_->model) : bitnet::FindOrder(order)),
+        order_(followed ? OrderFor(*followed, loaded_->model) : OrderNamed(order, loaded_->model)),
         tokenizer_(LoadTokenizer(request, DialectOf(order_))) {}
 
   int n_vocab() const override { return static_cast<int>(h().n_vocab); }
@@ -51,7 +55,7 @@ class NativeSession : public Session {
   void Describe(Capture* capture) const override {
     capture->backend = {.name = "native",
                         .version = kVersion,
-                        .build = fmt::format("arithmetic of {}", context_->order().name),
+                        .build = ArithmeticOf(context_->order().name),
                         .simd = bitnet::TargetName(order_),
                         .threads = request_.threads};
     (*capture->extra)["kernels"] = bitnet::KernelCallsSince(kernels_before_);
@@ -79,7 +83,8 @@ class NativeSession : public Session {
 
 class NativeBackend : public InProcessBackend {
  public:
-  explicit NativeBackend(std::string order) : order_(std::move(order)) {
+  explicit NativeBackend(std::string order, std::optional<BackendInfo> followed = std::nullopt)
+      : order_(std::move(order)), followed_(std::move(followed)) {
     if (!order_.empty()) bitnet::FindOrder(order_);
   }
 
@@ -103,15 +108,24 @@ class NativeBackend : public InProcessBackend {
 
  protected:
   std::unique_ptr<Session> Open(const Request& request) override {
-    return std::make_unique<NativeSession>(request, order_);
+    return std::make_unique<NativeSession>(request, order_, followed_);
   }
 
  private:
   std::string order_;
+  std::optional<BackendInfo> followed_;
 };
 
 }  // namespace
 
 std::unique_ptr<Backend> MakeNativeBackend(const std::string& order) { return std::make_unique<NativeBackend>(order); }
+
+std::unique_ptr<Backend> MakeNativeBackendFor(const BackendInfo& reference) {
+  return std::make_unique<NativeBackend>(OrderOf(reference), reference);
+}
+
+bool Follows(const BackendInfo& native, const BackendInfo& reference) {
+  return native.build == ArithmeticOf(OrderOf(reference));
+}
 
 }  // namespace parity

@@ -25,7 +25,7 @@ class OracleSession : public Session {
         spec_(spec),
         mistake_(mistake),
         loaded_(LoadModel(SourceOf(request))),
-        order_(spec.order.empty() ? UsualOrder(loaded_->model) : bitnet::FindOrder(spec.order)),
+        order_(OrderNamed(spec.order, loaded_->model)),
         tokenizer_(LoadTokenizer(request, DialectOf(order_))) {
     if (spec.layer >= static_cast<int>(h().n_layer)) {
       throw std::runtime_error(

@@ -17,7 +17,7 @@ const bitnet::WeightMatrix& MatrixAt(const Site& site) {
 
 // `how`, where the format rounds activations to int8 at all.
 Changes Quantized(const Site& site, const Quantizing& rule, const char* how) {
-  const bitnet::ActivationKind kind = bitnet::ActivationKindFor(MatrixAt(site).type, 2, bitnet::AllOrders().front());
+  const bitnet::ActivationKind kind = bitnet::ActivationKindFor(MatrixAt(site), 2, bitnet::AllOrders().front());
   if (!IsInt8(kind)) return {};
   return {{how, [rule](Parameters& p) { p.product.quantizing = rule; }}};
 }
@@ -33,7 +33,7 @@ Changes NotQuantized(const Site& site) {
 }
 
 bool RoundsToInt8(const Site& site) {
-  return IsInt8(bitnet::ActivationKindFor(MatrixAt(site).type, 2, bitnet::AllOrders().front()));
+  return IsInt8(bitnet::ActivationKindFor(MatrixAt(site), 2, bitnet::AllOrders().front()));
 }
 
 Changes RoundedOtherwise(const Site& site) {
@@ -71,7 +71,7 @@ Changes ScaledOtherwise(const Site& site) {
 Changes GroupedOtherwise(const Site& site) {
   if (!RoundsToInt8(site)) return {};
   const bitnet::WeightMatrix& w = MatrixAt(site);
-  const size_t own = ScaleGroup(bitnet::ActivationKindFor(w.type, 2, bitnet::AllOrders().front()), w.cols);
+  const size_t own = ScaleGroup(bitnet::ActivationKindFor(w, 2, bitnet::AllOrders().front()), w.cols);
   Changes changes;
   if (own != w.cols) {
     changes.push_back({"one int8 scale for each row of activations",
@@ -86,9 +86,16 @@ Changes GroupedOtherwise(const Site& site) {
   return changes;
 }
 
-Changes NarrowSums(const Site& site) {
+Changes SumsThatWrap(const Site& site) {
   if (!RoundsToInt8(site) || !bitnet::FormatOf(MatrixAt(site).type).is_ternary()) return {};
-  return {{"sums that wrap at 16 bits", [](Parameters& p) { p.product.narrow = true; }}};
+  const auto sums = [](const char* how, const NarrowSums& narrow) {
+    return Change{how, [narrow](Parameters& p) { p.product.narrow = narrow; }};
+  };
+  return {sums("8 sums of 16 bits for 2048 weights, which wrap (ARM without the dot product)",
+               {.sums = 8, .weights = 2048, .codes = true}),
+          sums("16 sums of 16 bits for 4096 weights, which wrap (AVX2)",
+               {.sums = 16, .neighbours = 2, .weights = 4096, .codes = true}),
+          sums("one sum of 16 bits, which wraps", {})};
 }
 
 Changes WrongInput(const Site& site) {
@@ -184,7 +191,10 @@ const Mistake kMistakes[] = {
      .what = "sums of int8 products overflow 16 bits",
      .remedy = "add up in 32 bits, or widen before the sum can reach 32,768",
      .points = kProjections,
-     .changes = NarrowSums},
+     .changes = SumsThatWrap,
+     .rung = "first-logit",
+     .position = 0,
+     .place = Point::kQProj},
     {.id = "product_wrong_input",
      .what = "the weights meet another tensor than they should",
      .remedy = "Q, K and V take attn_norm, attn_output takes attn_sub_norm, ffn_down takes ffn_sub_norm",

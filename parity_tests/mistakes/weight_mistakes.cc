@@ -55,10 +55,6 @@ Changes BlockOrder(const Site& site) {
     if (block < least) return;
     changes.push_back({how, [from = std::move(from)](Parameters& p) { ReadInOrder(p.product, from); }});
   };
-  add("the four codes of a byte in reverse order", 128,
-      [](size_t i) { return i / 128 * 128 + (3 - i % 128 / 32) * 32 + i % 32; });
-  add("halves of 64 exchanged", 128, [](size_t i) { return i ^ 64; });
-  add("halves of 128 exchanged", 256, [](size_t i) { return i ^ 128; });
   add("blocks of 128 in 32 bytes read as blocks of 64 in 16 bytes (ARM)", 128, [](size_t i) {
     const size_t half = i % 128 / 64, row = i % 64 / 16, byte = i % 16;
     return i / 128 * 128 + row * 32 + half * 16 + byte;
@@ -67,6 +63,10 @@ Changes BlockOrder(const Site& site) {
     const size_t row = i % 128 / 32, half = i % 32 / 16, byte = i % 16;
     return i / 128 * 128 + half * 64 + row * 16 + byte;
   });
+  add("the four codes of a byte in reverse order", 128,
+      [](size_t i) { return i / 128 * 128 + (3 - i % 128 / 32) * 32 + i % 32; });
+  add("halves of 64 exchanged", 128, [](size_t i) { return i ^ 64; });
+  add("halves of 128 exchanged", 256, [](size_t i) { return i ^ 128; });
   add("the bytes of each 32 in reverse order", 128, [](size_t i) { return i / 32 * 32 + 31 - i % 32; });
   add("neighbouring weights exchanged", 128, [](size_t i) { return i ^ 1; });
   return changes;
@@ -114,8 +114,8 @@ Changes CodeOffset(const Site& site) {
       }
     });
   };
-  return {offset("codes 0, 1, 2 as they are: the 1 is not taken off", 1),
-          offset("codes less 2: the sum of the activations is taken off twice", -1)};
+  return {offset("codes less 2: the sum of the activations is taken off twice", -1),
+          offset("codes 0, 1, 2 as they are: the 1 is not taken off", 1)};
 }
 
 Changes ScaleMisused(const Site& site) {
@@ -303,7 +303,10 @@ const Mistake kMistakes[] = {
      .what = "the codes of a block are read in another order",
      .remedy = "engine/formats has the layouts; I2_S on x86 has 128 weights in 32 bytes, on ARM 64 in 16",
      .points = kProjections,
-     .changes = BlockOrder},
+     .changes = BlockOrder,
+     .rung = "first-logit",
+     .position = 0,
+     .place = Point::kQProj},
     {.id = "weights_code_map",
      .what = "the codes stand for other numbers",
      .remedy = "codes 0, 1, 2 are -1, 0, +1",
@@ -313,7 +316,10 @@ const Mistake kMistakes[] = {
      .what = "the sum of the activations is not taken off once",
      .remedy = "sum of (code - 1) * q = sum of code * q - sum of q",
      .points = kProjections,
-     .changes = CodeOffset},
+     .changes = CodeOffset,
+     .rung = "first-logit",
+     .position = 0,
+     .place = Point::kQProj},
     {.id = "weights_scale_misused",
      .what = "the scale of ternary weights is applied in another way",
      .remedy = "multiply by the block's own scale (TQ1_0, TQ2_0) or the tensor's own (I2_S), once",

@@ -15,7 +15,7 @@ void KernelArithmetic::NormRow(const float* x, size_t cols, const float* gamma, 
 
 Values KernelArithmetic::Product(const bitnet::WeightMatrix& w, const Values& x, size_t n) {
   bitnet::Activations a;
-  a.Prepare(x.data(), n, w.cols, bitnet::ActivationKindFor(w.type, n, order_), pool_);
+  a.Prepare(x.data(), n, w.cols, bitnet::ActivationKindFor(w, n, order_), pool_);
   Values y(n * w.rows);
   bitnet::MatMul(w, a, order_, y.data(), pool_);
   return y;
@@ -23,7 +23,7 @@ Values KernelArithmetic::Product(const bitnet::WeightMatrix& w, const Values& x,
 
 Values KernelArithmetic::ProductInt8(const bitnet::WeightMatrix& w, const Int8Rows& x, size_t n) {
   bitnet::Activations a;
-  a.Assign(bitnet::ActivationKindFor(w.type, n, order_), n, w.cols, x.q.data(), x.d.data());
+  a.Assign(bitnet::ActivationKindFor(w, n, order_), n, w.cols, x.q.data(), x.d.data());
   Values y(n * w.rows);
   bitnet::MatMul(w, a, order_, y.data(), pool_);
   return y;

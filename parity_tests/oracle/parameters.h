@@ -68,6 +68,14 @@ struct DecodedWeights {
   std::vector<float> values;  // [rows, cols]
 };
 
+// Sums of int8 products kept in 16 bits, which wrap: weight i of a row is added to sum i / neighbours % sums.
+struct NarrowSums {
+  size_t sums = 1;
+  size_t neighbours = 1;
+  size_t weights = 0;  // of a row, before the sums are widened and begin at 0 again; 0: all that share a scale
+  bool codes = false;  // of 0, 1, 2 times q, and the sum of q taken off in 32 bits; not of -1, 0, +1
+};
+
 struct ProductParameters {
   bitnet::WeightMatrix w;
   std::shared_ptr<const std::vector<std::byte>> bytes;  // what `w` views, where that is not the model's file
@@ -77,7 +85,7 @@ struct ProductParameters {
   std::function<void(size_t r, float* values)> read_row;
   // What the engine makes of a block of the file's bytes before it multiplies with it.
   std::function<void(std::byte* block)> read_block;
-  bool narrow = false;  // sums of int8 products wrap at 16 bits; ternary weights alone
+  std::optional<NarrowSums> narrow;  // ternary weights alone
   bool Plain() const {
     return read_row || narrow || quantizing.none || quantizing.to_f16 || quantizing.group == Quantizing::Group::kBlock;
   }

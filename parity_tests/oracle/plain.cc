@@ -5,6 +5,8 @@
 #include <bit>
 #include <cmath>
 #include <numbers>
+#include <numeric>
+#include <vector>
 
 #include "engine/formats/half.h"
 #include "parity_tests/oracle/quantize.h"
@@ -69,20 +71,35 @@ Lanes Sums(const double* w, const float* a, size_t cols, size_t group) {
   return sum;
 }
 
+// Of weights that share a scale: the sum of code times q, some of it in 16 bits.
+int64_t WrappedSum(const NarrowSums& narrow, const double* w, const int8_t* q, size_t n) {
+  std::vector<int16_t> sums(narrow.sums, 0);
+  const size_t widened = narrow.weights == 0 ? n : narrow.weights;
+  int64_t total = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const double weight = w[i * kLanes];
+    const int code = (weight > 0 ? 1 : weight < 0 ? -1 : 0) + (narrow.codes ? 1 : 0);
+    int16_t& sum = sums[i / narrow.neighbours % narrow.sums];
+    sum = static_cast<int16_t>(sum + code * q[i]);
+    if ((i + 1) % widened != 0 && i + 1 != n) continue;
+    total = std::accumulate(sums.begin(), sums.end(), total);
+    std::fill(sums.begin(), sums.end(), int16_t{0});
+  }
+  return narrow.codes ? total - std::accumulate(q, q + n, int64_t{0}) : total;
+}
+
 // The same where sums of the codes times q, int8, wrap at 16 bits.
-Lanes NarrowSums(const double* w, const float* a, const int8_t* q, size_t cols, size_t group) {
+Lanes SumsThatWrap(const NarrowSums& narrow, const double* w, const float* a, const int8_t* q, size_t cols,
+                   size_t group) {
   Lanes sum = {};
-  for (size_t lane = 0; lane < kLanes; ++lane) {
-    for (size_t at = 0; at < cols; at += group) {
-      double part = 0;
-      int32_t whole = 0;
-      for (size_t c = at; c < at + group; ++c) {
-        const double weight = w[c * kLanes + lane];
-        part += weight * a[c];
-        if (weight != 0) whole += weight > 0 ? q[c] : -q[c];
-      }
-      if (whole != 0) part *= static_cast<double>(static_cast<int16_t>(whole)) / whole;
-      sum[lane] += part;
+  for (size_t at = 0; at < cols; at += group) {
+    double unit = 0;  // what one of q stands for
+    for (size_t c = at; c < at + group && unit == 0; ++c) unit = q[c] == 0 ? 0 : static_cast<double>(a[c]) / q[c];
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      const double* weights = w + at * kLanes + lane;
+      double scale = 0;
+      for (size_t i = 0; i < group; ++i) scale = std::max(scale, std::fabs(weights[i * kLanes]));
+      sum[lane] += unit * scale * static_cast<double>(WrappedSum(narrow, weights, q + at, group));
     }
   }
   return sum;
@@ -111,7 +128,6 @@ Values Product(const ProductParameters& p, const Values& x, size_t n, Activation
   Int8Rows q;
   const Values a = RoundedActivations(p, x, w.cols, kind, &q);
   const size_t group = q.q.empty() ? w.cols : x.size() / q.d.size();
-  const bool narrow = p.narrow && !q.q.empty();
   Values y(n * w.rows), row(w.cols);
   std::vector<double> lanes(w.cols * kLanes);
   for (size_t first = 0; first < w.rows; first += kLanes) {
@@ -122,8 +138,9 @@ Values Product(const ProductParameters& p, const Values& x, size_t n, Activation
     }
     for (size_t i = 0; i < n; ++i) {
       const size_t at = i * w.cols;
-      const Lanes sum = narrow ? NarrowSums(lanes.data(), &a[at], &q.q[at], w.cols, group)
-                               : Sums(lanes.data(), &a[at], w.cols, group);
+      const Lanes sum = p.narrow && !q.q.empty()
+                            ? SumsThatWrap(*p.narrow, lanes.data(), &a[at], &q.q[at], w.cols, group)
+                            : Sums(lanes.data(), &a[at], w.cols, group);
       for (size_t lane = 0; lane < rows; ++lane) {
         const size_t r = first + lane;
         y[i * w.rows + r] = static_cast<float>(sum[lane] * w.side_scale + (w.bias != nullptr ? w.bias[r] : 0));

@@ -114,8 +114,30 @@ TEST(Plain, ProductIsTheDefinition) {
   p.w = {.type = bitnet::TensorType::kI2_S, .rows = 1, .cols = 512};
   const Values ones(512, 1.0f);
   EXPECT_FLOAT_EQ(plain::Product(p, ones, 1, bitnet::ActivationKind::kI8Row)[0], 512);
-  p.narrow = true;
+  p.narrow = NarrowSums();
   EXPECT_FLOAT_EQ(plain::Product(p, ones, 1, bitnet::ActivationKind::kI8Row)[0], -512.0f / 127);
+}
+
+// What bitnet.cpp's kernels do without a dot product: 8 sums of 2 * 127 times 256 products each, and so on.
+TEST(Plain, NarrowSumsWrapLaneByLane) {
+  const auto product = [](const NarrowSums& narrow, size_t cols, float weight) {
+    ProductParameters p;
+    p.w = {.type = bitnet::TensorType::kI2_S, .rows = 1, .cols = cols};
+    p.read_row = [=](size_t, float* row) { std::fill_n(row, cols, weight); };
+    p.narrow = narrow;
+    const Values ones(cols, 1.0f);
+    return 127 * plain::Product(p, ones, 1, bitnet::ActivationKind::kI8Row)[0];
+  };
+  const NarrowSums arm = {.sums = 8, .weights = 2048, .codes = true};
+  EXPECT_FLOAT_EQ(product(arm, 1024, 1), 127 * 1024) << "8 sums of 32,512";
+  EXPECT_FLOAT_EQ(product(arm, 2048, 1), 127 * 2048 - 8 * 65536);
+  EXPECT_FLOAT_EQ(product(arm, 4096, 1), 127 * 4096 - 16 * 65536) << "begun again after 2,048";
+  EXPECT_FLOAT_EQ(product(arm, 3072, 1), 127 * 3072 - 8 * 65536);
+  EXPECT_FLOAT_EQ(product(arm, 2048, 0), 0) << "8 sums of 32,512, less 127 * 2,048";
+  EXPECT_FLOAT_EQ(product(arm, 4096, -1), -127 * 4096) << "the code 0";
+  const NarrowSums pairs = {.sums = 2, .neighbours = 2, .weights = 0};
+  EXPECT_FLOAT_EQ(product(pairs, 512, 1), 127 * 512) << "2 sums of 32,512";
+  EXPECT_FLOAT_EQ(product(pairs, 518, -1), -127 * 518 + 65536) << "260 in one of them";
 }
 
 TEST(Plain, RotationIsTheDefinitionAndTurnsAsItIsTold) {
@@ -169,6 +191,17 @@ TEST(Plain, CacheTypes) {
     const float cut = plain::Kept(CacheType::kTruncatedF16, x);
     EXPECT_LE(std::fabs(cut), std::fabs(x));
     EXPECT_NEAR(cut, x, 1e-3f);
+  }
+}
+
+TEST(Quantizing, WithoutARuleIsTheDefinitionOfEachKind) {
+  using enum bitnet::ActivationKind;
+  const Values x = RandomValues(2048, 5);
+  for (const bitnet::ActivationKind kind : {kQ80, kQ80Inverted, kQ81, kQ8K, kI8Row, kI8RowRoundedOnce}) {
+    const Int8Rows found = QuantizeWrongly(kind, x, x.size(), {});
+    const bitnet::scalar::Input expected = bitnet::scalar::Prepare(x.data(), x.size(), kind);
+    EXPECT_EQ(found.q, expected.q) << static_cast<int>(kind);
+    EXPECT_EQ(found.d, expected.d) << static_cast<int>(kind);
   }
 }
 

@@ -33,7 +33,10 @@ Scale ScaleFor(ActivationKind kind, float m, const Quantizing& rule) {
   }
   if (kind == ActivationKind::kQ80 || kind == ActivationKind::kQ80Inverted || kind == ActivationKind::kQ81) {
     const float largest = std::fabs(m), kept = largest / levels;
-    return {largest == 0 ? 0.0f : levels / largest,
+    const bool none = largest == 0 || std::isinf(levels / largest);
+    return {none                                   ? 0.0f
+            : kind == ActivationKind::kQ80Inverted ? 1.0f / kept
+                                                   : levels / largest,
             kind != ActivationKind::kQ81 ? bitnet::F32FromF16(bitnet::F16FromF32(kept)) : kept};
   }
   const float s =
@@ -80,11 +83,14 @@ Int8Rows QuantizeWrongly(ActivationKind kind, const Values& x, size_t cols, cons
                        : rule.group == Group::kBlock ? std::min(rule.block, cols)
                                                      : own;
   const size_t kept = std::min(own, group);
+  const bool once =
+      kind == ActivationKind::kI8RowRoundedOnce && rule.rounding == Rounding::kNearest && rule.nearest_from == 0.5f;
   Int8Rows rows{std::vector<int8_t>(x.size()), Values(x.size() / kept)};
   for (size_t at = 0; at < x.size(); at += group) {
     const Scale scale = ScaleFor(kind, LargestOf(x.data() + at, group, rule.largest), rule);
     for (size_t i = at; i < at + group; ++i) {
-      const float rounded = Rounded(x[i] * scale.factor, rule);
+      const float rounded = once ? static_cast<float>(std::nearbyint(static_cast<double>(x[i]) * scale.factor))
+                                 : Rounded(x[i] * scale.factor, rule);
       rows.q[i] = rule.wraps ? static_cast<int8_t>(static_cast<int>(std::clamp(rounded, -1e6f, 1e6f)))
                              : static_cast<int8_t>(std::clamp(rounded, rule.lowest, 127.0f));
     }

@@ -70,12 +70,13 @@ Values ScalarArithmetic::WeightedSum(const Tensor& probabilities, size_t first, 
   const size_t n = n_keys.size();
   const size_t n_kv = std::min(RoundUp(first + n, static_cast<size_t>(order_.kv_padding)), cache.view.n_cells);
   const bitnet::DotOrder& order = bitnet::DotOrderOf(order_, bitnet::FloatRows::kF16, n, n_kv, dim);
+  const bool rounds = order_.round_batch_to_f16 || !bitnet::IsBatch(order_, bitnet::FloatRows::kF16, n, n_kv, dim);
   Values out(n * n_head * dim);
   for (size_t i = 0; i < n; ++i) {
     for (size_t head = 0; head < n_head; ++head) {
       Values p(std::max(n_kv, n_keys[i]));
       std::copy_n(probabilities.row(i).data() + head * n_keys[i], n_keys[i], p.data());
-      if (n == 1 || order_.round_batch_to_f16) {
+      if (rounds) {
         for (float& v : p) v = RoundedToF16(v);
       }
       const size_t kv_head = head / (n_head / n_head_kv);

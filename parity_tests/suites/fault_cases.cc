@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
 #include <filesystem>
-#include <memory>
+#include <functional>
+#include <optional>
 
+#include "fixtures/generate.h"
 #include "parity_tests/harness/comparison.h"
 #include "parity_tests/harness/engines.h"
 #include "parity_tests/judge/ladder.h"
@@ -17,24 +20,59 @@ namespace {
 // Layers of the trained models that take a fault.
 constexpr int kLayers[] = {0, 3, 5};
 
-// The model with the row of one token's embedding copied to the last unused token: the two always tie.
-std::string ModelWithTie(const std::string& path, int32_t token, const std::string& directory) {
+// A name that is no file's: FindFault makes the model.
+constexpr std::string_view kWide = "wide.i2_s";
+
+// The file with other bytes in some of its tensors.
+void Rewrite(const std::string& path, const std::string& out,
+             const std::function<void(const bitnet::TensorInfo&, std::vector<std::byte>&)>& change) {
   const bitnet::GgufFile file = bitnet::GgufFile::Open(path);
-  const std::string out = directory + "/tie.gguf";
   bitnet::GgufWriter writer(out);
   for (const auto& [key, value] : file.metadata()) writer.Set(key, value);
   for (const bitnet::TensorInfo& t : file.tensors()) writer.DeclareTensor(t.name, t.type, t.shape);
   writer.WriteHeader();
   for (const bitnet::TensorInfo& t : file.tensors()) {
     std::vector<std::byte> data(file.Data(t).begin(), file.Data(t).end());
-    if (t.name == "token_embd.weight") {
-      const size_t row = data.size() / t.rows();
-      std::copy_n(data.begin() + static_cast<ptrdiff_t>(static_cast<size_t>(token) * row), row,
-                  data.end() - static_cast<ptrdiff_t>(row));
-    }
+    change(t, data);
     writer.WriteTensor(data);
   }
   writer.Finish();
+}
+
+// The model with the row of one token's embedding copied to the last unused token: the two always tie.
+std::string ModelWithTie(const std::string& path, int32_t token, const std::string& directory) {
+  const std::string out = directory + "/tie.gguf";
+  Rewrite(path, out, [token](const bitnet::TensorInfo& t, std::vector<std::byte>& data) {
+    if (t.name != "token_embd.weight") return;
+    const size_t row = data.size() / t.rows();
+    std::copy_n(data.begin() + static_cast<ptrdiff_t>(static_cast<size_t>(token) * row), row,
+                data.end() - static_cast<ptrdiff_t>(row));
+  });
+  return out;
+}
+
+// A model whose products reach beyond 16 bits: the activations of token 0 are all 127, the weights of Q and V +1.
+std::string ModelWithLargeSums(const std::string& directory) {
+  constexpr uint32_t kWidth = 1280;
+  const std::string random = directory + "/random.gguf", out = directory + "/wide.gguf";
+  GenerateModel({.output = random,
+                 .n_embd = kWidth,
+                 .n_layer = 1,
+                 .n_head = 10,
+                 .n_head_kv = 2,
+                 .n_ff = 256,
+                 .n_vocab = 64,
+                 .type = bitnet::TensorType::kI2_S,
+                 .embedding_type = bitnet::TensorType::kF32});
+  const std::vector<float> ones(kWidth, 1.0f);
+  Rewrite(random, out, [&ones](const bitnet::TensorInfo& t, std::vector<std::byte>& data) {
+    const std::string& name = t.name;
+    if (name == "token_embd.weight" || name == "blk.0.attn_norm.weight") {
+      std::memcpy(data.data(), ones.data(), kWidth * sizeof(float));
+    } else if (name == "blk.0.attn_q.weight" || name == "blk.0.attn_v.weight") {
+      std::fill_n(data.begin(), t.rows() * kWidth / 4, std::byte{0b10101010});
+    }
+  });
   return out;
 }
 
@@ -62,6 +100,10 @@ std::vector<FaultCase> AllFaultCases() {
     if (m.rung.empty()) continue;
     if (!m.InLayer()) {
       add(m, -1, m.choose != nullptr ? "kjv-bitnet.f16" : kSilu);
+      continue;
+    }
+    if (m.id == "narrow_sums") {  // those of the trained models fit
+      add(m, 0, kWide);
       continue;
     }
     for (const int layer : kLayers) {
@@ -101,10 +143,14 @@ FaultFinding FindFault(const FaultCase& c, const std::string& models, const std:
     return MakeOracleBackend(fault);
   };
   Comparison comparison(make_candidate, reference_spec);
-  std::unique_ptr<TemporaryDirectory> scratch;
+  std::optional<TemporaryDirectory> scratch;
   if (c.fault.mistake == "argmax_last") {
-    scratch = std::make_unique<TemporaryDirectory>();
+    scratch.emplace();
     request.model = ModelWithTie(request.model, comparison.reference().Run(request).generated.at(0), scratch->path());
+  } else if (c.model == kWide) {
+    scratch.emplace();
+    request.model = ModelWithLargeSums(scratch->path());
+    request.token_ids = {0};
   }
   const Captures captures = comparison.Run(request);
   const Verdict verdict =

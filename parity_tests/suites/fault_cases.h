@@ -12,7 +12,7 @@ namespace parity {
 
 struct FaultCase {
   OracleSpec fault;
-  std::string model;  // "kjv-bitnet.tq2_0": a trained model in the build folder
+  std::string model;  // "kjv-bitnet.tq2_0": a trained model in the build folder; "wide.i2_s": made by FindFault
   // Expected.
   std::string failed_rung;
   Place location;  // kUnknown: no operation is wrong; position -1: any

@@ -60,6 +60,22 @@ TEST(LiveFault, IsFoundAgainstLlamaCpp) {
   EXPECT_EQ(found, names.size());
 }
 
+// What builds for ARM are reported to do, held against what llama.cpp said on ARM, on whatever machine this is.
+TEST(RecordedOnArm, ReportedFaultsAreNamed) {
+  const std::string reference = "recorded:" PARITY_SOURCE_DIR "/fixtures/recorded_arm/armv8.2_1.tq2_0.batch";
+  size_t found = 0;
+  for (const FaultCase& c : AllFaultCases()) {
+    const bool reported = c.fault.mistake == "weights_block_order" || c.fault.mistake == "weights_code_offset";
+    if (!reported || c.model != "kjv-bitnet.tq2_0") continue;
+    ++found;
+    const FaultFinding f = FindFault(c, kModels, kThresholds, reference);
+    EXPECT_TRUE(f.RungRight(c) && f.PlaceRight(c) && f.CauseRight(c))
+        << c.Name() << ", the ladder stops at " << f.failed_rung << "\n"
+        << ExplanationText(f.explanation, false);
+  }
+  EXPECT_EQ(found, 6u);
+}
+
 // `fault_table --write-pages` writes the page.
 TEST(Pages, FaultsHasALineForEachCase) {
   std::ifstream file(PARITY_SOURCE_DIR "/docs/faults.md");

@@ -71,7 +71,7 @@ class Replays {
     request.raw_tensors = true;
     capture_ = CaptureStore(SharedCaptures()).Get(*MakeEngine(c.reference), request);
     model_.emplace(bitnet::Model::Load(request.model));
-    exact_ = !OrderOf(capture_.backend).empty();
+    exact_ = KnownOrder(capture_.backend, *model_) != nullptr;
     replay_ = std::make_unique<Replay>(*model_, capture_, OrderFor(capture_.backend, *model_));
     name_ = name;
     return *replay_;

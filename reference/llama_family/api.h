@@ -122,14 +122,46 @@ inline llama_model* LoadModel(const std::string& path, bool vocab_only,
   return LoadModelWith(path.c_str(), params);
 }
 
+// Whether this build of bitnet.cpp has table kernels, which know one layout, TL1 or TL2, and the shapes of one model.
+// They take Q4_0 for theirs too.
+inline auto* TableBits() { return Find<int(ggml_type)>("ggml_bitnet_get_type_bits"); }
+inline bool IsTableType(ggml_type type) {
+  const char* name = kIsBitnetCpp ? ggml_type_name(type) : nullptr;
+  return name != nullptr && (std::string_view(name) == "tl1" || std::string_view(name) == "tl2");
+}
+
+// What the library's list of features does not say: " | TL2 = 1".
+inline std::string TableFeatures() {
+  std::string features;
+  for (int i = 0; TableBits() != nullptr && i < GGML_TYPE_COUNT; ++i) {
+    const auto type = static_cast<ggml_type>(i);
+    if (!IsTableType(type) || TableBits()(type) == 0) continue;
+    features += std::string(ggml_type_name(type)) == "tl1" ? " | TL1 = 1" : " | TL2 = 1";
+  }
+  return features;
+}
+
 // Whether the library multiplies by weights of this type. Since 2025 it says so itself when it loads a file, and
 // bitnet.cpp has products beside its table of types.
 template <typename Type>
 bool HasProduct(Type type) {
+  if (IsTableType(type)) return TableBits() != nullptr && TableBits()(type) != 0;
+  if (kIsBitnetCpp && type == GGML_TYPE_Q4_0) return TableBits() == nullptr;
   if constexpr (requires { ggml_internal_get_type_traits(type).vec_dot; }) {
     return kIsBitnetCpp || ggml_internal_get_type_traits(type).vec_dot != nullptr;
   }
   return true;
+}
+
+// What helps where it does not; "" where nothing is known to.
+inline std::string_view ProductRemedy(ggml_type type) {
+  if (IsTableType(type)) {
+    return "; take a bitnet.cpp that was built with BITNET_X86_TL2 or BITNET_ARM_TL1 and the kernels of this model's "
+           "shapes, or convert the original model with its setup_env.py -q i2_s";
+  }
+  return kIsBitnetCpp && type == GGML_TYPE_Q4_0
+             ? "; its table kernels take these weights for theirs: use a build without BITNET_X86_TL2, BITNET_ARM_TL1"
+             : "";
 }
 
 // What the feed-forward of an architecture computes, whatever the file's `hidden_activation` says (it is not read); ""

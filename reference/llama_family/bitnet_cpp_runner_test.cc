@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "reference/capture/capture.h"
@@ -73,6 +74,29 @@ TEST_F(BitnetCppRunnerTest, EveryNodeOfTheGraphsIsAStage) {
       EXPECT_EQ(c.shapes.attends[3], (std::vector<std::pair<int, int>>{{0, 3}}));
       std::filesystem::remove_all(directory_.path() + "/capture");
     }
+  }
+}
+
+// A library without table kernels crashes on such a file.
+TEST_F(BitnetCppRunnerTest, WeightsForTableKernelsAreRefusedWithoutThem) {
+  Request request;
+  request.model = Model("bitnet", 256);
+  request.token_ids = {5};
+  std::fstream file(request.model, std::ios::in | std::ios::out | std::ios::binary);
+  std::string head(4096, '\0');
+  file.read(head.data(), static_cast<std::streamsize>(head.size()));
+  const std::string name = "blk.1.attn_q.weight";
+  const size_t type = head.find(name) + name.size() + sizeof(uint32_t) + 2 * sizeof(uint64_t);
+  ASSERT_EQ(head.at(type), 36) << "I2_S";
+  file.seekp(static_cast<std::streamoff>(type));
+  file.put(39);  // TL2
+  file.close();
+  try {
+    Run(request);
+    FAIL() << "it ran";
+  } catch (const std::runtime_error& error) {
+    EXPECT_THAT(error.what(), testing::AllOf(testing::HasSubstr("code 3"), testing::HasSubstr("39 tl2 (" + name + ")"),
+                                             testing::HasSubstr("BITNET_X86_TL2")));
   }
 }
 

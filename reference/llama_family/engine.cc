@@ -88,6 +88,9 @@ std::string PickedVariant(const std::vector<std::string>& files, const std::stri
   if (features.find("AVX512_BF16 = 1") != std::string::npos) return "avx512-bf16";
   if (features.find("AVX512 = 1") != std::string::npos) return "avx512";
   if (features.find("AVX2 = 1") != std::string::npos) return "avx2";
+  if (api::kSince2025) return "built-in";  // whose orders on ARM nobody has looked at
+  if (features.find("FP16_VA = 1") != std::string::npos) return "neon-fp16";  // sums of F16 in F16
+  if (features.find("NEON = 1") != std::string::npos) return "neon";
   return "built-in";
 }
 
@@ -184,9 +187,10 @@ void CheckTypes(const std::string& path) {
     const auto type = gguf_get_tensor_type(head.get(), i);
     if (api::HasProduct(type)) continue;
     const char* name = ggml_type_name(type);
-    throw UnsupportedModel(fmt::format("{}: {} {} has no product for weights of type {} {} ({})", path,
+    throw UnsupportedModel(fmt::format("{}: {} {} has no product for weights of type {} {} ({}){}", path,
                                        api::kBackendName, api::Version(), static_cast<int>(type),
-                                       name == nullptr ? "" : name, gguf_get_tensor_name(head.get(), i)));
+                                       name == nullptr ? "" : name, gguf_get_tensor_name(head.get(), i),
+                                       api::ProductRemedy(type)));
   }
 }
 
@@ -259,7 +263,7 @@ Library LoadLibrary(const std::string& cpu_variant) {
   }
   llama_backend_init();
   library.files = MappedFiles();
-  library.features = Collapse(llama_print_system_info());
+  library.features = Collapse(llama_print_system_info()) + api::TableFeatures();
   library.picked = PickedVariant(library.files, library.features);
   return library;
 }
