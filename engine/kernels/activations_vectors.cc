@@ -40,7 +40,7 @@ HWY_INLINE float ScaleQ80(float amax) {
   return std::isinf(scale) ? 0.0f : scale;
 }
 
-// The same of 32.
+// The largest magnitude of 32 numbers.
 HWY_INLINE float MaxAbs32(const float* x) {
   const hn::CappedTag<float, 8> d;
   auto m = hn::Zero(d);

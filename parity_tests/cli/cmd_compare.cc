@@ -73,14 +73,22 @@ void Answers(Side& side, const Request& request, Progress& progress) {
   }
 }
 
-// "native" follows the order of the first of the others whose build has one that is known.
+// "native" follows the order of the first of the others whose build has one that is known for this model.
 void RunAll(std::vector<Side>& sides, const Request& request, const EngineOptions& options, Progress& progress) {
   const auto is_native = [](const Side& side) { return side.spec == "native"; };
+  const auto follows = [&request](const BackendInfo& backend) {
+    if (OrderOf(backend).empty()) return false;
+    try {
+      return KnownOrder(backend, LoadModel(SourceOf(request))->model) != nullptr;
+    } catch (const std::runtime_error&) {
+      return false;  // a model that "native" cannot run either, and says so
+    }
+  };
   BackendInfo followed;
   for (Side& side : sides) {
     if (is_native(side)) continue;
     Answers(side, request, progress);
-    if (side.capture && OrderOf(followed).empty()) followed = side.capture->backend;
+    if (side.capture && !follows(followed)) followed = side.capture->backend;
   }
   for (Side& side : sides) {
     if (!is_native(side)) continue;

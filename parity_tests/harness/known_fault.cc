@@ -81,6 +81,7 @@ class OwnReference : public Backend {
 
 std::optional<ProvenFault> FindKnownFault(const Request& request, const Capture& reference) {
   if (!reference.shown.everything() || reference.tokens.empty()) return std::nullopt;
+  const Profile strict = LoadProfile("", "strict"), cosine = LoadProfile("", "cosine");
   for (const KnownFault& fault : AllKnownFaults()) {
     const bool of_model = fault.architecture.empty() || fault.architecture == reference.model.architecture;
     if (!fault.Of(reference.backend) || !of_model || fault.mistake.empty()) continue;
@@ -89,7 +90,7 @@ std::optional<ProvenFault> FindKnownFault(const Request& request, const Capture&
     asked.raw_tensors = false;
     try {
       const bool order_known = KnownOrder(reference.backend, LoadModel(SourceOf(request))->model) != nullptr;
-      const LadderOptions limits{.profile = LoadProfile("", order_known ? "strict" : "cosine"), .piece_of = {}};
+      const LadderOptions limits{.profile = order_known ? strict : cosine, .piece_of = {}};
       const Verdict with = Climb(OwnReference(asked, reference, &fault).Run(asked), reference, limits);
       if (with.failed_rung()) continue;
       auto sound = std::make_shared<OwnReference>(asked, reference, nullptr);

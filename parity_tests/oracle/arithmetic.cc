@@ -158,7 +158,8 @@ Values Arithmetic::Norm(const NormParameters& p, const Values& x) {
 Values Arithmetic::ProductWith(const ProductParameters& p, const Values& x, size_t n) {
   if (p.read_block) return ProductWith(p.Read(), x, n);
   const bitnet::ActivationKind kind = bitnet::ActivationKindFor(p.w, n, order_);
-  const bool kept = p.decoded != nullptr && p.decoded->of == p.w;
+  const bool decodes = p.quantizing.none || p.quantizing.group == Quantizing::Group::kBlock;
+  const bool kept = decodes && p.decoded != nullptr && p.decoded->of == p.w;
   if (kept && !p.read_row && !p.narrow) return Product(p.decoded->matrix(), plain::Activations(p, x, kind), n);
   if (p.quantizing.none && IsInt8(kind) && !p.read_row) {
     return Product(DecodedWeights(p.w).matrix(), x, n);

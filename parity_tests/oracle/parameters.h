@@ -94,7 +94,8 @@ struct ProductParameters {
   // The same product, with bytes of its own in place of `read_block`.
   ProductParameters Read() const;
   std::shared_ptr<const DecodedWeights> decoded;  // what is of another `w` is not used
-  // The same product, with what it makes of the weights kept: the rows that `read_row` gives, or decoded ones.
+  // The same product, with what it makes of the weights kept: the rows that `read_row` gives, or decoded ones, which
+  // are then multiplied in float32.
   ProductParameters Kept() const;
 };
 

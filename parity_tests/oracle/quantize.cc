@@ -91,8 +91,10 @@ Int8Rows QuantizeWrongly(ActivationKind kind, const Values& x, size_t cols, cons
     for (size_t i = at; i < at + group; ++i) {
       const float rounded = once ? static_cast<float>(std::nearbyint(static_cast<double>(x[i]) * scale.factor))
                                  : Rounded(x[i] * scale.factor, rule);
-      rows.q[i] = rule.wraps ? static_cast<int8_t>(static_cast<int>(std::clamp(rounded, -1e6f, 1e6f)))
-                             : static_cast<int8_t>(std::clamp(rounded, rule.lowest, 127.0f));
+      // What is no number is 0, as by the definition.
+      rows.q[i] = std::isnan(rounded) ? int8_t{0}
+                  : rule.wraps        ? static_cast<int8_t>(static_cast<int>(std::clamp(rounded, -1e6f, 1e6f)))
+                                      : static_cast<int8_t>(std::clamp(rounded, rule.lowest, 127.0f));
     }
     for (size_t i = at; i < at + group; i += kept) rows.d[i / kept] = scale.kept;
   }

@@ -1,6 +1,7 @@
 #include "parity_tests/search/first_row.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -21,22 +22,39 @@ class NormedRow : public bitnet::TraceSink {
   Values row_;
 };
 
+// A mistake in the prompt's ids or in the choice of a token does not show here.
+bool Shows(const Hypothesis& h) { return h.mistake->tokens == nullptr && h.mistake->choose == nullptr; }
+
+// A habit that moves the logits and nothing before them.
+bool IsOfHeadAlone(const Hypothesis& habit, const bitnet::Model& model) {
+  const auto changes = [&](Point point, int layer) {
+    return habit.points.Has(point) && !habit.mistake->changes({model, point, layer, 0}).empty();
+  };
+  return changes(Point::kLogits, -1) && !changes(Point::kQProj, 0);
+}
+
 }  // namespace
 
 FirstRow::FirstRow(const SearchOptions& options, size_t position) : options_(options), tokens_(options.tokens) {
   tokens_.right = tokens_.right.first(position + 1);
-  for (std::vector<Hypothesis>& habits : UsualHabits(*options.model)) sets_.emplace_back(std::move(habits));
-  const auto add = [this](const std::optional<Hypothesis>& habit) {
-    Parameters p = ParametersOf(*options_.model, Point::kLogits, -1);
-    p.product = p.product.Rows(0, std::min(kLogits, p.product.w.rows));
-    if (habit) Apply(*habit, *options_.model, Point::kLogits, -1, p);
-    p.product = p.product.Kept();
-    heads_.push_back({habit, std::move(p)});
-  };
-  add(std::nullopt);
-  for (const Hypothesis& habit : HabitHypotheses(*options.model)) {
-    if (habit.points == PointSet{Point::kLogits}) add(habit);
+  for (std::vector<Hypothesis>& habits : UsualHabits(*options.model)) {
+    Set& set = sets_.emplace_back(std::move(habits));
+    AddHead(set, std::nullopt);
+    for (const Hypothesis& habit : HabitHypotheses(*options.model)) {
+      if (IsOfHeadAlone(habit, *options.model)) AddHead(set, habit);
+    }
   }
+}
+
+void FirstRow::AddHead(Set& set, const std::optional<Hypothesis>& habit) const {
+  Parameters p = ParametersOf(*options_.model, Point::kLogits, -1);
+  p.product = p.product.Rows(0, std::min(kLogits, p.product.w.rows));
+  for (const Hypothesis& h : set.habits) {
+    if (h.in_place(Point::kLogits, -1)) Apply(h, *options_.model, Point::kLogits, -1, p);
+  }
+  if (habit) Apply(*habit, *options_.model, Point::kLogits, -1, p);
+  p.product = p.product.Kept();
+  set.heads.push_back({habit, std::move(p)});
 }
 
 // What enters the head, [n_embd].
@@ -62,56 +80,61 @@ Values FirstRow::NormedBy(Set& set, const Hypothesis& h, Arithmetic& arithmetic)
 
 FirstRow::Best FirstRow::DistanceOf(Set& set, const Hypothesis& h, Arithmetic& arithmetic,
                                     std::span<const float> row) const {
+  Best best{std::numeric_limits<double>::infinity(), &set.heads.front()};
+  if (h.mistake != nullptr && !Shows(h)) return best;
   const Tensor normed = Tensor::Uniform(NormedBy(set, h, arithmetic), 1);
-  Best best{std::numeric_limits<double>::infinity(), &heads_.front()};
-  for (const Head& head : heads_) {
+  for (const Head& head : set.heads) {
     Parameters p = head.parameters;
     if (h.in_place(Point::kLogits, -1)) Apply(h, *options_.model, Point::kLogits, -1, p);
+    if (p.reads[0] != Point::kUnknown) continue;  // a tensor that is not at hand
     const Inputs in{.batch = {position(), 1}, .tokens = tokens_.right.last(1), .a = &normed, .b = nullptr};
     const Values logits = arithmetic.Compute(Point::kLogits, p, in).data;
-    const size_t n = std::min({kLogits, logits.size(), row.size()});
+    const size_t n = std::min(logits.size(), row.size());
     const double distance = DistanceBetween(std::span(logits).first(n), row.first(n));
     if (distance < best.distance) best = {distance, &head};
   }
   return best;
 }
 
+void FirstRow::Take(Set& set, const Hypothesis& h, const Best& best, double unit) {
+  if (best.distance / unit >= set.best.distance) return;
+  set.best = {.habits = set.habits, .mistake = h, .distance = best.distance / unit};
+  if (best.head->habit) set.best.habits.push_back(*best.head->habit);
+  if (h.mistake == nullptr || !h.mistake->habit || h.layer != Hypothesis::kEverywhere) return;
+  set.best.habits.push_back(h);
+  set.best.mistake = {};
+}
+
 std::vector<BesideHabits> FirstRow::Nearest(const Trials& trials, std::span<const float> row,
-                                            std::span<const Hypothesis> all, size_t whole) {
-  KernelArithmetic arithmetic(options_.model->hyperparameters, *options_.order, options_.threads);
-  const PromptTrial healthy(options_, tokens_, CellsFor(tokens_.right.size() + 1));
-  const double unit =
-      DistanceBetween(std::span(healthy.healthy_logits()).last(options_.model->hyperparameters.n_vocab).first(kLogits),
-                      row.first(kLogits));
-  std::vector<BesideHabits> nearest;
-  if (unit == 0) return nearest;
-  std::map<const Set*, BesideHabits> found;
-  const auto take = [&](Set& set, const Hypothesis& h) {
-    const Best best = DistanceOf(set, h, arithmetic, row);
-    BesideHabits& known = found[&set];
-    if (best.distance / unit >= known.distance) return;
-    known = {.habits = set.habits, .mistake = h, .distance = best.distance / unit};
-    if (best.head->habit) known.habits.push_back(*best.head->habit);
-  };
+                                            std::span<const float> healthy, std::span<const Hypothesis> all,
+                                            size_t whole) {
+  constexpr size_t kShortPrompt = 32;  // where it is longer, single layers take too long
+  row = row.first(std::min(kLogits, row.size()));
+  const double unit = DistanceBetween(healthy.first(row.size()), row);
+  if (unit == 0 || !std::isfinite(unit)) return {};
   const auto no_time = [&trials] { return trials.OutOfTime() || trials.TakesLong(); };
+  KernelArithmetic arithmetic(options_.model->hyperparameters, *options_.order, options_.threads);
   for (Set& set : sets_) {
-    if (!no_time()) take(set, Hypothesis());
+    set.best = {.habits = set.habits, .mistake = {}};
+    if (!no_time()) Take(set, Hypothesis(), DistanceOf(set, Hypothesis(), arithmetic, row), unit);
   }
-  const auto explained = [&found] {
-    return std::ranges::any_of(found, [](const auto& f) { return f.second.explained(); });
-  };
+  const auto explained = [](const Set& set) { return set.best.explained(); };
   for (const std::span<const Hypothesis> some : {all.first(whole), all.subspan(whole)}) {
+    if (some.size() != whole && position() >= kShortPrompt) break;
     for (Set& set : sets_) {
-      if (explained() || no_time()) break;
+      if (std::ranges::any_of(sets_, explained) || no_time()) break;
       const Trials::Score score = [&](const Hypothesis& h, Arithmetic& own, HypothesisResult& r) {
-        r.distance = DistanceOf(set, h, own, row).distance;
+        r.distance = DistanceOf(set, h, own, row).distance / unit;
       };
-      const std::vector<Scored> scored = trials.All(some, score);
+      const std::vector<Scored> scored =
+          trials.All(some, score, [](const HypothesisResult& r) { return r.distance < BesideHabits::kExplained; });
       const auto best = std::ranges::min_element(scored, {}, [](const Scored& s) { return s.result.distance; });
-      if (best != scored.end()) take(set, *best->hypothesis);
+      if (best != scored.end()) Take(set, *best->hypothesis, DistanceOf(set, *best->hypothesis, arithmetic, row), unit);
+      if (!options_.keep_answers) set.trial.reset();
     }
   }
-  for (auto& [set, best] : found) nearest.push_back(std::move(best));
+  std::vector<BesideHabits> nearest;
+  for (const Set& set : sets_) nearest.push_back(set.best);
   std::ranges::stable_sort(nearest, {}, &BesideHabits::distance);
   return nearest;
 }

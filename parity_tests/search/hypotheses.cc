@@ -197,8 +197,10 @@ std::vector<std::vector<Hypothesis>> UsualHabits(const bitnet::Model& model) {
     if (of_products && !habit.mistake->changes({model, Point::kQProj, 0, 0}).empty()) activations.push_back({habit});
   }
   std::vector<std::vector<Hypothesis>> sets;
-  for (const std::vector<Hypothesis>& habits : activations) sets.push_back(WithFloatAttention(habits));
-  sets.insert(sets.end(), activations.begin() + 1, activations.end());
+  for (const std::vector<Hypothesis>& habits : activations) {
+    sets.push_back(habits);
+    sets.push_back(WithFloatAttention(habits));
+  }
   return sets;
 }
 

@@ -78,7 +78,7 @@ class PromptTrial {
   bool changes() const { return !habits_.empty() || n_logits_ > 0; }
   void ChangeAt(Point point, int layer, Parameters& p) const;
   const Pass::Checkpoint& healthy() const { return healthy_; }
-  const Values& healthy_logits() const { return logits_; }  // of the prompt, [n, n_vocab]
+  const Values& healthy_logits() const { return logits_; }  // of the prompt, [n, n_logits]
 
   // Where answers are kept, of hypotheses that have a number; nullptr where they are not.
   Answers* AnswersOf(const Hypothesis& h) const;

@@ -78,6 +78,7 @@ class Solver {
     return rounded;
   }
   double Distance(double logarithm) {
+    if (trials_.OutOfTime()) return std::numeric_limits<double>::infinity();
     return trials_.One(WithNumber(model_, mistake_, static_cast<float>(std::pow(10.0, logarithm)), layer_), score_)
         .distance;
   }
@@ -121,7 +122,8 @@ class Solver {
 constexpr double kAsNear = 1.5;
 
 void JudgeLogits(SearchResult& result) {
-  const double healthy = result.healthy.distance;
+  // Beside habits that belong to a mistake the healthy model may come out worse than it is.
+  const double healthy = std::min(1.0, result.healthy.distance);
   const std::string beside =
       result.habits.empty() ? "" : fmt::format(" (beside habits: {})", fmt::join(result.habits, "; "));
   if (result.healthy.every_bit) {
@@ -340,23 +342,29 @@ class Search::ByLogitsRun {
   // Everything is tried again beside what the engine does otherwise everywhere. That is sought with the mistake in the
   // first row; where nothing comes near that, beside the best mistake so far and beside none.
   void TryBesideHabits() {
-    constexpr int kRounds = 3;
+    constexpr int kRounds = 2;
     constexpr size_t kMostTried = 3;
     constexpr double kNear = 0.5;
-    const size_t first = positions_.empty() ? 0 : static_cast<size_t>(positions_.front());
+    // The row of the smallest position.
+    const auto first = positions_.empty() ? size_t{0} : static_cast<size_t>(std::ranges::min(positions_));
+    const auto at = positions_.empty() ? 0 : std::ranges::min_element(positions_) - positions_.begin();
     const std::span<const Hypothesis> all = std::span(search_.All()).first(CountUsual(search_.All()));
-    std::vector<BesideHabits> nearest =
-        search_.FirstRowAt(first).Nearest(trials_, wanted_.first(cols_), all, CountWhole(all));
+    const Values healthy = RowsOf(round_.prompt->healthy_logits());
+    const size_t row = static_cast<size_t>(at) * cols_;
+    std::vector<BesideHabits> nearest = search_.FirstRowAt(first).Nearest(
+        trials_, wanted_.subspan(row, cols_), std::span(healthy).subspan(row, cols_), all, CountWhole(all));
     nearest.resize(std::min(nearest.size(), kMostTried));
     for (const BesideHabits& found : nearest) {
-      if (found.distance > kNear) break;
+      if (found.distance > kNear || trials_.OutOfTime()) break;
       TryOnceBeside(found.habits);
-      if (found.explained()) return;
+      if (Enough()) return;
       TryOnceBeside(HabitsBeside(found.mistake, found.habits).first);
+      if (found.explained()) break;
     }
     for (int i = 0; i < kRounds && !Enough(); ++i) {
       bool nearer = false;
       for (const Hypothesis& h : {Hypothesis(), *round_.best().hypothesis}) {
+        if (Enough() || trials_.OutOfTime()) return;
         const std::vector<Hypothesis> habits = HabitsFor(h);
         nearer |= TryOnceBeside(WithFloatAttention(habits));
         nearer |= TryOnceBeside(habits);
@@ -373,7 +381,7 @@ class Search::ByLogitsRun {
     tried_beside_.push_back(habits);
     Round round = TryAllBeside(habits);
     const bool answered = round.healthy.every_bit || !round.scored.empty();
-    if (!answered || round.least() > kNearer * round_.least()) return false;
+    if (!answered || !(round.healthy.every_bit || round.least() < kNearer * round_.least())) return false;
     round_ = std::move(round);
     return true;
   }
@@ -431,7 +439,7 @@ class Search::ByLogitsRun {
   void Weigh() {
     if (!result_.certainty || result_.best.empty() || result_.best[0].every_bit) return;
     const double rows = static_cast<double>(rows_), best = std::max(result_.best[0].distance, 1e-12);
-    result_.over_healthy = rows * std::log(result_.healthy.distance / best);
+    result_.over_healthy = rows * std::log(std::min(1.0, result_.healthy.distance) / best);
     const size_t next = NextToldApart(result_, 0);
     if (next == result_.best.size()) return;
     result_.next = result_.best[next].id;
