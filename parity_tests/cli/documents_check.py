@@ -2,7 +2,8 @@
 """Holds the documents against the program: documents_check.py PROGRAM SOURCE_DIR [--run]
 
 Of every Markdown page and example of a CI job: each command line of bitnet-parity is taken by the program's own parser
-(--dry-run), each option that the text names is an option of some command, each test preset and script of ci/ is there.
+(--dry-run), each option that the text names is an option of some command, each test preset and script of ci/ is there,
+and no line is too wide.
 With --run each command line runs for real, in a folder with the files that the pages speak of, and must end with the
 exit code 0 or 1; what needs a server or an engine that is not here is named and left out.
 Exit codes: 0 all is well, 1 something is not.
@@ -29,6 +30,8 @@ PLACEHOLDERS = {"$SLURM_ARRAY_TASK_ID": "1", "{}": "1", "$E": ENGINE_HERE,
 # Of programs from elsewhere.
 FOREIGN_OPTIONS = {"--build", "--preset", "--prefix", "--output-on-failure", "--ignore-scripts"}
 OPTION = r"(?<![\w-])--[a-z][a-z0-9-]+"
+
+MOST_COLUMNS = 120
 
 problems = []
 
@@ -162,6 +165,17 @@ def check_presets_and_scripts():
                 problems.append(f"{page.relative_to(SOURCE)}: there is no {script}")
 
 
+def check_width():
+    """Outside tables and code a line fits a terminal."""
+    for page in [*pages(), SOURCE / "CHANGELOG.md"]:
+        if page.suffix != ".md":
+            continue
+        code = {number for number, _ in code_lines(page)}
+        for number, line in enumerate(page.read_text().splitlines(), 1):
+            if len(line) > MOST_COLUMNS and not line.startswith(("|", "    ")) and number not in code:
+                problems.append(f"{page.relative_to(SOURCE)}:{number}: {len(line)} columns, expected {MOST_COLUMNS} at most")
+
+
 def check_parsed():
     count = 0
     with tempfile.TemporaryDirectory() as nowhere:  # no bitnet-parity.toml
@@ -266,6 +280,7 @@ def main():
         check_parsed()
         check_options()
         check_presets_and_scripts()
+        check_width()
     for problem in problems:
         print(problem)
     return 1 if problems else 0

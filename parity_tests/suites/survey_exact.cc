@@ -303,9 +303,9 @@ std::string Summary(const Table& table, const char* named) {
   std::sort(seconds.begin(), seconds.end());
   const Tally& t = table.all;
   return fmt::format(
-      "{} mistakes, {} ways of making them, {} runs ({} more change nothing but rounding here): {} found, {} placed, "
-      "{} {} ({} of "
-      "them beside others that fit as well), {} without a cause, {} misleading; median {:.2f} s, {:.2f} s at most\n",
+      "{} mistakes, {} ways of making them, {} runs ({} more change nothing but rounding here):\n"
+      "{} found, {} placed, {} {} ({} of them beside others that fit as well),\n"
+      "{} without a cause, {} misleading; median {:.2f} s, {:.2f} s at most\n",
       table.names, table.ways.size(), t.runs, t.no_effect, t.found, t.placed, t.named, named, t.among, t.unnamed,
       t.misleading, seconds.empty() ? 0 : seconds[seconds.size() / 2], seconds.empty() ? 0 : seconds.back());
 }
