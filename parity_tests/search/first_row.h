@@ -33,6 +33,8 @@ struct BesideHabits {
   // What is left may be the order of float32 sums, and a rounding that goes another way.
   static constexpr double kExplained = 0.05;
   bool explained() const { return distance < kExplained; }
+  // It may be the habits alone, or the mistake alone.
+  bool near() const { return distance < 0.5; }
 };
 
 class FirstRow {

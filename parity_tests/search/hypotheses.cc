@@ -198,8 +198,8 @@ std::vector<std::vector<Hypothesis>> UsualHabits(const bitnet::Model& model) {
   }
   std::vector<std::vector<Hypothesis>> sets;
   for (const std::vector<Hypothesis>& habits : activations) {
-    sets.push_back(habits);
     sets.push_back(WithFloatAttention(habits));
+    sets.push_back(habits);
   }
   return sets;
 }

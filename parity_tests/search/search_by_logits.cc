@@ -118,6 +118,34 @@ class Solver {
   double at_ = 0, distance_ = std::numeric_limits<double>::infinity();  // at_: a logarithm
 };
 
+// The numbers that leave less than `least`, in every layer and in one. `kept` holds what the results refer to.
+std::vector<Scored> SolvedNumbers(const bitnet::Model& model, const Trials& trials, const Trials::Score& score,
+                                  double least, std::deque<Hypothesis>& kept) {
+  constexpr double kWorthIt = 0.8;
+  constexpr size_t kMostSolved = 3;
+  const auto n_layer = static_cast<int>(model.hyperparameters.n_layer);
+  std::list<Solver> solvers;
+  for (const Mistake& mistake : AllMistakes()) {
+    if (mistake.dial == nullptr) continue;
+    for (int layer = Hypothesis::kEverywhere; layer < n_layer; ++layer) {
+      const bool one_layer = layer != Hypothesis::kEverywhere;
+      if (trials.OutOfTime() || (one_layer && (layer < 0 || !mistake.InLayer() || trials.TakesLong()))) continue;
+      solvers.emplace_back(model, trials, score, mistake, layer);
+      if (solvers.back().distance() >= least / kWorthIt) solvers.pop_back();
+    }
+  }
+  solvers.sort([](const Solver& a, const Solver& b) { return a.distance() < b.distance(); });
+  size_t solved = 0;
+  std::vector<Scored> found;
+  for (Solver& solver : solvers) {
+    if (trials.OutOfTime() || solved++ == kMostSolved) break;
+    solver.Solve(kept, found);
+  }
+  // A number that may be anything fits a little better than the right mistake, which has none.
+  std::erase_if(found, [least](const Scored& s) { return s.result.distance >= kWorthIt * least; });
+  return found;
+}
+
 // Mistakes that leave so little more than the best may be the one as well.
 constexpr double kAsNear = 1.5;
 
@@ -160,6 +188,10 @@ void JudgeLogits(SearchResult& result) {
         fmt::format("no known mistake comes near these logits: the nearest, {}, leaves {:.3g} of the distance", best.id,
                     best.distance);
   }
+}
+
+size_t RowOfTheFirst(std::span<const int64_t> positions) {
+  return positions.empty() ? 0 : static_cast<size_t>(std::ranges::min_element(positions) - positions.begin());
 }
 
 // The first `n` rows, or those of these positions of a prompt of `n_prompt` tokens; nothing where there are not so
@@ -344,18 +376,16 @@ class Search::ByLogitsRun {
   void TryBesideHabits() {
     constexpr int kRounds = 2;
     constexpr size_t kMostTried = 3;
-    constexpr double kNear = 0.5;
-    // The row of the smallest position.
-    const auto first = positions_.empty() ? size_t{0} : static_cast<size_t>(std::ranges::min(positions_));
-    const auto at = positions_.empty() ? 0 : std::ranges::min_element(positions_) - positions_.begin();
+    const size_t at = RowOfTheFirst(positions_);
+    const size_t first = positions_.empty() ? 0 : static_cast<size_t>(positions_[at]);
     const std::span<const Hypothesis> all = std::span(search_.All()).first(CountUsual(search_.All()));
     const Values healthy = RowsOf(round_.prompt->healthy_logits());
-    const size_t row = static_cast<size_t>(at) * cols_;
-    std::vector<BesideHabits> nearest = search_.FirstRowAt(first).Nearest(
-        trials_, wanted_.subspan(row, cols_), std::span(healthy).subspan(row, cols_), all, CountWhole(all));
+    std::vector<BesideHabits> nearest =
+        search_.FirstRowAt(first).Nearest(trials_, wanted_.subspan(at * cols_, cols_),
+                                          std::span(healthy).subspan(at * cols_, cols_), all, CountWhole(all));
     nearest.resize(std::min(nearest.size(), kMostTried));
     for (const BesideHabits& found : nearest) {
-      if (found.distance > kNear || trials_.OutOfTime()) break;
+      if (!found.near() || trials_.OutOfTime()) break;
       TryOnceBeside(found.habits);
       if (Enough()) return;
       TryOnceBeside(HabitsBeside(found.mistake, found.habits).first);
@@ -394,34 +424,13 @@ class Search::ByLogitsRun {
 
   // What no way in the table gives may be another number, in every layer or in one.
   void SolveForNumbers(Round& round) {
-    constexpr double kExplained = 0.01, kExplainedBesideHabits = 0.02, kWorthIt = 0.8;
-    constexpr size_t kMostSolved = 3;
+    constexpr double kExplained = 0.01, kExplainedBesideHabits = 0.02;
     const double least = round.best().result.distance;
     const double explained =
         round.prompt->habits().empty() ? kExplained * round.healthy.distance : kExplainedBesideHabits;
     if (least < explained) return;
-    const Trials::Score score = ScoreOf(round.prompt);
-    const auto n_layer = static_cast<int>(options_.model->hyperparameters.n_layer);
-    std::list<Solver> solvers;
-    for (const Mistake& mistake : AllMistakes()) {
-      if (mistake.dial == nullptr) continue;
-      for (int layer = Hypothesis::kEverywhere; layer < n_layer; ++layer) {
-        const bool one_layer = layer != Hypothesis::kEverywhere;
-        if (trials_.OutOfTime() || (one_layer && (layer < 0 || !mistake.InLayer() || trials_.TakesLong()))) continue;
-        solvers.emplace_back(*options_.model, trials_, score, mistake, layer);
-        if (solvers.back().distance() >= least / kWorthIt) solvers.pop_back();
-      }
-    }
-    solvers.sort([](const Solver& a, const Solver& b) { return a.distance() < b.distance(); });
-    size_t solved = 0;
-    std::vector<Scored> found;
-    for (Solver& solver : solvers) {
-      if (trials_.OutOfTime() || solved++ == kMostSolved) break;
-      solver.Solve(solved_, found);
-    }
-    // A number that may be anything fits a little better than the right mistake, which has none.
-    std::ranges::copy_if(found, std::back_inserter(round.scored),
-                         [least](const Scored& s) { return s.result.distance < kWorthIt * least; });
+    std::ranges::move(SolvedNumbers(*options_.model, trials_, ScoreOf(round.prompt), least, solved_),
+                      std::back_inserter(round.scored));
   }
 
   void CollectNear(Near& near) const {

@@ -136,8 +136,7 @@ TEST_F(SearchTest, HabitsAreNoMistakeAndHideNone) {
   EXPECT_THROW(search.Predict({.request = request_, .right = ids_}, 1, *tokenizer_), std::logic_error);
   const Mistake& rounding = FindMistake("quantized_rounding");
   for (const Hypothesis& mistake :
-       {Hypothesis{.mistake = &FindMistake("rope_layout"), .points = {Point::kQRope}, .layer = 3},
-        Hypothesis{.mistake = &rounding, .variant = 3, .points = {Point::kVProj}, .layer = 0},
+       {Hypothesis{.mistake = &rounding, .variant = 3, .points = {Point::kVProj}, .layer = 0},
         WithNumber(loaded_->model, FindMistake("rope_base"), 1.05f * loaded_->model.hyperparameters.RopeBase(0))}) {
     const SearchResult wrong = search.ByLogits(logits(mistake));
     const bitnet::GraphShape shape = bitnet::ShapeOf(loaded_->model.hyperparameters);
