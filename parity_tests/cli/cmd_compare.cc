@@ -11,6 +11,7 @@
 #include "parity_tests/cli/prompt_options.h"
 #include "parity_tests/diagnose/explain.h"
 #include "parity_tests/harness/loaded_model.h"
+#include "parity_tests/harness/orders.h"
 #include "parity_tests/harness/own_model.h"
 #include "parity_tests/judge/side_by_side.h"
 #include "parity_tests/report/side_by_side_report.h"

@@ -63,6 +63,10 @@ TEST(KnownOrder, IsNoneForFormatsThatTheOrderDoesNotKnow) {
   arm.name = x86.name = "llama.cpp";
   arm.simd = "armv8.2_1";
   x86.simd = "haswell";
+  BackendInfo bitnet_cpp = arm;
+  bitnet_cpp.name = "bitnet.cpp";
+  bitnet_cpp.simd = "neon";
+  bitnet_cpp.build = "compiled by clang";
   for (const bitnet::TensorType type : {bitnet::TensorType::kTQ2_0, bitnet::TensorType::kQ4_0}) {
     const bool known = type == bitnet::TensorType::kTQ2_0;
     Request request;
@@ -74,6 +78,10 @@ TEST(KnownOrder, IsNoneForFormatsThatTheOrderDoesNotKnow) {
     const bitnet::Model model = bitnet::Model::Load(request.model);
     EXPECT_EQ(KnownOrder(arm, model) != nullptr, known);
     EXPECT_EQ(KnownOrder(x86, model), &bitnet::FindOrder("llama.cpp-avx2"));
+    // It reads names of pre-tokenizers in its own way whatever the weights are.
+    EXPECT_EQ(KnownOrder(bitnet_cpp, model) != nullptr, known);
+    EXPECT_EQ(DialectFor(bitnet_cpp, model), bitnet::TokenizerDialect::kBitnetCpp);
+    EXPECT_EQ(DialectFor(arm, model), bitnet::TokenizerDialect::kLlamaCpp);
     EXPECT_EQ(OrderFor(arm, model).name, known ? "llama.cpp-neon-dotprod" : UsualOrder(model).name);
     const Capture capture = MakeCandidateFor("native", arm)->Run(request);
     EXPECT_EQ(capture.backend.build, fmt::format("arithmetic of {}", OrderFor(arm, model).name));

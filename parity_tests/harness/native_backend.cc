@@ -30,7 +30,7 @@ class NativeSession : public Session {
       : request_(request),
         loaded_(LoadModel(SourceOf(request))),
         order_(followed ? OrderFor(*followed, loaded_->model) : OrderNamed(order, loaded_->model)),
-        tokenizer_(LoadTokenizer(request, DialectOf(order_))) {}
+        tokenizer_(LoadTokenizer(request, followed ? DialectFor(*followed, loaded_->model) : DialectOf(order_))) {}
 
   int n_vocab() const override { return static_cast<int>(h().n_vocab); }
   std::vector<int32_t> Tokenize(const Request& request, std::vector<std::string>*) override {

@@ -24,6 +24,11 @@ bitnet::TokenizerDialect DialectOf(const bitnet::ArithmeticOrder& order) {
                                                                 : bitnet::TokenizerDialect::kLlamaCpp;
 }
 
+bitnet::TokenizerDialect DialectFor(const BackendInfo& reference, const bitnet::Model& model) {
+  const std::string name = OrderOf(reference);
+  return DialectOf(name.empty() ? UsualOrder(model) : bitnet::FindOrder(name));
+}
+
 namespace {
 
 // The first product of the model with weights that the order does not know: where it is, and of what type.

@@ -16,6 +16,8 @@ const bitnet::ArithmeticOrder& UsualOrder(const bitnet::Model& model);
 
 // The engine whose order it is reads some names of pre-tokenizers in its own way.
 bitnet::TokenizerDialect DialectOf(const bitnet::ArithmeticOrder& order);
+// That of the build which made a capture, also where its order does not know a format of the model.
+bitnet::TokenizerDialect DialectFor(const BackendInfo& reference, const bitnet::Model& model);
 
 // That of the build which made a capture (OrderOf in reference/engines/registry.h); nullptr where none is known for it,
 // or for a format that the model multiplies with.

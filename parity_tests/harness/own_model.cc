@@ -14,7 +14,7 @@ HeldModel HoldModel(const Request& request, const BackendInfo& reference) {
     held.loaded = LoadModel(SourceOf(request));
     held.own.model = &held.loaded->model;
     held.own.order = &OrderFor(reference, *held.own.model);
-    held.own.dialect = DialectOf(*held.own.order);
+    held.own.dialect = DialectFor(reference, *held.own.model);
   } catch (const std::exception& error) {
     held.own.problem = fmt::format("Not replayed: {}", error.what());
   }
