@@ -33,13 +33,14 @@ PREFERENCES
 # prompt_of CAPTURE
 prompt_of() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["request"]["prompt"])' "$1/capture.json"; }
 
-# run_tests QEMU FOLDER TEST...
+# run_tests QEMU FOLDER TEST...: each in as many shards as there are cores, side by side.
 run_tests() {
-  local qemu=$1 folder=$2 name program
+  local qemu=$1 folder=$2 shards name program shard
   shift 2
+  shards=$(nproc)
   for name in "$@"; do
     program=$(find "$folder" -name "$name" -type f -executable)
     echo "ci/$script: $name" >&2
-    "$qemu" "$program" --gtest_brief=1
-  done
+    for ((shard = 0; shard < shards; ++shard)); do echo "GTEST_SHARD_INDEX=$shard $qemu $program"; done
+  done | GTEST_TOTAL_SHARDS=$shards xargs -P "$shards" -I{} bash -c 'env {} --gtest_brief=1'
 }
