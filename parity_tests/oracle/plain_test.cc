@@ -215,6 +215,10 @@ TEST(Quantizing, RulesOfRoundingAndScale) {
   EXPECT_EQ(q({.rounding = Quantizing::Rounding::kUp, .nearest_from = 0.98f}), (std::vector<int8_t>{127, 5, -6, -64}));
   EXPECT_EQ(q({.levels = 128, .wraps = true})[0], -128);
   EXPECT_EQ(q({.levels = 128})[0], 127);
+  for (const bool wraps : {false, true}) {
+    const Values no_number = {NAN, 1};
+    EXPECT_EQ(QuantizeWrongly(bitnet::ActivationKind::kI8Row, no_number, 2, {.levels = 126, .wraps = wraps}).q[0], 0);
+  }
 }
 
 }  // namespace

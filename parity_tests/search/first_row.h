@@ -3,11 +3,11 @@
 //   FirstRow first_row(options, /*position=*/0);
 //   for (const BesideHabits& found : first_row.Nearest(trials, row, healthy_row, hypotheses, n_whole)) ...
 //
-// An engine that is not exact rounds otherwise everywhere, by habit. Where its habits are not met, or its mistake is
-// not, int8 roundings go other ways and nothing comes near; where both are met, next to nothing is left. So every
-// mistake is tried beside each set of usual habits, where it costs least: on the prompt up to the first row that is
-// known, and on the first of that row's logits. At position 0 no mistake of RoPE, mask or scores hides a habit, either;
-// nor does a habit of theirs show there.
+// An engine that is not exact rounds differently everywhere, by habit. Unless both its habits and its mistake are
+// right, int8 values round differently and no hypothesis comes close; when both are, next to nothing is left. So every
+// mistake is tried beside each set of usual habits, where that is cheap: on the prompt up to the first row that is
+// known, and on the first logits of that row. At position 0 the mistakes and the habits of RoPE, mask and scores have
+// no effect.
 #ifndef BITNET_PARITY_PARITY_TESTS_SEARCH_FIRST_ROW_H_
 #define BITNET_PARITY_PARITY_TESTS_SEARCH_FIRST_ROW_H_
 

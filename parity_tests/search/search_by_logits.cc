@@ -250,7 +250,8 @@ class Search::ByLogitsRun {
     round_.healthy = trials_.One(Hypothesis(), ScoreOf(round_.prompt));
     if (!round_.healthy.every_bit || near != nullptr) {
       TryAll(round_);
-      const bool open = !round_.scored.empty() && !Explained();  // none is scored where there was no time
+      // None is scored where there was no time; none is near logits that are no numbers.
+      const bool open = !round_.scored.empty() && !Explained() && std::isfinite(round_.least());
       if (open) SolveForNumbers(round_);
       if (open && !Enough()) TryBesideHabits();
       if (near != nullptr) CollectNear(*near);
@@ -374,8 +375,7 @@ class Search::ByLogitsRun {
   // Everything is tried again beside what the engine does otherwise everywhere. That is sought with the mistake in the
   // first row; where nothing comes near that, beside the best mistake so far and beside none.
   void TryBesideHabits() {
-    constexpr int kRounds = 2;
-    constexpr size_t kMostTried = 3;
+    constexpr size_t kRounds = 2, kMostTried = 3;
     const size_t at = RowOfTheFirst(positions_);
     const size_t first = positions_.empty() ? 0 : static_cast<size_t>(positions_[at]);
     const std::span<const Hypothesis> all = std::span(search_.All()).first(CountUsual(search_.All()));
@@ -391,7 +391,7 @@ class Search::ByLogitsRun {
       TryOnceBeside(HabitsBeside(found.mistake, found.habits).first);
       if (found.explained()) break;
     }
-    for (int i = 0; i < kRounds && !Enough(); ++i) {
+    for (size_t i = 0; i < kRounds && !Enough(); ++i) {
       bool nearer = false;
       for (const Hypothesis& h : {Hypothesis(), *round_.best().hypothesis}) {
         if (Enough() || trials_.OutOfTime()) return;

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "parity_tests/harness/loaded_model.h"
 #include "parity_tests/harness/oracle_backend.h"
 #include "parity_tests/harness/orders.h"
@@ -148,6 +150,16 @@ TEST_F(SearchTest, HabitsAreNoMistakeAndHideNone) {
     EXPECT_THAT(wrong.habits, Contains(HasSubstr("K, V, Q and the probabilities in float32")));
     EXPECT_THAT(wrong.habits, Contains(HasSubstr("each row of the head as int8")));
   }
+}
+
+// What is no number is near nothing: neither a mistake nor a habit explains it.
+TEST_F(SearchTest, LogitsThatAreNoNumbersAreNobodysMistake) {
+  Matrix logits = CaptureOf("rope_layout", 3).logits;
+  logits.data.front() = std::numeric_limits<float>::quiet_NaN();
+  const SearchResult r = MakeSearch().ByLogits(logits);
+  EXPECT_FALSE(r.certainty.has_value()) << r.verdict;
+  EXPECT_TRUE(r.habits.empty());
+  EXPECT_THAT(r.verdict, HasSubstr("no known mistake comes near these logits"));
 }
 
 // Of mistakes that print the same text after one prompt, another prompt leaves fewer; where several are left, one that

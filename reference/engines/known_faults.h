@@ -18,13 +18,13 @@ struct KnownFault {
   std::string_view engine;    // BackendInfo::name
   std::string_view versions;  // in words
   // By what such a build is recognised: parts of BackendInfo::build that it has, both, and lacks; empty: any.
-  std::string_view has, lacks, has_too = {};
-  std::string_view architecture;  // of the model's file; empty: any
-  Point point;                    // the operation; kUnknown: none in particular
+  std::string_view has, lacks = {}, has_too = {};
+  std::string_view architecture = {};  // of the model's file; empty: any
+  Point point = Point::kUnknown;       // the operation; kUnknown: none in particular
   // The row of the table of mistakes that makes it, and the way of that row; empty: there is none.
-  std::string_view mistake, way;
-  std::string_view what;  // "computes ffn_act with ..."
-  std::string_view link;
+  std::string_view mistake = {}, way = {};
+  std::string_view what = {};  // "computes ffn_act with ..."
+  std::string_view link = {};
 
   bool Of(const BackendInfo& backend) const {
     return backend.name == engine && backend.build.find(has) != std::string::npos &&
